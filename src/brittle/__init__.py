@@ -1,0 +1,65 @@
+"""brittle: the smallest changes that make an image classifier wrong, measured so that the numbers can be defended."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brittle.api import audit
+    from brittle.attacks import FGSM, PGD, DeepFool
+    from brittle.data import Examples, examples_of, load_data
+    from brittle.geometry.norms import L0, L1, L2, LINF, Lp
+    from brittle.goals import Targeted, Untargeted
+    from brittle.models import Classifier, load_model
+    from brittle.run.attack import Found, attack
+    from brittle.run.engine import Run
+    from brittle.types import BrittleError, Unsupported
+
+_HOMES = {
+    "brittle.api": ("audit",),
+    "brittle.attacks": ("FGSM", "PGD", "DeepFool"),
+    "brittle.data": ("Examples", "examples_of", "load_data"),
+    "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
+    "brittle.goals": ("Targeted", "Untargeted"),
+    "brittle.models": ("Classifier", "load_model"),
+    "brittle.run.attack": ("Found", "attack"),
+    "brittle.run.engine": ("Run",),
+    "brittle.types": ("BrittleError", "Unsupported"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "FGSM",
+    "L0",
+    "L1",
+    "L2",
+    "LINF",
+    "PGD",
+    "BrittleError",
+    "Classifier",
+    "DeepFool",
+    "Examples",
+    "Found",
+    "Lp",
+    "Run",
+    "Targeted",
+    "Unsupported",
+    "Untargeted",
+    "attack",
+    "audit",
+    "examples_of",
+    "load_data",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: ``import brittle`` and ``brittle --help`` do not wait for torch."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'brittle' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

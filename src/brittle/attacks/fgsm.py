@@ -1,0 +1,53 @@
+"""FGSM, the fast gradient sign method, in any norm (Goodfellow et al. 2015, arXiv:1412.6572, section 4)."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.attacks._contract import Outcome, require
+from brittle.catalog import option, register
+from brittle.geometry.box import clip
+from brittle.geometry.norms import L0, LINF, Norm
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register(paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"))
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FGSM:
+    """One step of size eps in the direction that raises the loss fastest.
+
+    ``x + eps * steepest(gradient of the loss)``; in L-infinity the step is the gradient's sign, as in the paper; in
+    other norms it is the unit step with the largest inner product with the gradient. Untargeted it climbs the
+    cross-entropy of the label, targeted it descends that of the target.
+
+    The loss is the log-odds against the label: its gradient is the cross-entropy's up to a positive factor, so the
+    step is the paper's, but it does not round to zero where the classifier is very sure.
+    """
+
+    norm: Norm = option(LINF, "norm of the step")
+    eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]")
+    box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
+
+    def __post_init__(self) -> None:
+        require(self.eps >= 0, "eps >= 0", self.eps)
+        require(self.norm != L0, "norm l1, l2, linf or lP", self.norm)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        logits, gradient = classifier.gradient(images, goal)
+        already = goal.is_surely_met(logits)
+        stepped = images + self.eps * self.norm.steepest(gradient)
+        if self.box:
+            stepped = clip(stepped)
+        once = torch.ones(len(images), dtype=torch.int64, device=images.device)
+        return Outcome(
+            images=torch.where(already.view(-1, 1, 1, 1), images, stepped),
+            claimed=already,
+            steps=(~already).long(),
+            forwards=once,
+            backwards=once,
+        )

@@ -1,0 +1,90 @@
+"""PGD, projected gradient descent, with I-FGSM and MI-FGSM as settings (Madry et al. 2018, arXiv:1706.06083)."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.attacks._contract import Outcome, require
+from brittle.attacks._loop import ActiveSet
+from brittle.catalog import option, register
+from brittle.geometry.box import clip
+from brittle.geometry.norms import L0, L1, LINF, Norm, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register(paper="arXiv:1706.06083", kind="budget", norms=("l1", "l2", "linf", "lp"))
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PGD:
+    """Many small FGSM steps, each projected back to within eps of the image.
+
+    ``d <- project(d + step_size * steepest(gradient), eps)``, clipped to valid pixels (Madry et al. 2018, section 2.1).
+    I-FGSM (Kurakin et al. 2017, arXiv:1607.02533) is ``step_size = eps / steps``. With ``momentum`` the step follows
+    ``v <- momentum * v + gradient / ||gradient||_1``: MI-FGSM (Dong et al. 2018, arXiv:1710.06081, eq. 6).
+
+    An example leaves the loop at the first step that reaches the goal, so success never depends on a step too many.
+    """
+
+    norm: Norm = option(LINF, "norm of the budget")
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
+    steps: int = option(10, "gradient steps")
+    step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps")
+    random_start: bool = option(False, "start at a random point within the budget instead of at the image")
+    momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1")
+
+    def __post_init__(self) -> None:
+        require(self.eps >= 0, "eps >= 0", self.eps)
+        require(self.steps >= 1, "steps >= 1", self.steps)
+        require(self.step_size is None or self.step_size > 0, "step_size > 0", self.step_size)
+        require(self.momentum >= 0, "momentum >= 0", self.momentum)
+        require(self.norm != L0, "norm l1, l2, linf or lP", self.norm)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
+        found = images.clone()
+        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
+        active = ActiveSet(len(images), images.device)
+        origin, current, velocity = images, images, torch.zeros_like(images)
+
+        if self.random_start:  # an image that meets the goal as it is must come back as it is
+            claimed = goal.is_surely_met(classifier.logits(images))
+            forwards += 1
+            keep = active.drop(claimed)
+            origin, velocity, goal = origin[keep], velocity[keep], goal[keep]
+            current = clip(origin + self._inside_ball(rng[keep], origin))
+
+        for _ in range(self.steps):
+            if not len(active):
+                break
+            logits, gradient = classifier.gradient(current, goal)
+            forwards[active.rows] += 1
+            backwards[active.rows] += 1
+            met = goal.is_surely_met(logits)
+            if met.any():
+                solved = active.rows[met]
+                found[solved], claimed[solved] = current[met], True
+                keep = active.drop(met)
+                origin, current, velocity, gradient = origin[keep], current[keep], velocity[keep], gradient[keep]
+                goal = goal[keep]
+            if self.momentum:
+                gradient = velocity = self.momentum * velocity + gradient / per_row(
+                    L1.measure(gradient).clamp_min(torch.finfo(gradient.dtype).tiny), gradient
+                )
+            moved = current - origin + size * self.norm.steepest(gradient)
+            current = clip(origin + self.norm.project(moved, self.eps))
+            steps[active.rows] += 1
+
+        found[active.rows] = current
+        return Outcome(found, claimed, steps, forwards, backwards)
+
+    def _inside_ball(self, rng: Rng, like: Images) -> Images:
+        """A random point of the eps-ball; in L-infinity uniform, in other norms with a uniform cube's directions."""
+        direction = 2 * rng.uniform("pgd direction", like) - 1
+        radius = rng.uniform("pgd radius", like.flatten(1)[:, 0]) ** (1 / math.prod(like.shape[1:]))
+        return direction * per_row(self.eps * radius / self.norm.measure(direction), like)

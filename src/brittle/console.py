@@ -1,0 +1,120 @@
+"""What the command line shows: progress while an audit runs, and what there is to choose from."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+import brittle.attacks
+from brittle.catalog import ATTACKS, Entry
+from brittle.data import DATA_SOURCES
+from brittle.geometry.norms import Norm
+from brittle.measure import Summary, summarize
+from brittle.models import MODELS
+from brittle.report import summary_table
+from brittle.run import engine
+from brittle.run.records import Manifest
+from brittle.types import BrittleError, did_you_mean
+
+__all__ = ["audit_with_progress", "print_attack", "print_attacks", "print_data", "print_models", "print_summary"]
+
+_ = brittle.attacks  # imported for its registrations
+
+
+def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
+    """Runs an audit with one progress bar for each attack on stderr, then prints the summary and where the report is."""
+    talk = Console(stderr=True)
+    bars: dict[str, TaskID] = {}
+    fooled: dict[str, int] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=talk) as progress:
+
+        def on_plan(manifest: Manifest) -> None:
+            for flag in manifest.flags:
+                talk.print(Text(f"flag {flag.code}: {flag.message}", style="yellow"))
+            for spec in manifest.attacks:
+                bars[spec.label] = progress.add_task(Text(spec.label).plain, total=manifest.examples, rate="")
+                fooled[spec.label] = 0
+
+        def on_progress(step: engine.Progress) -> None:
+            fooled[step.attack] += step.fooled
+            bar = bars[step.attack]
+            progress.advance(bar, step.examples)
+            wrong = fooled[step.attack] / max(1.0, progress.tasks[bar].completed)
+            progress.update(bar, rate=f"{wrong:.1%} wrong" + (" (resumed)" if step.resumed else ""))
+
+        run = start({"on_plan": on_plan, "on_progress": on_progress})
+    print_summary(summarize(run.manifest, run.records))
+    Console().print(Text(f"report: {run.directory / 'report.html'}"), soft_wrap=True)
+
+
+def print_summary(summary: Summary) -> None:
+    """The numbers of a run as a table on stdout."""
+    Console().print(summary_table(summary))
+
+
+def print_attacks() -> None:
+    """All attacks, a row each."""
+    table = _table("name", "kind", "norms", "goals", "access", "paper", "what it does")
+    for entry in ATTACKS.values():
+        norms, goals = ", ".join(entry.norms), ", ".join(entry.goals)
+        table.add_row(entry.name, entry.kind, norms, goals, entry.access, entry.paper, entry.summary)
+    Console().print(table)
+
+
+def print_attack(name: str) -> None:
+    """One attack with its options."""
+    entry = ATTACKS.get(name)
+    if entry is None:
+        raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
+    console = Console()
+    console.print(Text(f"{entry.name}: {entry.summary}"))
+    console.print(Text(f"{entry.kind} attack; norms {', '.join(entry.norms)}; goals {', '.join(entry.goals)}; {entry.paper}"))
+    console.print(_options(entry))
+
+
+def print_models() -> None:
+    """The forms of a model spec."""
+    table = _table("model", "what it is")
+    for source in MODELS.values():
+        table.add_row(source.form, source.summary)
+    Console().print(table)
+
+
+def print_data() -> None:
+    """The forms of a data spec."""
+    table = _table("data", "what it is")
+    for source in DATA_SOURCES.values() if isinstance(DATA_SOURCES, dict) else DATA_SOURCES:
+        table.add_row(source.form, source.summary)
+    Console().print(table)
+
+
+def _options(entry: Entry) -> Table:
+    table = _table("option", "type", "default", "what it is")
+    for name, (hint, default, text) in entry.fields().items():
+        table.add_row(name, _type_name(hint), str(default), text)
+    return table
+
+
+def _type_name(hint: Any) -> str:
+    if hint is Norm:
+        return "norm"
+    options = [part.__name__ for part in get_args(hint) if part is not type(None)]
+    return " or none".join(options) if options else str(hint.__name__)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("name", "option", "model", "data", "kind", "paper"))
+    return table

@@ -1,0 +1,258 @@
+"""Norms of perturbations, and the few operations through which attacks use them.
+
+Everything that depends on a norm is here and is tested here, once. ``per_row`` shapes are ``[B]``; perturbations,
+gradients and rooms are ``[B, ...]``. Units are pixels in [0, 1].
+
+The step to a hyperplane, ``to_plane``, solves  min ||d||_p  subject to  <w, d> = gap  and, with a room, low <= d <= high.
+Its solutions are all of one form, d = clip(t * shape(w)): by the KKT conditions of the convex problem the coordinates
+that do not touch the room are those of the free problem (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599, eq. 8 and
+section 3.3, has the free case), and one scale t >= 0 per row is left to find. L1 fills coordinates one after another.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from brittle.geometry.box import Room
+from brittle.types import BrittleError, Unsupported, did_you_mean
+
+_TINY = torch.finfo(torch.float32).tiny
+_NEWTON_STEPS = 50  # a bound for rows where rounding stalls; 2 or 3 are usual
+
+
+@runtime_checkable
+class Norm(Protocol):
+    """A norm on perturbations; the instances are ``L0, L1, L2, LINF`` and ``Lp(p)``."""
+
+    @property
+    def name(self) -> str:
+        """``"l2"``, ``"linf"``, ``"l1.5"``."""
+
+    @property
+    def dual(self) -> "Norm":
+        """The norm ``||w||_* = max <w, v>`` over the unit ball."""
+
+    def measure(self, delta: Tensor) -> Tensor:
+        """``||delta||`` of each row, ``[B]``."""
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The unit-norm step with the largest ``<gradient, step>``; zero rows stay zero."""
+
+    def project(self, delta: Tensor, radius: float | Tensor) -> Tensor:
+        """The nearest point (Euclidean) of the ball of ``radius`` (a number or ``[B]``); inside, unchanged."""
+
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+        """The smallest step with ``<w, step> = gap`` (``gap`` ``[B]``, >= 0), inside ``room``.
+
+        Where the room is too small to reach the plane, the step goes as near as it can. Zero ``w`` gives a zero step.
+        """
+
+
+def norm_named(name: str) -> Norm:
+    """The norm called ``l0``, ``l1``, ``l2``, ``linf``, or ``lP`` for a number P >= 1, such as ``l1.5``."""
+    named: dict[str, Norm] = {norm.name: norm for norm in (L0, L1, L2, LINF)}
+    text = name.strip().lower()
+    if text in named:
+        return named[text]
+    try:
+        return Lp(float(text.removeprefix("l")))
+    except ValueError:
+        raise BrittleError(f"unknown norm {name!r}{did_you_mean(name, [*named, 'l1.5'])}") from None
+
+
+def per_row(values: Tensor, like: Tensor) -> Tensor:
+    """``[B]`` shaped to broadcast over ``[B, ...]``."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def inner(a: Tensor, b: Tensor) -> Tensor:
+    """``<a, b>`` of each row, ``[B]``."""
+    return (a * b).flatten(1).sum(1)
+
+
+def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None) -> Tensor:
+    """``clip(t * shape, room)`` with the smallest t for which ``<w, .> = gap``, row by row.
+
+    h(t) = <w, clip(t * shape)> is concave, increasing and piecewise linear, so Newton's method started at the free
+    solution approaches the root from below and ends after as many steps as there are kinks on the way: exact, and two
+    or three steps in practice. Rows that are there (or can move no further) no longer change.
+    """
+    slope = inner(w, shape)
+    t = gap / slope.clamp_min(_TINY) * (slope > 0)
+    step = per_row(t, w) * shape
+    if room is None:
+        return step
+    clipped = torch.clamp(step, room.low, room.high)
+    for _ in range(_NEWTON_STEPS):
+        missing = gap - inner(w, clipped)
+        free = inner(w, shape * (clipped == step))
+        open_rows = (missing > 1e-6 * gap) & (free > 1e-12 * slope)
+        if not bool(open_rows.any()):
+            break
+        t = torch.where(open_rows, t + missing / free.clamp_min(_TINY), t)
+        step = per_row(t, w) * shape
+        clipped = torch.clamp(step, room.low, room.high)
+    return clipped
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Lp:
+    """``(sum |d|^p)^(1/p)`` for 1 < p < inf; 1 and inf give the limits by their own formulas."""
+
+    p: float
+
+    def __post_init__(self) -> None:
+        if not self.p >= 1:
+            raise BrittleError(f"expected a norm lP with P >= 1, got P = {self.p:g}")
+
+    @property
+    def name(self) -> str:
+        return "linf" if math.isinf(self.p) else f"l{self.p:g}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def dual(self) -> Norm:
+        if self.p == 1:
+            return LINF
+        return L1 if math.isinf(self.p) else Lp(self.p / (self.p - 1))
+
+    def measure(self, delta: Tensor) -> Tensor:
+        return torch.linalg.vector_norm(delta.flatten(1), ord=self.p, dim=1)
+
+    def _shape(self, w: Tensor) -> Tensor:
+        """The direction of the free solution: ``sign(w) |w|^(1 / (p - 1))``, scaled against under- and overflow."""
+        if self.p == 2:
+            return w
+        if math.isinf(self.p):
+            return w.sign()
+        largest = per_row(w.flatten(1).abs().amax(1), w).clamp_min(_TINY)
+        relative = w.abs() / largest
+        if self.p == 1:
+            return _one_hot_largest(relative) * w.sign()
+        return w.sign() * relative ** (1 / (self.p - 1))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        if math.isinf(self.p):
+            return gradient.sign()
+        # Scaled by the largest entry first: the squares of a small gradient would underflow.
+        largest = per_row(gradient.flatten(1).abs().amax(1), gradient)
+        shape = self._shape(gradient / largest.clamp_min(_TINY))
+        return shape / per_row(self.measure(shape).clamp_min(_TINY), shape)
+
+    def project(self, delta: Tensor, radius: float | Tensor) -> Tensor:
+        r = per_row(torch.as_tensor(radius, dtype=delta.dtype, device=delta.device).expand(len(delta)), delta)
+        if math.isinf(self.p):
+            return torch.clamp(delta, -r, r)
+        if self.p == 2:
+            size = per_row(self.measure(delta), delta)
+            return torch.where(size > r, delta * (r / size.clamp_min(_TINY)), delta)
+        if self.p == 1:
+            return _project_l1(delta, r)
+        return _project_lp(delta, r, self.p)
+
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+        if self.p == 1 and room is not None:
+            return _fill(gap, w, room)
+        return _scale(gap, w, self._shape(w), room)
+
+
+def _one_hot_largest(values: Tensor) -> Tensor:
+    flat = values.flatten(1)
+    return torch.zeros_like(flat).scatter_(1, flat.argmax(1, keepdim=True), 1.0).view_as(values)
+
+
+def _fill(gap: Tensor, w: Tensor, room: Room) -> Tensor:
+    """L1 with a room: a fractional knapsack. The largest ``|w|`` first, each to the wall, until the gap is closed."""
+    flat = w.flatten(1)
+    wall = torch.where(flat > 0, room.high.flatten(1), room.low.flatten(1)) * (flat != 0)
+    order = flat.abs().argsort(dim=1, descending=True, stable=True)
+    gain = (flat * wall).gather(1, order)
+    before = gain.cumsum(1) - gain
+    used = ((gap.unsqueeze(1) - before) / gain.clamp_min(_TINY)).clamp(0, 1)
+    return torch.zeros_like(flat).scatter_(1, order, used * wall.gather(1, order)).view_as(w)
+
+
+def _project_l1(delta: Tensor, r: Tensor) -> Tensor:
+    """Soft-thresholding at the level that meets the radius (Duchi et al. 2008, fig. 1)."""
+    size = delta.flatten(1).abs()
+    radius = r.flatten(1)
+    ordered = size.sort(1, descending=True).values
+    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=delta.dtype)
+    level = (ordered.cumsum(1) - radius) / count
+    last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
+    threshold = level.gather(1, last).clamp_min(0)
+    inside = size.sum(1, keepdim=True) <= radius
+    shrunk = (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).view_as(delta)
+    return torch.where(per_row(inside.squeeze(1), delta), delta, shrunk)
+
+
+def _project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
+    """Projection for general p: v + m * p * v^(p-1) = |delta| in each coordinate, with m >= 0 found by bisection.
+
+    In units of the radius. v is found by bisection too, because Newton's method overshoots for p < 2; double precision
+    and 60 halvings reach the last bit.
+    """
+    inside = torch.linalg.vector_norm(delta.flatten(1), ord=p, dim=1) <= r.flatten(1).squeeze(1)
+    size = (delta.abs() / r.clamp_min(_TINY)).double().flatten(1)
+
+    def shrink(m: Tensor) -> Tensor:
+        low, high = torch.zeros_like(size), size.clone()
+        for _ in range(60):
+            middle = (low + high) / 2
+            over = middle + m * p * middle ** (p - 1) > size
+            low, high = torch.where(over, low, middle), torch.where(over, middle, high)
+        return (low + high) / 2
+
+    floor = torch.zeros(len(size), 1, dtype=size.dtype, device=size.device)
+    ceiling = floor + size.amax(1, keepdim=True).clamp_min(1) * size.shape[1]
+    for _ in range(60):
+        middle = (floor + ceiling) / 2
+        outside = (shrink(middle) ** p).sum(1, keepdim=True) > 1
+        floor, ceiling = torch.where(outside, middle, floor), torch.where(outside, ceiling, middle)
+    shrunk = (delta.flatten(1).sign() * shrink(ceiling)).to(delta.dtype).view_as(delta) * r
+    return torch.where(per_row(inside, delta), delta, shrunk)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PixelCount:
+    """L0: the number of changed pixels, a pixel being all channels of one position (dimension 1 is the channel)."""
+
+    @property
+    def name(self) -> str:
+        return "l0"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def dual(self) -> Norm:
+        raise Unsupported("l0 is not a norm in the strict sense and has no dual; expected l1, l2, linf or lP")
+
+    def measure(self, delta: Tensor) -> Tensor:
+        return (delta != 0).flatten(2).any(1).sum(1).to(delta.dtype)
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        raise Unsupported("l0 has no steepest step, its ball is unbounded; expected l1, l2, linf or lP")
+
+    def project(self, delta: Tensor, radius: float | Tensor) -> Tensor:
+        """Keeps the ``floor(radius)`` pixels that changed most in L2 (the Euclidean projection); ties to the first."""
+        size = delta.flatten(2).square().sum(1)
+        rank = size.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        limit = torch.as_tensor(radius, dtype=torch.float32, device=delta.device).expand(len(delta)).unsqueeze(1)
+        return delta * (rank < limit.floor()).view(len(delta), 1, *delta.shape[2:])
+
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+        raise Unsupported("l0 has no smallest step to a plane in closed form; expected l1, l2, linf or lP")
+
+
+L0: Norm = PixelCount()
+L1: Norm = Lp(1.0)
+L2: Norm = Lp(2.0)
+LINF: Norm = Lp(math.inf)

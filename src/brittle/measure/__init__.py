@@ -1,0 +1,31 @@
+"""From records to numbers with intervals. Pure: no model, no disk."""
+
+from brittle.measure.cases import Case, cases
+from brittle.measure.curves import accuracy_at, curve, thin
+from brittle.measure.definitions import MEASURES
+from brittle.measure.doubts import doubts
+from brittle.measure.flags import FLAGS, flags_markdown
+from brittle.measure.models import AttackSummary, Definition, Measured, Summary
+from brittle.measure.outcomes import NORMS
+from brittle.measure.summary import summarize
+from brittle.measure.wording import headline, percent
+
+__all__ = [
+    "FLAGS",
+    "MEASURES",
+    "NORMS",
+    "AttackSummary",
+    "Case",
+    "Definition",
+    "Measured",
+    "Summary",
+    "accuracy_at",
+    "cases",
+    "curve",
+    "doubts",
+    "flags_markdown",
+    "headline",
+    "percent",
+    "summarize",
+    "thin",
+]

@@ -1,0 +1,103 @@
+"""All measures of one attack."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from brittle.measure.intervals import median_ranks, wilson
+from brittle.measure.models import AttackSummary, Measured
+from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
+from brittle.run.records import AttackSpec, Manifest
+
+
+def measure_attack(manifest: Manifest, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
+    """The measures of one attack of a run, from the records of the whole run."""
+    rows = judged(records[records["attack"] == spec.label])
+    norm = distance_norm(spec.norm)
+    return AttackSummary(
+        label=spec.label,
+        name=spec.name,
+        kind=spec.kind,
+        norm=spec.norm,
+        distance_norm=norm,
+        paper=spec.paper,
+        measures={**_rates(manifest, rows), **_distances(rows, norm, manifest.image_shape), **_cost(rows)},
+    )
+
+
+def rate(count: int, of: int) -> Measured:
+    """A rate with its Wilson 95 % interval; nothing but the counts where the denominator is 0."""
+    low, high = wilson(count, of) or (None, None)
+    return Measured(value=count / of if of else None, low=low, high=high, count=count, of=of)
+
+
+def number(value: float, of: int | None = None) -> Measured:
+    """A number, None where it is not finite."""
+    return Measured(value=float(value) if math.isfinite(value) else None, of=of)
+
+
+def _rates(manifest: Manifest, rows: pd.DataFrame) -> dict[str, Measured]:
+    correct = rows["correct"]
+    right, present = int(correct.sum()), len(rows)
+    share = present / manifest.examples if manifest.examples else None
+    accuracy = rate(right, present)
+    return {
+        "examples": number(present),
+        "completeness": Measured(value=share, count=present, of=manifest.examples),
+        "correct": number(right),
+        "clean_accuracy": accuracy if manifest.labelled else Measured(value=None, count=right, of=present),
+        "fooling_rate": rate(_count(correct & rows["changed"]), right),
+        "attack_success_rate": rate(_count(rows["success"]), _count(rows["attacked"])),
+        "robust_accuracy": rate(_count(correct & ~rows["changed"]), present),
+        "fooling_rate_8bit": rate(_count(correct & rows["attacked"] & rows["fooled_8bit"]), right),
+        "unconfirmed": number(_count(rows["claimed"] & ~rows["fooled"])),
+        "confidence": _mean(rows.loc[correct & rows["success"], "adversarial_confidence"]),
+    }
+
+
+def _distances(rows: pd.DataFrame, norm: str, shape: tuple[int, int, int]) -> dict[str, Measured]:
+    fooled = rows[rows["correct"] & rows["success"]]
+    distances = np.sort(fooled[norm].to_numpy(dtype=float))
+    n = len(distances)
+    with np.errstate(invalid="ignore"):  # an infinite distance ends as None, not as a warning
+        low, high = np.quantile(distances, [0.25, 0.75]) if n else (math.nan, math.nan)
+    relative = fooled["relative_l2"]
+    return {
+        "mean_distance": _mean(fooled[norm]),
+        "median_distance": median(distances),
+        "quartile_low": number(low, n),
+        "quartile_high": number(high, n),
+        "max_distance": number(distances[-1] if n else math.nan, n),
+        "relative_distance": _mean(relative[np.isfinite(relative)]),
+        "typical_change": median(grey_levels_rms(fooled["l2"], shape)),
+        "largest_change": median(fooled["linf"] * 255),
+        "changed_pixels": median(fooled["l0"] / (shape[1] * shape[2])),
+    }
+
+
+def _cost(rows: pd.DataFrame) -> dict[str, Measured]:
+    attacked = rows[rows["attacked"]]
+    means = {key: _mean(attacked[key]) for key in ("steps", "forwards", "backwards", "seconds")}
+    return {**means, "total_seconds": number(rows["seconds"].sum(), len(rows))}
+
+
+def median(values: Iterable[float]) -> Measured:
+    """The median with its distribution-free 95 % interval, which needs at least 6 values."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    n = len(ordered)
+    middle = number(np.median(ordered) if n else math.nan, n)
+    ranks = median_ranks(n)
+    if ranks is None or middle.value is None:
+        return middle
+    low, high = (float(ordered[rank - 1]) for rank in ranks)
+    return middle.model_copy(update={"low": low, "high": high if math.isfinite(high) else None})
+
+
+def _mean(values: "pd.Series[float]") -> Measured:
+    return number(values.mean() if len(values) else math.nan, len(values))
+
+
+def _count(mask: "pd.Series[bool]") -> int:
+    return int(mask.sum())

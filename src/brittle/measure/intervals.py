@@ -1,0 +1,41 @@
+"""Intervals: Wilson's for rates, order statistics for medians, and a sign test for paired counts."""
+
+import math
+from functools import lru_cache
+
+Z95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
+
+
+def wilson(count: int, of: int) -> tuple[float, float] | None:
+    """The Wilson score 95 % interval of the rate ``count / of``; None where ``of`` is 0.
+
+    Unlike the textbook interval it stays in ``[0, 1]`` and does not collapse at 0 % or 100 % (Wilson 1927).
+    """
+    if of == 0:
+        return None
+    rate, z2 = count / of, Z95 * Z95
+    centre = (rate + z2 / (2 * of)) / (1 + z2 / of)
+    half = Z95 / (1 + z2 / of) * math.sqrt(rate * (1 - rate) / of + z2 / (4 * of * of))
+    return (0.0 if count == 0 else centre - half), (1.0 if count == of else centre + half)
+
+
+@lru_cache(maxsize=256)
+def median_ranks(n: int) -> tuple[int, int] | None:
+    """1-based ranks of the order statistics that enclose the median of any distribution with at least 95 % confidence.
+
+    The largest ``k`` with ``P(Binomial(n, 1/2) < k) <= 2.5 %`` gives ``(k, n + 1 - k)``; None below 6 values, where no
+    such interval exists. Whole-number arithmetic, so the boundary cases are exact.
+    """
+    below, term, k = 0, 1, 0  # below = 2**n * P(X < k), term = 2**n * P(X = k)
+    while 40 * (below + term) <= 2**n:
+        below += term
+        term = term * (n - k) // (k + 1)
+        k += 1
+    return (k, n + 1 - k) if k else None
+
+
+def sign_test(more: int, fewer: int) -> float:
+    """P(at least ``more`` heads in ``more + fewer`` fair tosses): one-sided evidence that more is not luck."""
+    n = more + fewer
+    return float(sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n)

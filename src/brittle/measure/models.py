@@ -1,0 +1,67 @@
+"""The shape of a summary: what ``brittle summary --json`` prints and the report shows."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from brittle.run.records import FlagRecord
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(_Plain):
+    """One number. None where it does not exist, never NaN: an empty denominator, nothing fooled, no labels."""
+
+    value: float | None
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    count: int | None = None  # a rate's numerator
+    of: int | None = None  # a rate's denominator, or how many values a statistic was taken over
+
+
+class Definition(_Plain):
+    """What a measure is."""
+
+    name: str
+    unit: str
+    group: str
+    description: str
+
+
+class AttackSummary(_Plain):
+    """All measures of one attack, by the keys of ``MEASURES``."""
+
+    label: str
+    name: str
+    kind: Literal["budget", "minimal"]
+    norm: str  # the norm the attack works in
+    distance_norm: str  # the norm its distances are given in: its own where records have it, else l2
+    paper: str
+    measures: dict[str, Measured]
+
+
+class Summary(_Plain):
+    """A run in numbers."""
+
+    schema_version: int
+    model: str
+    data: str
+    goal: Literal["untargeted", "targeted"]
+    labelled: bool
+    complete: bool
+    headline: list[str]  # sentences for someone who has never heard of any of this
+    overall: dict[str, Measured]  # all attacks together, by the keys of MEASURES
+    attacks: list[AttackSummary]
+    strongest: str | None  # label of the attack with the highest fooling rate
+    strongest_minimal: str | None  # the same among minimal attacks
+    flags: list[FlagRecord]  # preflight flags, then those derived from the records
+    definitions: dict[str, Definition]
+
+    def attack(self, label: str) -> AttackSummary:
+        """The attack with this label; KeyError where there is none."""
+        for attack in self.attacks:
+            if attack.label == label:
+                return attack
+        raise KeyError(label)

@@ -1,0 +1,43 @@
+"""What happened to each example: the yes-or-no questions that every measure counts."""
+
+import numpy as np
+import pandas as pd
+
+INVALID = frozenset({"outside-box", "over-budget"})
+"""Record flags of a perturbation that does not count, whatever the classifier makes of it."""
+
+NORMS = ("l2", "linf", "l1", "l0")
+"""The norms that records have a distance for."""
+
+
+def judged(records: pd.DataFrame) -> pd.DataFrame:
+    """Records with four more bool columns.
+
+    correct: classified correctly before the attack.
+    attacked: the goal was not met to begin with, so there was something to do.
+    changed: a confirmed perturbation gives the image another prediction. For an untargeted attack that is ``fooled``;
+    a targeted one can also land, inside box and budget, on a class that is neither the label nor the target.
+    success: the goal is met, confirmed, and was not met to begin with.
+    """
+    targeted = records["goal"] == "targeted"
+    correct = records["clean_prediction"] == records["label"]
+    met_before = (records["target"] == records["clean_prediction"]).where(targeted, ~correct).astype(bool)
+    moved = records["adversarial_prediction"] != records["clean_prediction"]
+    valid = ~records["flags"].map(lambda codes: bool(INVALID.intersection(codes))).astype(bool)
+    finite = np.isfinite(records["adversarial_confidence"])
+    return records.assign(
+        correct=correct,
+        attacked=~met_before,
+        changed=moved & (records["fooled"] | (targeted & valid & finite)),
+        success=records["fooled"] & ~met_before,
+    )
+
+
+def distance_norm(norm: str) -> str:
+    """The norm that distances of an attack are given in: its own where records have it, else l2."""
+    return norm if norm in NORMS else "l2"
+
+
+def grey_levels_rms(l2: "pd.Series[float]", shape: tuple[int, int, int]) -> "pd.Series[float]":
+    """An L2 distance as the root mean square change of a value, in grey levels of 255."""
+    return l2 / float(np.sqrt(np.prod(shape))) * 255

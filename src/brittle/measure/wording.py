@@ -1,0 +1,92 @@
+"""Numbers and the headline in plain words. Every claim follows from counts and from thresholds that are stated."""
+
+from brittle.measure.definitions import FAINT, INVISIBLE
+from brittle.measure.models import Measured, Summary
+
+__all__ = ["FAINT", "INVISIBLE", "headline", "percent"]
+
+
+def percent(fraction: float) -> str:
+    """``0.81`` -> ``"81.0 %"``. Only a true 0 or 1 reads "0 %" or "100 %": 0.9999 is "> 99.9 %"."""
+    if fraction in (0.0, 1.0):
+        return f"{100 * fraction:.0f} %"
+    if fraction > 0.9995:
+        return "> 99.9 %"
+    return "< 0.1 %" if fraction < 0.0005 else f"{100 * fraction:.1f} %"
+
+
+def headline(summary: Summary) -> list[str]:
+    """Two or three sentences that someone who has never heard of adversarial examples understands.
+
+    The size of change that is named is the smallest class of size with which at least half of the correctly classified
+    images are fooled, counted image by image over all attacks.
+    """
+    examples, right = _number(summary.overall["examples"]), _number(summary.overall["correct"])
+    if not examples:
+        return ["No image has been attacked yet."]
+    if not right:
+        return [
+            f"This classifier is wrong on {_all_of(examples)}.",
+            "There is nothing left for an attack to break.",
+        ]
+    sentences = [_accuracy(summary, examples, right), _fooled(summary, right)]
+    if summary.goal == "targeted":
+        sentences.append(_targeted(summary))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _accuracy(summary: Summary, examples: int, right: int) -> str:
+    if not summary.labelled:
+        images = "This image has no label" if examples == 1 else f"These {examples:,} images have no labels"
+        return f"{images}, so the classifier's own answers stand in for them."
+    if right == examples:
+        return f"This classifier is right on {_all_of(examples)}."
+    return f"This classifier is right on {percent(right / examples)} of {examples:,} images."
+
+
+def _fooled(summary: Summary, right: int) -> str:
+    overall = summary.overall
+    any_size, invisible, faint = overall["fooling_rate"], overall["invisible"], overall["faint"]
+    if any_size.count is None or not any_size.of:
+        return ""
+    does = "make it wrong on" if summary.labelled else "change its answer on"
+    if any_size.count == 0:
+        answers = "that one answer" if right == 1 else "any of those answers" if summary.labelled else "any answer"
+        return f"No attack of this run changed {answers}, which does not prove that none can."
+    for share, size in ((invisible, "too small to see"), (faint, "that are barely visible")):
+        if (share.value or 0.0) >= 0.5:
+            text = f"Changes {size} {does} {_share(share, summary)}"
+            if any_size.count - (share.count or 0) >= 0.05 * any_size.of:
+                return f"{text}, and larger changes on {_portion(any_size)}."
+            return f"{text}."
+    text = f"The attacks of this run {does} {_share(any_size, summary)}"
+    return f"{text}; on {_portion(invisible)} with changes too small to see." if invisible.count else f"{text}."
+
+
+def _targeted(summary: Summary) -> str:
+    best = max((attack.measures["attack_success_rate"].value or 0.0 for attack in summary.attacks), default=0.0)
+    return (
+        f"Told to get one chosen answer from it, the most successful attack does so on {percent(best)} of the images."
+    )
+
+
+def _share(share: Measured, summary: Summary) -> str:
+    """Which images, as in "every image it got right"; without labels there is no right, only "them"."""
+    suffix = " it got right" if summary.labelled else ""
+    if share.of == 1:
+        return f"the one image{suffix}" if suffix else "it"
+    if share.count == share.of:
+        return f"every image{suffix}" if suffix else "every one of them"
+    return f"{_portion(share)} of the images{suffix}" if suffix else f"{_portion(share)} of them"
+
+
+def _portion(share: Measured) -> str:
+    return "all" if share.count == share.of else percent(share.value or 0.0)
+
+
+def _all_of(examples: int) -> str:
+    return "the only image" if examples == 1 else f"all {examples:,} images"
+
+
+def _number(measured: Measured) -> int:
+    return int(measured.value or 0)

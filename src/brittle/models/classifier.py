@@ -1,0 +1,245 @@
+"""The one door to a network: pixels in [0, 1] go in, logits come out, and every pass is counted."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias, final
+
+import torch
+from torch import Tensor, nn
+
+from brittle.goals import Goal
+from brittle.models.fold import folded
+from brittle.types import BrittleError, Images, Logits
+
+Pullback: TypeAlias = Callable[[Tensor], Images]
+"""Cotangents on the logits ``[B, K]`` -> gradient of ``sum(cotangents * logits)`` in the images, ``[B, C, H, W]``."""
+
+_CPU_BATCH, _GPU_BATCH = 64, 512
+_FAST_TOLERANCE = 1e-4
+
+
+@final
+class Classifier:
+    """A network as attacks see it.
+
+    net: maps normalised images ``[B, C, H, W]`` to logits ``[B, K]`` (K >= 2), or to one logit ``[B]`` / ``[B, 1]``
+    for two classes. It is run in eval mode and every module gets its own mode back; weights, hooks and
+    ``requires_grad`` are left alone.
+    mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
+    class_names: by index. device: where to run; default: where the network's parameters are.
+    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU.
+    fast: fold batch norms and use channels_last where possible. Taken only after its logits have agreed with the plain
+    network's on the first batch seen.
+    name: what reports call it; default: the network's class name.
+
+    ``forwards`` and ``backwards`` count examples passed through the network in either direction.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        class_names: Sequence[str] | None = None,
+        device: str | torch.device | None = None,
+        batch_size: int | None = None,
+        fast: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(net, nn.Module):
+            raise BrittleError(f"expected a torch.nn.Module, got {type(net).__name__}")
+        if batch_size is not None and batch_size < 1:
+            raise BrittleError(f"expected a batch size of at least 1, got {batch_size}")
+        parameter = next(net.parameters(), None)
+        own = parameter.device if parameter is not None else torch.device("cpu")
+        self.device = torch.device(device) if device is not None else own
+        self.net = net.to(self.device)
+        self.mean = _per_channel("mean", mean)
+        self.std = _per_channel("std", std)
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise BrittleError("expected mean and std together, one number per channel")
+        if self.std is not None and min(self.std) <= 0:
+            raise BrittleError(f"expected a positive std, got {self.std}")
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
+        self.name = name or type(net).__name__
+        self.forwards = 0
+        self.backwards = 0
+        self._num_classes: int | None = None
+        self._fast_allowed = fast
+        self._fast: nn.Module | None = None
+        self._fast_version: tuple[int, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.name}, device={self.device}, batch_size={self.batch_size})"
+
+    @property
+    def num_classes(self) -> int:
+        """K; known from the class names or after the first pass."""
+        if self._num_classes is None:
+            if self.class_names is None:
+                raise BrittleError("the number of classes is known after the first pass through the network")
+            return len(self.class_names)
+        return self._num_classes
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the last pass took the fast path."""
+        return self._fast is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 hex over architecture text, weights, buffers and normalisation: equal function, equal fingerprint."""
+        digest = hashlib.sha256(f"{self.net}\0{self.mean}\0{self.std}\0".encode())
+        for name, tensor in self.net.state_dict().items():
+            digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def logits(self, images: Images, *, plain: bool = False) -> Logits:
+        """Logits ``[B, K]`` of images ``[B, C, H, W]`` in [0, 1], without a graph, ``batch_size`` rows at a time.
+
+        plain: by the user's network itself, never by the fast path; what graders ask.
+        """
+        with torch.no_grad():
+            run = self._plain if plain else self._pass
+            parts = [run(images[rows]) for rows in self.chunks(len(images))]
+        self.forwards += len(images)
+        return torch.cat(parts) if parts else images.new_zeros(0, self._known_classes())
+
+    def gradient(self, images: Images, goal: Goal) -> tuple[Logits, Images]:
+        """Logits and the gradient of ``goal.loss`` in the images, ``batch_size`` rows at a time."""
+        logits, gradients = [], []
+        for rows in self.chunks(len(images)):
+            part, pullback = self.linearize(images[rows])
+            with torch.enable_grad():
+                leaf = part.clone().requires_grad_()
+                (cotangent,) = torch.autograd.grad(goal[rows].loss(leaf).sum(), leaf)
+            logits.append(part)
+            gradients.append(pullback(cotangent))
+        if not logits:
+            return images.new_zeros(0, self._known_classes()), torch.zeros_like(images)
+        return torch.cat(logits), torch.cat(gradients)
+
+    def linearize(self, images: Images) -> tuple[Logits, Pullback]:
+        """Logits of one batch and the pull-back that differentiates any combination of them, as often as needed.
+
+        One forward pass; each call of the pull-back is one backward pass for the rows whose cotangents are not all
+        zero. Memory is that of one pass over all rows: callers keep to ``batch_size`` rows.
+        """
+        self.forwards += len(images)
+        with torch.enable_grad():
+            leaf = images.detach().requires_grad_()
+            logits = self._pass(leaf)
+
+        def pullback(cotangents: Tensor) -> Images:
+            self.backwards += int((cotangents != 0).any(1).sum())
+            if not logits.requires_grad:
+                return torch.zeros_like(images)
+            (gradient,) = torch.autograd.grad(logits, leaf, cotangents, retain_graph=True, allow_unused=True)
+            return torch.zeros_like(images) if gradient is None else gradient.contiguous()
+
+        return logits.detach(), pullback
+
+    def chunks(self, count: int) -> Iterator[slice]:
+        """Slices of at most ``batch_size`` rows that cover ``count`` rows."""
+        for start in range(0, count, self.batch_size):
+            yield slice(start, min(start + self.batch_size, count))
+
+    def _known_classes(self) -> int:
+        return self._num_classes or len(self.class_names or ())
+
+    def _pass(self, images: Images) -> Logits:
+        """One pass; with a graph when grad is enabled and the images require it."""
+        # A CPU computes one row, or an odd handful, by other kernels than larger batches, which round differently. Such
+        # a batch gets repeated rows up to four, so that an example's numbers do not depend on its company.
+        padding = 4 - len(images) if self.device.type == "cpu" and len(images) < 4 else 0
+        batch = torch.cat([images, images[-1:].expand(padding, *images.shape[1:])]) if padding else images
+        net = self._fast_net(batch)
+        logits = self._plain(batch) if net is None else self._run(net, batch)
+        return logits[: len(images)] if padding else logits
+
+    def _run(self, net: nn.Module, images: Images) -> Logits:
+        if self.mean is not None and self.std is not None:
+            mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+            std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+            if images.shape[1] != len(self.mean):
+                raise BrittleError(
+                    f"expected images with {len(self.mean)} channels (mean and std have as many), got {images.shape[1]}"
+                )
+            images = (images - mean) / std
+        if net is not self.net:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self._as_logits(net(images), len(images))
+
+    def _plain(self, images: Images) -> Logits:
+        with _evaluating(self.net):
+            return self._run(self.net, images)
+
+    def _as_logits(self, output: object, rows: int) -> Logits:
+        if not isinstance(output, Tensor):
+            raise BrittleError(
+                f"expected the network to return logits [B, K], got {type(output).__name__}; wrap it in a module that"
+                " returns the logits alone"
+            )
+        if output.ndim == 1 and len(output) == rows:
+            output = output.unsqueeze(1)
+        if output.ndim != 2 or len(output) != rows:
+            raise BrittleError(f"expected logits [{rows}, K] from the network, got shape {tuple(output.shape)}")
+        if output.shape[1] == 1:  # one logit for "class 1": the two-class softmax of (0, z) is the sigmoid of z
+            output = torch.cat([torch.zeros_like(output), output], dim=1)
+        names = len(self.class_names) if self.class_names is not None else output.shape[1]
+        if names != output.shape[1]:
+            raise BrittleError(f"expected one class name per logit ({output.shape[1]}), got {names}")
+        self._num_classes = output.shape[1]
+        return output.float()
+
+    def _fast_net(self, batch: Images) -> nn.Module | None:
+        """The folded copy, made again whenever the network's weights have changed since."""
+        if not self._fast_allowed or batch.ndim != 4 or not len(batch):
+            return None
+        version = tuple(tensor._version for tensor in (*self.net.parameters(), *self.net.buffers()))
+        if version != self._fast_version:
+            self._fast_version = version
+            self._fast = folded(self.net)
+            if self._fast is not None and not self._agrees(self._fast, batch):
+                self._fast = None
+        return self._fast
+
+    def _agrees(self, net: nn.Module, batch: Images) -> bool:
+        """Whether a fast copy gives the plain network's logits on a probe batch, to float32 accuracy."""
+        with torch.no_grad():
+            plain = self._plain(batch.detach())
+            try:
+                fast = self._run(net, batch.detach())
+            except Exception:  # a trace can have frozen a shape; the plain network has just worked on this batch
+                return False
+        scale = plain.abs().amax().clamp_min(1e-6)
+        return plain.shape == fast.shape and bool((plain - fast).abs().amax() <= _FAST_TOLERANCE * scale)
+
+
+def _per_channel(name: str, values: Sequence[float] | None) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise BrittleError(f"expected {name} as one number per channel, got {values!r}") from None
+    if not numbers or not all(torch.isfinite(torch.tensor(numbers))):
+        raise BrittleError(f"expected {name} as one finite number per channel, got {values!r}")
+    return numbers
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module has its own mode back."""
+    training = [module for module in net.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,144 @@
+"""The report: one HTML file that works without a network and trusts nothing that came from outside."""
+
+import base64
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from brittle.measure import MEASURES, Case, Summary, cases, summarize
+from brittle.report import pictures, sections
+from brittle.report.charts import chart_of, javascript
+from brittle.run.records import Manifest, read_manifest, read_records
+from brittle.types import BrittleError
+
+HERE = Path(__file__).parent
+LIMIT = 4_900_000
+"""Bytes that a report may have; pictures shrink to keep it."""
+HERO_BUDGET = 900_000
+HERO_SIDE = 320
+GALLERY_SIDE = 176
+
+
+def write_report(directory: Path) -> Path:
+    """Write ``report.html`` into a run directory, from that directory alone, and return its path.
+
+    The file is replaced in one go and is at most 5 MB. Works on unfinished runs and on runs without stored images.
+    Raises BrittleError where there is no run, or where the file cannot be written.
+    """
+    manifest = read_manifest(directory)
+    html = render(directory, manifest, read_records(directory, manifest))
+    target = directory / "report.html"
+    try:
+        _replace(target, html.encode("utf-8"))
+    except OSError as error:
+        raise BrittleError(f"expected to write {str(target)!r}, got {error.strerror}; check the permissions") from None
+    return target
+
+
+def render(directory: Path, manifest: Manifest, records: pd.DataFrame) -> str:
+    """The page of a run as text."""
+    summary = summarize(manifest, records)
+    chosen = {spec.label: cases(manifest, spec, records) for spec in manifest.attacks}
+    every = [case for found in chosen.values() for case in found]
+    pairs = pictures.load(directory, manifest, every)
+    context = _context(manifest, summary, records)
+    hero_key = _hero_key(summary, chosen)
+    hero_pair = {hero_key: pairs[hero_key]} if hero_key in pairs else {}
+    heroes = pictures.within(hero_pair, HERO_SIDE, HERO_BUDGET)
+    hero_case = next((case for case in every if (case.slug, case.position) == hero_key and case.role == "median"), None)
+    context["hero"] = hero_case and _shown(manifest, hero_case, heroes)
+    bare = _page(context | {"gallery": _gallery(manifest, summary, chosen, {})})
+    triples = pictures.within(pairs, GALLERY_SIDE, LIMIT - len(bare.encode("utf-8")) - 1_000 * len(every))
+    return _page(context | {"gallery": _gallery(manifest, summary, chosen, triples)})
+
+
+def _context(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> dict[str, Any]:
+    chart = chart_of(summary, records)
+    flags = sections.flag_cards(summary)
+    weights = [card["weight"] for card in flags]
+    return {
+        "summary": summary,
+        "manifest": manifest,
+        "figures": sections.figures(summary),
+        "chart": chart,
+        "spec_object": json.loads((HERE / "chart.vl.json").read_text(encoding="utf-8")),
+        "budgets": any(attack.kind == "budget" for attack in summary.attacks),
+        "table": sections.measures_table(summary),
+        "definitions": MEASURES,
+        "cost": sections.cost_rows(summary),
+        "flags": flags,
+        "doubts": weights.count("doubt"),
+        "notes": weights.count("note"),
+        "facts": sections.repeat_facts(manifest),
+        "spec_json": manifest.model_dump_json(indent=2, exclude={"flags"}),
+    }
+
+
+def _hero_key(summary: Summary, chosen: dict[str, list[Case]]) -> tuple[str, int] | None:
+    """The median case of the strongest minimal attack, or of the strongest one."""
+    for case in chosen.get(summary.strongest_minimal or summary.strongest or "", []):
+        if case.role == "median":
+            return case.slug, case.position
+    return None
+
+
+def _gallery(
+    manifest: Manifest,
+    summary: Summary,
+    chosen: dict[str, list[Case]],
+    triples: dict[tuple[str, int], pictures.Triple],
+) -> list[dict[str, Any]]:
+    out = []
+    for attack in summary.attacks:
+        success = attack.measures["attack_success_rate"]
+        left = (success.of or 0) - (success.count or 0)
+        shown = [_shown(manifest, case, triples) for case in chosen[attack.label]]
+        out.append({"label": attack.label, "cases": shown, "left": left, "of": success.of or 0})
+    return out
+
+
+def _shown(manifest: Manifest, case: Case, triples: dict[tuple[str, int], pictures.Triple]) -> dict[str, Any]:
+    made = triples.get((case.slug, case.position))
+    pixelated = max(manifest.image_shape[1:]) <= pictures.PIXELATED
+    return {**sections.case_caption(manifest, case), "attack": case.attack, "triple": made, "pixelated": pixelated}
+
+
+def _page(context: dict[str, Any]) -> str:
+    """Autoescape holds for everything; only this package's own style and scripts are marked as safe."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
+    scripts = [javascript(), (HERE / "page.js").read_text(encoding="utf-8")] if context["chart"] else []
+    if not scripts:
+        scripts = [(HERE / "page.js").read_text(encoding="utf-8")]
+    return environment.get_template("page.html.j2").render(
+        **context,
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=[policy_hash(script) for script in scripts],
+    )
+
+
+def policy_hash(script: str) -> str:
+    """How a Content-Security-Policy names a script that may run: nothing else does, wherever it comes from."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _replace(target: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)  # mkstemp makes it private, and a report is for showing around
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

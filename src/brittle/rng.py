@@ -1,0 +1,48 @@
+"""Randomness that belongs to an example: drawn from the run's seed, the example's id and a purpose, from nothing else."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rng:
+    """Keyed random draws, one stream per example.
+
+    A draw is a pure function of ``(seed, id, purpose)``: there is no state to advance, so an example gets the same
+    numbers in any batch, order, worker or subset, and the global generator is never touched.
+    """
+
+    seed: int
+    ids: tuple[str, ...]
+
+    def __getitem__(self, rows: Tensor | Sequence[int]) -> "Rng":
+        """The streams of some rows, in that order."""
+        return Rng(self.seed, tuple(self.ids[int(row)] for row in rows))
+
+    def uniform(self, purpose: str, like: Tensor) -> Tensor:
+        """Uniform in ``[0, 1)``, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""
+        return self._draw(purpose, like, normal=False)
+
+    def normal(self, purpose: str, like: Tensor) -> Tensor:
+        """Standard normal, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""
+        return self._draw(purpose, like, normal=True)
+
+    def _draw(self, purpose: str, like: Tensor, *, normal: bool) -> Tensor:
+        if len(like) != len(self.ids):
+            raise ValueError(f"expected one row per id ({len(self.ids)}), got {len(like)} rows")
+        out = torch.empty(like.shape, dtype=like.dtype)
+        generator = torch.Generator()
+        for row, name in zip(out, self.ids, strict=True):
+            digest = hashlib.sha256(f"{self.seed}\0{name}\0{purpose}".encode()).digest()
+            generator.manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+            if normal:
+                row.normal_(generator=generator)
+            else:
+                row.uniform_(generator=generator)
+        return out.to(like.device)

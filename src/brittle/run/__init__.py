@@ -1,0 +1,1 @@
+"""The only room that loops over data and writes to disk."""

@@ -1,0 +1,113 @@
+"""One attack on images in memory, graded."""
+
+import time
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks import Attack
+from brittle.catalog import entry_of
+from brittle.data.examples import examples_of
+from brittle.geometry.norms import Norm, norm_named
+from brittle.goals import Goal, Targeted, Untargeted
+from brittle.models.classifier import Classifier
+from brittle.models.preflight import check_compatible
+from brittle.rng import Rng
+from brittle.run.grade import Grade, Rules, grade
+from brittle.types import BrittleError, Images, Labels, Unsupported
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an attack found, graded by a fresh pass through the plain network; rows as in the images given.
+
+    images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
+    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget; fooled_8bit: also after
+    rounding to 8-bit pixels. prediction, confidence: of ``images``. claimed: what the attack itself has seen.
+    steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading.
+    """
+
+    images: Images
+    originals: Images
+    goal: Goal
+    claimed: Tensor
+    prediction: Labels
+    confidence: Tensor
+    fooled: Tensor
+    fooled_8bit: Tensor
+    inside_box: Tensor
+    within_budget: Tensor
+    steps: Tensor
+    forwards: Tensor
+    backwards: Tensor
+    miscounted: bool
+    seconds: float
+
+    def distance(self, norm: Norm | str) -> Tensor:
+        """Size of the perturbations, ``[B]``, in ``"l0"`` (pixels), ``"l1"``, ``"l2"``, ``"linf"`` or ``"lP"``."""
+        return (norm_named(norm) if isinstance(norm, str) else norm).measure(self.images - self.originals)
+
+
+def attack(
+    classifier: Classifier,
+    images: Images,
+    goal: Goal | Labels,
+    method: Attack,
+    *,
+    seed: int = 0,
+    ids: tuple[str, ...] | None = None,
+) -> Found:
+    """Runs an attack and grades what it found.
+
+    images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
+    ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
+    Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for.
+    """
+    check_goal(method, goal)
+    wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
+    examples = examples_of(images, wanted.labels, ids=ids)
+    check_compatible(classifier, images, wanted.labels)
+    wanted = type(wanted)(wanted.labels.long().to(classifier.device))  # type: ignore[call-arg]
+    return attack_graded(classifier, images.float().to(classifier.device), wanted, method, Rng(seed, examples.ids))
+
+
+def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
+    """Refuses what is no registered attack, and a goal that it does not serve."""
+    entry = entry_of(method)
+    kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
+    if kind not in (Untargeted, Targeted):
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}")
+    if kind.__name__.lower() not in entry.goals:
+        raise Unsupported(f"{entry.name} supports {' and '.join(entry.goals)} goals, got {kind.__name__.lower()}")
+
+
+def attack_graded(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng) -> Found:
+    """Runs an attack on checked images on the classifier's device, times and grades it."""
+    passes = classifier.forwards, classifier.backwards
+    started = time.perf_counter()
+    outcome = method(classifier, images, goal, rng=rng)
+    if classifier.device.type == "cuda":
+        torch.cuda.synchronize(classifier.device)
+    seconds = time.perf_counter() - started
+    counted = classifier.forwards - passes[0], classifier.backwards - passes[1]
+    graded: Grade = grade(classifier, images, outcome, goal, Rules.of(method))
+    return Found(
+        images=outcome.images,
+        originals=images,
+        goal=goal,
+        claimed=outcome.claimed,
+        prediction=graded.prediction,
+        confidence=graded.confidence,
+        fooled=graded.fooled,
+        fooled_8bit=graded.fooled_8bit,
+        inside_box=graded.inside_box,
+        within_budget=graded.within_budget,
+        steps=outcome.steps,
+        forwards=outcome.forwards,
+        backwards=outcome.backwards,
+        miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
+        seconds=seconds,
+    )

@@ -1,0 +1,86 @@
+"""Grading: what an attack's images really do, by a fresh pass through the plain network."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks import Outcome
+from brittle.catalog import config_of, entry_of
+from brittle.geometry import box
+from brittle.geometry.norms import LINF, Norm
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.types import Images, Labels
+
+_HALF_ULP = 2.0**-25  # what adding a perturbation to a pixel in [0.5, 1] and taking it away again can lose
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an attack has promised: to stay in the box, to stay within a budget."""
+
+    box: bool
+    budget: tuple[Norm, float] | None
+
+    @staticmethod
+    def of(attack: Any) -> "Rules":
+        """The promises of a registered attack: ``eps`` is a budget where the kind is one, ``box=False`` waives the box."""
+        entry, config = entry_of(attack), config_of(attack)
+        inside = bool(config.get("box", True))
+        # FGSM and its like promise their budget only up to the clipping, which never makes a perturbation larger.
+        return Rules(inside, (attack.norm, attack.eps) if entry.kind == "budget" else None)
+
+    def kept(self, images: Images, perturbed: Images) -> tuple[Tensor, Tensor]:
+        """bool ``[B]`` each: inside the box (or need not be), within the budget (or has none)."""
+        inside = box.contains(perturbed) if self.box else perturbed.isfinite().flatten(1).all(1)
+        if self.budget is None:
+            return inside, torch.ones_like(inside)
+        norm, eps = self.budget
+        rounding = _HALF_ULP * norm.measure(torch.ones_like(images)) if norm != LINF else _HALF_ULP
+        return inside, norm.measure(perturbed - images) <= eps * (1 + 1e-6) + 2 * rounding
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What was found out about each image; all ``[B]``.
+
+    fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
+    """
+
+    prediction: Labels
+    confidence: Tensor
+    fooled: Tensor
+    fooled_8bit: Tensor
+    inside_box: Tensor
+    within_budget: Tensor
+
+
+def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, rules: Rules) -> Grade:
+    """Grades an attack's outcome on images ``[B, C, H, W]``; two passes through the plain network."""
+    perturbed = outcome.images
+    if perturbed.shape != images.shape or perturbed.dtype != images.dtype:
+        raise TypeError(
+            f"expected an attack to keep shape {tuple(images.shape)} and {images.dtype}, got"
+            f" {tuple(perturbed.shape)} and {perturbed.dtype}"
+        )
+    inside, within = rules.kept(images, perturbed)
+    logits = classifier.logits(perturbed, plain=True)
+    kept = inside & within
+    confidence, prediction = logits.softmax(1).max(1)
+    return Grade(
+        prediction=prediction,
+        confidence=confidence,
+        fooled=goal.is_met(logits) & kept,
+        fooled_8bit=goal.is_met(classifier.logits(to_8bit(perturbed), plain=True)) & kept,
+        inside_box=inside,
+        within_budget=within,
+    )
+
+
+def to_8bit(images: Images) -> Images:
+    """The images after saving with 8 bits a channel, rounded to nearest, and loading again."""
+    return box.clip(images).mul(255).round().div(255)

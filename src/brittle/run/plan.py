@@ -1,0 +1,130 @@
+"""What a run is: its manifest, and when two runs are the same."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from brittle.attacks import Attack
+from brittle.catalog import config_of, entry_of, label_of
+from brittle.data.examples import Examples
+from brittle.goals import Untargeted
+from brittle.models.classifier import Classifier
+from brittle.run.attack import check_goal
+from brittle.run.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
+from brittle.types import BrittleError, Flag
+
+_SHARD_BYTES = 32 * 2**20
+_SHARD_LEAST, _SHARD_MOST = 16, 256
+
+# Output-neutral, so not part of what a run is: when and how it was started, the batch size (an example's result does
+# not depend on its batch, which the laws test), and flags and versions, which say how but not what.
+_NEUTRAL = {"created", "command", "versions", "options", "flags", "model", "data"}
+
+
+def plan(
+    classifier: Classifier,
+    examples: Examples,
+    attacks: Sequence[Attack],
+    *,
+    seed: int,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    flags: Sequence[Flag],
+    model: str,
+    command: str | None,
+    shard_size: int | None,
+) -> Manifest:
+    """The manifest of a run to come. Raises BrittleError for no or repeated attacks and for goals they do not serve."""
+    if not attacks:
+        raise BrittleError("expected at least one attack, got none")
+    for method in attacks:
+        check_goal(method, Untargeted)
+    specs = [_spec(method) for method in attacks]
+    labels = [spec.label for spec in specs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BrittleError(f"attack {label!r} is given {labels.count(label)} times; give it once")
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=command,
+        seed=seed,
+        goal="untargeted",
+        attacks=specs,
+        model=model,
+        model_fingerprint=classifier.fingerprint,
+        data=examples.source,
+        data_fingerprint=examples.fingerprint,
+        labelled=examples.labels is not None,
+        examples=len(examples),
+        shard_size=shard_size or _shard_size(image_shape),
+        image_shape=image_shape,
+        class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(classes))),
+        device=classifier.device.type,
+        versions=_versions(),
+        options={"batch_size": classifier.batch_size},
+        flags=[FlagRecord(code=flag.code, message=flag.message) for flag in flags],
+    )
+
+
+def differences(stored: Manifest, wanted: Manifest) -> list[str]:
+    """What makes two manifests different runs, one line for each field; none means that one may resume the other."""
+    old, new = stored.model_dump(exclude=_NEUTRAL), wanted.model_dump(exclude=_NEUTRAL)
+    lines = []
+    for key in old:
+        if old[key] == new[key]:
+            continue
+        if key == "attacks":
+            before, after = ({spec["label"]: spec for spec in side[key]} for side in (old, new))
+            lines.append(f"attacks: there {', '.join(before)}; now {', '.join(after)}")
+        elif key.endswith("_fingerprint"):
+            what = key.removesuffix("_fingerprint")
+            lines.append(f"{what}: there {_shown(stored, what, old[key])}; now {_shown(wanted, what, new[key])}")
+        else:
+            lines.append(f"{key}: there {old[key]}; now {new[key]}")
+    return lines
+
+
+def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
+    return f"{getattr(manifest, what)} ({fingerprint[:12]})"
+
+
+def _spec(method: Any) -> AttackSpec:
+    entry, label = entry_of(method), label_of(method)
+    return AttackSpec(
+        label=label,
+        name=entry.name,
+        slug=slug_of(label),
+        kind=entry.kind,
+        norm=method.norm.name,
+        paper=entry.paper,
+        config=config_of(method),
+    )
+
+
+def _shard_size(image_shape: tuple[int, int, int]) -> int:
+    channels, height, width = image_shape
+    return max(_SHARD_LEAST, min(_SHARD_MOST, _SHARD_BYTES // (4 * channels * height * width)))
+
+
+def _versions() -> dict[str, str]:
+    versions = {name: version(name) for name in ("brittle", "torch", "torchvision", "numpy")}
+    versions |= {"python": platform.python_version(), "platform": platform.platform()}
+    return versions | _commit()
+
+
+def _commit() -> dict[str, str]:
+    """The commit of brittle's own checkout, ``+changes`` where files differ from it; nothing for an installed copy."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
+        status = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    if head.returncode or status.returncode:
+        return {}
+    return {"commit": head.stdout.strip() + ("+changes" if status.stdout.strip() else "")}

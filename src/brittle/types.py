@@ -1,0 +1,54 @@
+"""The words every room shares: tensor aliases, flags, and errors that tell the user what to do."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+Images: TypeAlias = Tensor
+"""float32 ``[B, C, H, W]``, pixels in ``[0, 1]``."""
+
+Labels: TypeAlias = Tensor
+"""int64 ``[B]``, class indices."""
+
+Logits: TypeAlias = Tensor
+"""float32 ``[B, K]``, unnormalised class scores."""
+
+
+class BrittleError(Exception):
+    """A mistake its user can mend: one line with what was expected, what was got and what to do."""
+
+
+class Unsupported(BrittleError):
+    """An attack was asked for a goal, norm or access that it cannot serve; raised before any work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A reason to doubt a result. ``code`` is explained in docs/flags.md, ``message`` has the figures."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a network wants its images: resized so that the shorter side is ``resize`` (None: not), then centre-cropped.
+
+    channels: 1 or 3; height, width: pixels after the crop; interpolation: as in the network's published preprocessing.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resize: int | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'deepfool'?"`` for a near miss, otherwise the list of known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
