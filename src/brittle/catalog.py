@@ -52,7 +52,7 @@ def register(
     """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test."""
 
     def enrol(attack: C) -> C:
-        name = attack.__name__.lower() if attack.__name__.isupper() else kebab(attack.__name__)
+        name = attack.__name__.lower()
         if name in ATTACKS:
             raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
         summary = (attack.__doc__ or "").strip().split("\n")[0]
@@ -60,11 +60,6 @@ def register(
         return attack
 
     return enrol
-
-
-def kebab(name: str) -> str:
-    """``DeepFool`` -> ``deepfool``; ``OnePixel`` and the like are registered as they are spoken: one lower-case word."""
-    return name.lower()
 
 
 def option(default: Any, help: str) -> Any:  # noqa: A002 - the field's own word

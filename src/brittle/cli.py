@@ -34,7 +34,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     pass
 
@@ -57,12 +59,16 @@ def audit(
     data: Annotated[str, typer.Option(help="data spec. See: brittle data")],
     attack: Annotated[list[str], typer.Option(help=_ATTACK_HELP)],
     out: Out,
-    weights: Annotated[Path | None, typer.Option(help="weights for the model (.safetensors, or a plain state dict)")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="weights for the model (.safetensors, or a plain state dict)")
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="this many examples, evenly spaced over the data")] = None,
     seed: Annotated[int, typer.Option(help="seed of every random draw")] = 0,
     batch_size: Annotated[str, typer.Option(help="images for one pass: a number, or auto")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    mean: Annotated[str | None, typer.Option(help="a,b,c: the network's normalisation, instead of the published one")] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="a,b,c: the network's normalisation, instead of the published one")
+    ] = None,
     std: Annotated[str | None, typer.Option(help="a,b,c: see --mean")] = None,
 ) -> None:
     """Attacks a classifier on a data set, records every result and writes the report."""

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -79,7 +87,9 @@ def print_attack(name: str) -> None:
         raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
     console = Console()
     console.print(Text(f"{entry.name}: {entry.summary}"))
-    console.print(Text(f"{entry.kind} attack; norms {', '.join(entry.norms)}; goals {', '.join(entry.goals)}; {entry.paper}"))
+    console.print(
+        Text(f"{entry.kind} attack; norms {', '.join(entry.norms)}; goals {', '.join(entry.goals)}; {entry.paper}")
+    )
     console.print(_options(entry))
 
 

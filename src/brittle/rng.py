@@ -1,4 +1,4 @@
-"""Randomness that belongs to an example: drawn from the run's seed, the example's id and a purpose, from nothing else."""
+"""Randomness that belongs to an example: drawn from the run's seed, the example's id and a purpose alone."""
 
 import hashlib
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -31,20 +31,6 @@ class Flag:
 
     code: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """How a network wants its images: resized so that the shorter side is ``resize`` (None: not), then centre-cropped.
-
-    channels: 1 or 3; height, width: pixels after the crop; interpolation: as in the network's published preprocessing.
-    """
-
-    channels: int
-    height: int
-    width: int
-    resize: int | None = None
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

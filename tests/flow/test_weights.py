@@ -218,7 +218,7 @@ def test_class_counts_only_where_nothing_else_differs() -> None:
     assert class_counts(net, seeded_state(7)) == (7, 3)
     assert class_counts(net, prefixed(seeded_state(7), "module.")) == (7, 3)
     assert class_counts(net, STATE) is None
-    assert class_counts(net, changed("3.weight", torch.zeros(7, 17))) is None
+    assert class_counts(net, {**STATE, "3.weight": torch.zeros(7, 17), "3.bias": torch.zeros(7)}) is None
     assert class_counts(net, changed("0.weight", torch.zeros(5, 1, 3, 3))) is None
 
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from brittle.data.digits import digits_split
+from brittle.data.fit import Fit
 from brittle.models import zoo
 from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20, _Block
 from brittle.models.zoo import MODELS, load_model
-from brittle.types import BrittleError, Fit
+from brittle.types import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 RESNET20 = SHARED / "weights" / "cifar10_resnet20.safetensors"
@@ -94,7 +95,7 @@ def test_resnet20_gets_823_of_1000_test_images_right() -> None:
 
     examples = load_data(str(SHARED / "cifar10-jpeg" / "test.parquet"), limit=1000, fit=None)
     classifier, fit = load_model("resnet20", weights=RESNET20)
-    assert (classifier.mean, classifier.std, fit) == (IMAGENET_MEAN, IMAGENET_STD, Fit(3, 32, 32))
+    assert (classifier.mean, classifier.std, fit) == (IMAGENET_MEAN, IMAGENET_STD, Fit(channels=3, height=32, width=32))
     assert examples.labels is not None
     assert classifier.class_names == CIFAR10_CLASSES == examples.class_names
     right = classifier.logits(examples.images(0, 1000)).argmax(1) == examples.labels

@@ -74,7 +74,8 @@ def failed(position: int, attack: str = "a", **other: Any) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pa.Table.from_pylist(rows, schema=RECORD).to_pandas()
+    frame: pd.DataFrame = pa.Table.from_pylist(rows, schema=RECORD).to_pandas()
+    return frame
 
 
 def manifest(examples: int, *attacks: AttackSpec, **other: Any) -> Manifest:
@@ -261,8 +262,10 @@ def test_a_norm_without_a_column_is_given_in_l2() -> None:
     assert (attack.norm, attack.distance_norm, attack.measures["mean_distance"].value) == ("l1.5", "l2", 0.7)
 
 
-def test_black_images_have_no_relative_distance() -> None:
-    assert value([row(0, relative_l2=math.inf), row(1, relative_l2=0.2)], "relative_distance") == pytest.approx(0.2)
+@pytest.mark.parametrize("of_black", [math.inf, 0.5 / 1e-12])
+def test_black_images_have_no_relative_distance(of_black: float) -> None:
+    rows = [row(0, relative_l2=of_black), row(1, relative_l2=0.2), row(2, l2=0.5, relative_l2=0.5 * 255)]
+    assert value(rows, "relative_distance") == pytest.approx((0.2 + 127.5) / 2)
 
 
 def test_confidence_is_the_mean_over_fooled_images() -> None:
@@ -290,8 +293,8 @@ def test_the_curve_is_a_count(norm: str) -> None:
     for i in range(150):
         sizes = {key: round(float(random.exponential()), 2) for key in ("l1", "l2", "linf")}  # rounded, so with ties
         label, adversarial, fooled = int(random.integers(2)), int(random.integers(2)), bool(random.integers(2))
-        size = {"l0": int(random.integers(9))} | sizes
-        records.append(row(i, label=label, adversarial=adversarial, fooled=fooled and adversarial != label, **size))
+        measured: dict[str, Any] = {"l0": int(random.integers(9))} | sizes
+        records.append(row(i, label=label, adversarial=adversarial, fooled=fooled and adversarial != label, **measured))
     distances, accuracy = curve(table(records), "a", norm)
     assert distances[0] == 0
     assert (np.diff(distances) > 0).all()
@@ -360,30 +363,31 @@ def test_the_headline_names_the_size_of_change_that_fools_half() -> None:
 
     number = count()
     assert said(*(row(next(number), **TINY) for _ in range(4)), failed(next(number), label=1)) == (
-        "This classifier is right on 80.0 % of 5 images. Changes too small to see make it wrong on every image it got right."
+        "This classifier is right on 80.0 % of 5 images. Changes too small to see make it wrong on every"
+        " image it got right."
     )
     assert said(row(0, **TINY), row(1, **TINY), row(2, **STRONG), failed(3)) == (
-        "This classifier is right on all 4 images. Changes too small to see make it wrong on 50.0 % of the images it got"
-        " right, and larger changes on 75.0 %."
+        "This classifier is right on all 4 images. Changes too small to see make it wrong on 50.0 % of the images it"
+        " got right, and larger changes on 75.0 %."
     )
     assert said(row(0, **TINY), row(1, **FAINT), row(2, **SPIKE)) == (
         "This classifier is right on all 3 images. Changes that are barely visible make it wrong on every image it got"
         " right."
     )
     assert said(row(0, **TINY), row(1, **STRONG), row(2, **STRONG)) == (
-        "This classifier is right on all 3 images. The attacks of this run make it wrong on every image it got right; on"
-        " 33.3 % with changes too small to see."
+        "This classifier is right on all 3 images. The attacks of this run make it wrong on every image it got right;"
+        " on 33.3 % with changes too small to see."
     )
     assert said(failed(0), failed(1)) == (
-        "This classifier is right on all 2 images. No attack of this run changed any of those answers, which does not prove"
-        " that none can."
+        "This classifier is right on all 2 images. No attack of this run changed any of those answers, which does not"
+        " prove that none can."
     )
     assert (
         said(failed(0, label=1))
         == "This classifier is wrong on the only image. There is nothing left for an attack to break."
     )
     assert said(row(0, **TINY), labelled=False) == (
-        "This image has no label, so the classifier's own answers stand in for them. Changes too small to see change its"
+        "This image has no label, so the classifier's own answer stands in for it. Changes too small to see change its"
         " answer on it."
     )
     assert said() == "No image has been attacked yet."

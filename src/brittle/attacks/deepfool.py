@@ -1,5 +1,6 @@
 """DeepFool in any Lp norm, aware of the pixel box (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599, algorithm 2)."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -12,13 +13,12 @@ from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L0, L2, Norm, per_row
 from brittle.goals import Goal, Untargeted
-from brittle.models.classifier import Classifier, Pullback
+from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
 
-_SPREAD = 1.3
-_LEAST_OVERSHOOT = 0.05
-_HAIR = 2e-5
+_LEAST_OVERSHOOT = 0.05  # of the first step's overshoot
+_HAIR = 2e-5  # of the logits' size: the least gap a step aims at
 
 
 @register(paper="arXiv:1511.04599", kind="minimal", norms=("l1", "l2", "linf", "lp"), goals=("untargeted",))
@@ -32,11 +32,11 @@ class DeepFool:
     the authors' code the overshoot is part of every step and only the ``candidates`` classes with the smallest gaps
     are looked at. Where the argmax is not the label to start with, the image comes back as it is.
 
-    The box: the paper clips at the end, which sends many examples back over the boundary. Here each step is the
-    smallest one *within* the valid pixels that crosses the plane, so what is returned is what was tested.
+    The box: the paper clips at the end, which sends many examples back over the boundary. Here each step stays within
+    the valid pixels. Where clipping would take away more than the overshoot, and so leave the step short of the plane,
+    the step is the smallest one within the box instead. What is returned is what was tested.
 
-    Lazy candidates: a class is skipped without computing its gradient if its plane could be the nearest only with a
-    gradient more than 1.3 times as large as every one seen at this point. Classes by growing gap, so most are skipped.
+    Lazy candidates: see ``_nearest_plane``.
     """
 
     norm: Norm = option(L2, "norm to minimise")
@@ -63,85 +63,86 @@ class DeepFool:
             done = torch.zeros(len(active), dtype=torch.bool, device=images.device)
             for part in classifier.chunks(len(active)):
                 rows = active.rows[part]
-                x, labels = found[rows], goal.labels[rows]
-                logits, pullback = classifier.linearize(x)
-                forwards[rows] += 1
-                met = goal[rows].is_surely_met(logits)
-                claimed[rows] = done[part] = met
-                if step == self.max_steps or met.all():
+                x = found[rows]
+                if step == self.max_steps:  # no step left, only to see where the last one led
+                    claimed[rows] = goal[rows].is_surely_met(classifier.logits(x))
+                    forwards[rows] += 1
                     continue
-                plane = self._nearest_plane(classifier, x, logits, labels, ~met, pullback, sure=2 if step == 0 else 1)
+                plane = self._nearest_plane(classifier, x, goal[rows], sure=2 if step == 0 else 1)
+                claimed[rows] = plane.crossed
                 forwards[rows] += plane.forwards
                 backwards[rows] += plane.backwards
                 if step == 0:
                     first_gap[rows] = plane.gap
                 # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
                 beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
-                move = self.norm.to_plane(plane.gap + beyond, plane.normal, room(x) if self.box else None)
+                around = room(x) if self.box else None
+                move = self.norm.to_plane(plane.gap + beyond, plane.normal, around, enough=plane.gap)
                 found[rows] = clip(x + move) if self.box else x + move
-                # Nowhere to go: a zero gradient, or every pixel that would help is at its wall.
-                done[part] |= (move == 0).flatten(1).all(1)
+                # Nowhere to go: over the boundary, a zero gradient, or every pixel that would help is at its wall.
+                done[part] = (move == 0).flatten(1).all(1)
             active.drop(done)
             if not len(active):
                 break
-            if step < self.max_steps:
-                steps[active.rows] += 1
+            steps[active.rows] += step < self.max_steps
         return Outcome(found, claimed, steps, forwards, backwards)
 
-    def _nearest_plane(
-        self,
-        classifier: Classifier,
-        x: Images,
-        logits: Logits,
-        labels: Labels,
-        unsolved: Tensor,
-        pullback: Pullback,
-        sure: int,
-    ) -> "_Plane":
-        """The nearest of the planes between the label and each candidate class; a zero normal for solved rows.
+    def _nearest_plane(self, classifier: Classifier, x: Images, goal: Goal, sure: int) -> "_Plane":
+        """The nearest of the planes between the label and each candidate class, in the linearisation at ``x``.
 
-        The first ``sure`` candidates cost a backward pass through the graph at hand. Any other is evaluated only if,
-        with a gradient up to ``_SPREAD`` times the largest found so far, its plane could be nearer.
+        Candidates come by growing gap, and the first ``sure`` of them cost one backward pass each through one graph.
+        Another one is evaluated, on its own, only if its plane could be the nearest with a gradient somewhat larger
+        than the largest so far. How much is a bet that gradient norms of the classes differ little, and less the more
+        pixels there are; on ResNet-20 (CIFAR-10) it finds the distances of all nine classes with a quarter of the
+        backward passes. Losing it costs a longer step, never a wrong result.
         """
-        label = labels.unsqueeze(1)
+        logits, pullback = classifier.linearize(x)
+        crossed = goal.is_surely_met(logits)
+        label = goal.labels.unsqueeze(1)
         own = logits.gather(1, label)
         order = logits.scatter(1, label, -torch.inf).argsort(dim=1, descending=True, stable=True)
         order = order[:, : min(self.candidates, logits.shape[1] - 1)]
         # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
         gaps = torch.maximum(own - logits.gather(1, order), _HAIR * own.abs().clamp_min(1))
-        sizes = torch.zeros_like(gaps)
-        normals = []
-        for j in range(min(sure, gaps.shape[1])):
-            w = pullback(_difference(order[:, j], labels, logits) * unsolved.unsqueeze(1))
-            sizes[:, j] = self.norm.dual.measure(w)
-            normals.append(w)
-        distances = torch.where(sizes > 0, gaps / sizes, torch.inf)
-        nearest = distances.amin(1, keepdim=True)
-        normal = normals[0]
-        for j, w in enumerate(normals[1:], 1):
-            normal = torch.where(per_row(distances[:, j] <= nearest[:, 0], w), w, normal)
 
-        reach = nearest * sizes.amax(1, keepdim=True) * _SPREAD
-        maybe = unsolved.unsqueeze(1) & ~(gaps > reach)
-        maybe[:, : len(normals)] = False
-        row, j = maybe.nonzero(as_tuple=True)
-        for part in classifier.chunks(len(row)):
-            r, k = row[part], j[part]
-            _, again = classifier.linearize(x[r])
-            w = again(_difference(order[r, k], labels[r], logits[r]))
+        sure = min(sure, order.shape[1]) if not crossed.all() else 0
+        distances, largest = torch.full_like(gaps, torch.inf), torch.zeros_like(own)
+        nearest, normal = torch.full_like(own, torch.inf), torch.zeros_like(x)
+        for j in range(sure):
+            w = pullback(_difference(order[:, j], goal.labels, logits) * ~crossed.unsqueeze(1))
             size = self.norm.dual.measure(w)
-            distances[r, k] = torch.where(size > 0, gaps[r, k] / size, torch.inf)
-            for i in (distances[r, k] < nearest[r, 0]).nonzero().squeeze(1).tolist():
-                if distances[r[i], k[i]] < nearest[r[i], 0]:  # two candidates of one row can be in one part
-                    nearest[r[i], 0], normal[r[i]] = distances[r[i], k[i]], w[i]
-        extra = maybe.sum(1)
-        winner = distances.argmin(1, keepdim=True)
-        return _Plane(gaps.gather(1, winner).squeeze(1), normal, extra, extra + len(normals) * unsolved)
+            distances[:, j] = torch.where(size > 0, gaps[:, j] / size, torch.inf)
+            normal = torch.where(per_row(distances[:, j] < nearest[:, 0], w), w, normal)
+            nearest, largest = torch.minimum(nearest, distances[:, j : j + 1]), largest.maximum(size.unsqueeze(1))
+
+        wanted = ~crossed.unsqueeze(1) & ~(gaps > nearest * largest * self._spread(x))
+        wanted[:, :sure] = False
+        row, rank = wanted.nonzero(as_tuple=True)
+        for part in classifier.chunks(len(row)):
+            r, j = row[part], rank[part]
+            _, pullback = classifier.linearize(x[r])
+            w = pullback(_difference(order[r, j], goal.labels[r], logits[r]))
+            size = self.norm.dual.measure(w)
+            distances[r, j] = torch.where(size > 0, gaps[r, j] / size, torch.inf)
+            best = distances[r].amin(1)  # of the row, so far; of a row's candidates in this part, one can win
+            won = (distances[r, j] == best) & (best < nearest[r, 0])
+            normal[r[won]], nearest[r[won], 0] = w[won], best[won]
+
+        gap = gaps.gather(1, distances.argmin(1, keepdim=True)).squeeze(1) * ~crossed
+        extra = wanted.sum(1)
+        return _Plane(gap, normal, crossed, 1 + extra, sure * ~crossed + extra)
+
+    def _spread(self, x: Images) -> float:
+        """How much larger than those seen a class's gradient is allowed to be: 1.2 for 3 x 32 x 32, 1.85 for 8 x 8."""
+        return 1.1 + 6 / math.sqrt(x[:1].numel() or 1)
 
 
 class _Plane(NamedTuple):
+    """A row's nearest plane: gap and normal are zero for rows that have crossed the boundary."""
+
     gap: Tensor
     normal: Images
+    crossed: Tensor
     forwards: Tensor
     backwards: Tensor
 

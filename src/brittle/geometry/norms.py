@@ -3,7 +3,7 @@
 Everything that depends on a norm is here and is tested here, once. ``per_row`` shapes are ``[B]``; perturbations,
 gradients and rooms are ``[B, ...]``. Units are pixels in [0, 1].
 
-The step to a hyperplane, ``to_plane``, solves  min ||d||_p  subject to  <w, d> = gap  and, with a room, low <= d <= high.
+The step to a hyperplane, ``to_plane``, solves  min ||d||_p  subject to  <w, d> = gap  and, in a room, low <= d <= high.
 Its solutions are all of one form, d = clip(t * shape(w)): by the KKT conditions of the convex problem the coordinates
 that do not touch the room are those of the free problem (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599, eq. 8 and
 section 3.3, has the free case), and one scale t >= 0 per row is left to find. L1 fills coordinates one after another.
@@ -44,10 +44,12 @@ class Norm(Protocol):
     def project(self, delta: Tensor, radius: float | Tensor) -> Tensor:
         """The nearest point (Euclidean) of the ball of ``radius`` (a number or ``[B]``); inside, unchanged."""
 
-    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         """The smallest step with ``<w, step> = gap`` (``gap`` ``[B]``, >= 0), inside ``room``.
 
         Where the room is too small to reach the plane, the step goes as near as it can. Zero ``w`` gives a zero step.
+        enough: ``[B]``, at most gap: where the step for no room, clipped, still has ``<w, step> >= enough``, that is
+        the step. For callers who aim beyond what they need, and lose nothing if the room takes a little of it away.
         """
 
 
@@ -73,8 +75,8 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).flatten(1).sum(1)
 
 
-def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None) -> Tensor:
-    """``clip(t * shape, room)`` with the smallest t for which ``<w, .> = gap``, row by row.
+def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None, enough: Tensor) -> Tensor:
+    """``clip(t * shape, room)`` with the smallest t for which ``<w, .> = gap``, row by row; the free t if it is enough.
 
     h(t) = <w, clip(t * shape)> is concave, increasing and piecewise linear, so Newton's method started at the free
     solution approaches the root from below and ends after as many steps as there are kinks on the way: exact, and two
@@ -86,15 +88,18 @@ def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None) -> Tensor:
     if room is None:
         return step
     clipped = torch.clamp(step, room.low, room.high)
+    gained = inner(w, clipped)
+    short = gained < enough
     for _ in range(_NEWTON_STEPS):
-        missing = gap - inner(w, clipped)
+        missing = gap - gained
         free = inner(w, shape * (clipped == step))
-        open_rows = (missing > 1e-6 * gap) & (free > 1e-12 * slope)
+        open_rows = short & (missing > 1e-6 * gap) & (free > 1e-12 * slope)
         if not bool(open_rows.any()):
             break
         t = torch.where(open_rows, t + missing / free.clamp_min(_TINY), t)
         step = per_row(t, w) * shape
         clipped = torch.clamp(step, room.low, room.high)
+        gained = inner(w, clipped)
     return clipped
 
 
@@ -123,7 +128,8 @@ class Lp:
         return L1 if math.isinf(self.p) else Lp(self.p / (self.p - 1))
 
     def measure(self, delta: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(delta.flatten(1), ord=self.p, dim=1)
+        size: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=self.p, dim=1)
+        return size
 
     def _shape(self, w: Tensor) -> Tensor:
         """The direction of the free solution: ``sign(w) |w|^(1 / (p - 1))``, scaled against under- and overflow."""
@@ -156,10 +162,10 @@ class Lp:
             return _project_l1(delta, r)
         return _project_lp(delta, r, self.p)
 
-    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         if self.p == 1 and room is not None:
             return _fill(gap, w, room)
-        return _scale(gap, w, self._shape(w), room)
+        return _scale(gap, w, self._shape(w), room, gap if enough is None else enough)
 
 
 def _one_hot_largest(values: Tensor) -> Tensor:
@@ -248,7 +254,7 @@ class PixelCount:
         limit = torch.as_tensor(radius, dtype=torch.float32, device=delta.device).expand(len(delta)).unsqueeze(1)
         return delta * (rank < limit.floor()).view(len(delta), 1, *delta.shape[2:])
 
-    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None) -> Tensor:
+    def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         raise Unsupported("l0 has no smallest step to a plane in closed form; expected l1, l2, linf or lP")
 
 

@@ -11,6 +11,9 @@ from brittle.measure.models import AttackSummary, Measured
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
 from brittle.run.records import AttackSpec, Manifest
 
+BLACK = 1e-6
+"""An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
+
 
 def measure_attack(manifest: Manifest, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
     """The measures of one attack of a run, from the records of the whole run."""
@@ -64,13 +67,14 @@ def _distances(rows: pd.DataFrame, norm: str, shape: tuple[int, int, int]) -> di
     with np.errstate(invalid="ignore"):  # an infinite distance ends as None, not as a warning
         low, high = np.quantile(distances, [0.25, 0.75]) if n else (math.nan, math.nan)
     relative = fooled["relative_l2"]
+    black = relative * BLACK > fooled["l2"]  # relative to an image of (nearly) no size
     return {
         "mean_distance": _mean(fooled[norm]),
         "median_distance": median(distances),
         "quartile_low": number(low, n),
         "quartile_high": number(high, n),
         "max_distance": number(distances[-1] if n else math.nan, n),
-        "relative_distance": _mean(relative[np.isfinite(relative)]),
+        "relative_distance": _mean(relative[~black & np.isfinite(relative)]),
         "typical_change": median(grey_levels_rms(fooled["l2"], shape)),
         "largest_change": median(fooled["linf"] * 255),
         "changed_pixels": median(fooled["l0"] / (shape[1] * shape[2])),

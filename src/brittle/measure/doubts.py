@@ -105,4 +105,5 @@ def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
 def _broken(rows: pd.DataFrame, spec: AttackSpec) -> "pd.Series[bool]":
     """By position, for correctly classified images: was the prediction changed?"""
     mine = rows[(rows["attack"] == spec.label) & rows["correct"]]
-    return mine.set_index("position")["changed"].astype(bool)
+    changed: pd.Series[bool] = mine.set_index("position")["changed"].astype(bool)
+    return changed

@@ -21,14 +21,14 @@ FLAGS: dict[str, Meaning] = {
     "probabilities": Meaning(
         "doubt",
         "The classifier seems to return probabilities where logits are expected.",
-        "every row of its output is non-negative and sums to 1 on a sample of the data",
+        "on a sample of the data its outputs sum to 1, or are single values in [0, 1], or are log-probabilities",
         "return the scores from before the softmax: on probabilities gradients vanish where the classifier is"
         " confident, and attacks look weaker than they are",
     ),
     "batch-dependent": Meaning(
         "doubt",
         "The answer for one image depends on the other images in its batch.",
-        "an image's logits differ between a batch and the image alone by more than rounding can explain",
+        "an image's logits change in another batch, alone or in reversed order, by more than rounding can explain",
         "look for batch norm in training mode or for statistics taken over the batch; results change with the batch"
         " size until this is mended",
     ),
@@ -41,22 +41,22 @@ FLAGS: dict[str, Meaning] = {
     ),
     "zero-gradient": Meaning(
         "doubt",
-        "The gradient is exactly zero for some images, so gradient attacks have no direction to go.",
-        "the input gradient of the attack's loss is zero everywhere for at least one image of a sample",
+        "The gradient is zero for some images, so gradient attacks have no direction to go.",
+        "the input gradient of the attack's loss is zero or nearly so on at least one image of a sample",
         "look for rounding, thresholds, detached tensors or saturated activations; use an attack without gradients to"
         " see how robust the classifier really is",
     ),
     "non-finite-gradient": Meaning(
         "doubt",
         "The gradient is infinite or not a number for some images.",
-        "the input gradient of the attack's loss has a NaN or an infinity for at least one image of a sample",
+        "the input gradient of the attack's loss has a NaN or an infinity on at least one image of a sample",
         "look for divisions by zero, square roots at zero and overflows; attacks cannot use such a gradient",
     ),
     "suspect-input-range": Meaning(
         "doubt",
         "The classifier seems to expect other pixel values than it is given.",
-        "accuracy on a sample is near chance, as happens when normalisation is missing or applied twice",
-        "give mean and standard deviation to the classifier; images themselves stay in [0, 1]",
+        "on a sample of the data another usual normalisation is far more accurate, or none of them beats guessing",
+        "give the mean and standard deviation of its training to the classifier; images themselves stay in [0, 1]",
     ),
     "near-chance": Meaning(
         "doubt",
@@ -130,7 +130,8 @@ FLAGS: dict[str, Meaning] = {
 def flags_markdown() -> str:
     """The text of docs/flags.md."""
     parts = [
-        "# Flags\n\nbrittle says when its own results could be wrong or misread. Each flag has a code, which stands in\n"
+        "# Flags\n\n"
+        "brittle says when its own results could be wrong or misread. Each flag has a code, which stands in\n"
         "the manifest, the records, the summary and the report. A *doubt* means that a number may be wrong, a *note*\n"
         "that the numbers are right and easily misread. `brittle.measure.flags_markdown()` writes this page.\n"
     ]

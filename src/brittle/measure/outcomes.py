@@ -25,12 +25,13 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     moved = records["adversarial_prediction"] != records["clean_prediction"]
     valid = ~records["flags"].map(lambda codes: bool(INVALID.intersection(codes))).astype(bool)
     finite = np.isfinite(records["adversarial_confidence"])
-    return records.assign(
+    out: pd.DataFrame = records.assign(
         correct=correct,
         attacked=~met_before,
         changed=moved & (records["fooled"] | (targeted & valid & finite)),
         success=records["fooled"] & ~met_before,
     )
+    return out
 
 
 def distance_norm(norm: str) -> str:

@@ -37,8 +37,9 @@ def headline(summary: Summary) -> list[str]:
 
 def _accuracy(summary: Summary, examples: int, right: int) -> str:
     if not summary.labelled:
-        images = "This image has no label" if examples == 1 else f"These {examples:,} images have no labels"
-        return f"{images}, so the classifier's own answers stand in for them."
+        if examples == 1:
+            return "This image has no label, so the classifier's own answer stands in for it."
+        return f"These {examples:,} images have no labels, so the classifier's own answers stand in for them."
     if right == examples:
         return f"This classifier is right on {_all_of(examples)}."
     return f"This classifier is right on {percent(right / examples)} of {examples:,} images."

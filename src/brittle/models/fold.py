@@ -29,9 +29,7 @@ def folded(net: nn.Module) -> nn.Module | None:
         pair = _foldable(node, modules)
         if pair is None:
             continue
-        before, norm = pair
-        fuse = fuse_linear_bn_eval if isinstance(before, nn.Linear) else fuse_conv_bn_eval
-        _set(traced, node.args[0].target, fuse(before, norm))  # type: ignore[operator]
+        _set(traced, str(node.args[0].target), _fused(*pair))  # type: ignore[union-attr]
         modules = dict(traced.named_modules())
         node.replace_all_uses_with(node.args[0])
         traced.graph.erase_node(node)
@@ -54,6 +52,15 @@ def _foldable(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, 
     used_once = all(sum(other.target == one.target for other in calls) == 1 for one in (source, node))
     exact = isinstance(before, _BEFORE) and getattr(norm, "running_mean", None) is not None
     return (before, norm) if used_once and exact else None
+
+
+def _fused(before: nn.Module, norm: nn.Module) -> nn.Module:
+    """One module that does what the two do, in eval mode."""
+    assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
+    if isinstance(before, nn.Linear):
+        return fuse_linear_bn_eval(before, norm)
+    assert isinstance(before, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    return fuse_conv_bn_eval(before, norm)
 
 
 def _relu_in_place(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> None:

@@ -5,7 +5,7 @@ from typing import final
 
 from torch import nn
 
-from brittle.types import Fit
+from brittle.data.fit import Fit
 
 
 @final

@@ -49,9 +49,8 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     _check_shapes(own, state, path)
     before = {name: tensor.detach().clone() for name, tensor in own.items()}
     try:
-        # Not strict: batch norm's step counter is younger than many checkpoints. Modules rename their old keys here.
+        # Here, and not before, keys can be compared: modules accept and rename older keys of theirs while loading.
         missing, unexpected = net.load_state_dict(state, strict=False)
-        missing = [name for name in missing if not name.endswith("num_batches_tracked")]
         if missing or unexpected:
             raise BrittleError(_key_message(path, own, state, missing, unexpected))
     except (BrittleError, RuntimeError) as error:

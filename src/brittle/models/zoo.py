@@ -8,6 +8,7 @@ from typing import NamedTuple, final
 
 import torch
 
+from brittle.data.fit import Fit
 from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.factory import made_by
@@ -15,7 +16,7 @@ from brittle.models.network import Network
 from brittle.models.published import load_timm, load_torchvision
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20
 from brittle.models.weights import load_weights
-from brittle.types import BrittleError, Fit, did_you_mean
+from brittle.types import BrittleError, did_you_mean
 
 
 class Loaded(NamedTuple):

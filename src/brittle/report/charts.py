@@ -30,7 +30,7 @@ class Chart:
 @cache
 def javascript() -> str:
     """Vega, Vega-Lite and Vega-Embed in one classic script without any further request."""
-    return str(vl_convert.javascript_bundle(None, VEGA_LITE))
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
 
 
 def chart_of(summary: Summary, records: pd.DataFrame) -> Chart | None:

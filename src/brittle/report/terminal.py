@@ -1,39 +1,48 @@
 """A summary for the terminal."""
 
+import textwrap
+
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from brittle.measure import MEASURES, Summary
+from brittle.measure import MEASURES, Measured, Summary
 from brittle.report.words import count_text, interval_text, value_text
 
-SHOWN = ("fooling_rate", "robust_accuracy", "fooling_rate_8bit", "median_distance", "confidence", "seconds")
+SHOWN = ("fooling_rate", "fooling_rate_8bit", "robust_accuracy", "median_distance", "seconds")
 
 
 def summary_table(summary: Summary) -> RenderableType:
     """Headline, a row of the main measures for each attack, and flags. Text from outside is never read as markup."""
-    table = Table(title_justify="left", header_style="bold", pad_edge=False)
-    table.add_column("attack", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Attack", overflow="fold")
     for key in SHOWN:
-        table.add_column(MEASURES[key].name.lower(), justify="right")
+        table.add_column(Text(textwrap.fill(MEASURES[key].name, 12)), justify="right")
     for attack in summary.attacks:
-        cells = []
-        for key in SHOWN:
-            measured, unit = attack.measures[key], MEASURES[key].unit
-            cell = Text(value_text(measured.value, unit, attack.distance_norm))
-            if unit == "distance" and measured.value is not None:
-                cell.append(f" {attack.distance_norm}")
-            if under := interval_text(measured, unit, attack.distance_norm):
-                cell.append(f"\n{under}", style="dim")
-            cells.append(cell)
+        cells = [_cell(attack.measures[key], MEASURES[key].unit, attack.distance_norm) for key in SHOWN]
         table.add_row(Text(attack.label), *cells)
-    accuracy = summary.overall["clean_accuracy"]
     parts: list[RenderableType] = [Text(" ".join(summary.headline), style="bold"), Text()]
+    accuracy, robust = summary.overall["clean_accuracy"], summary.overall["robust_accuracy"]
     if accuracy.value is not None:
-        under = f"{count_text(accuracy)}; 95 % interval {interval_text(accuracy, 'fraction')}"
-        parts.append(Text(f"clean accuracy {value_text(accuracy.value, 'fraction')} ({under})"))
-    if len(summary.attacks) > 1:
-        robust = summary.overall["robust_accuracy"]
-        parts.append(Text(f"robust accuracy under all attacks {value_text(robust.value, 'fraction')}"))
+        parts.append(_line("Clean accuracy", accuracy))
+    if len(summary.attacks) > 1 and robust.value is not None:
+        parts.append(_line("Robust accuracy under all attacks", robust))
     parts += [table, *(Text.assemble((flag.code, "yellow"), ": ", flag.message) for flag in summary.flags)]
     return Group(*parts)
+
+
+def _line(name: str, rate: Measured) -> Text:
+    under = f" ({count_text(rate)}; 95 % interval {interval_text(rate, 'fraction') or 'as wide as the rounding'})"
+    return Text.assemble(f"{name} {value_text(rate.value, 'fraction')}", (under, "dim"))
+
+
+def _cell(measured: Measured, unit: str, norm: str) -> Text:
+    """The value, its norm where it is a distance, and its interval below; spaces hold the parts together."""
+    text = value_text(measured.value, unit, norm)
+    if unit == "distance" and measured.value is not None:
+        text += f" {norm}"
+    cell = Text(text.replace(" ", "\u00a0"))
+    if under := interval_text(measured, unit, norm):
+        cell.append("\n" + under.replace(" to ", "-").removesuffix(" %"), style="dim")
+    return cell

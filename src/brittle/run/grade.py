@@ -27,7 +27,7 @@ class Rules:
 
     @staticmethod
     def of(attack: Any) -> "Rules":
-        """The promises of a registered attack: ``eps`` is a budget where the kind is one, ``box=False`` waives the box."""
+        """What a registered attack promises: its ``eps`` where it is a budget attack, and the box unless ``box=False``."""
         entry, config = entry_of(attack), config_of(attack)
         inside = bool(config.get("box", True))
         # FGSM and its like promise their budget only up to the clipping, which never makes a perturbation larger.

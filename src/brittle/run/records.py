@@ -1,12 +1,14 @@
-"""The records of a run: their schema, and reading a run directory. The only thing that passes from running to reporting.
+"""The records of a run: their schema, and reading a run directory, all that passes from running to reporting.
 
 Layout of a run directory::
 
     manifest.json                          Manifest: everything needed to repeat the run
     records/<attack slug>/00000.parquet    one row per example, one file per shard
-    images/<attack slug>/00000.safetensors "images": adversarial float32 [n, C, H, W], rows as in the Parquet shard
-    images/clean/00000.safetensors         "images": the originals, uint8 where 8 bits hold them exactly, else float32
+    images/<attack slug>/00000.safetensors "images": adversarial [n, C, H, W], rows as in the Parquet shard
+    images/clean/00000.safetensors         "images": the originals
     report.html                            derived; can be deleted and rebuilt
+
+Images are uint8 where 8 bits hold a whole shard exactly (k / 255), otherwise float32 in [0, 1].
 """
 
 import json
@@ -137,7 +139,8 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     for attack in manifest.attacks:
         for path in sorted((directory / "records" / attack.slug).glob("*.parquet")):
             tables.append(read_shard(path))
-    return (pa.concat_tables(tables) if tables else RECORD.empty_table()).to_pandas()
+    records: pd.DataFrame = (pa.concat_tables(tables) if tables else RECORD.empty_table()).to_pandas()
+    return records
 
 
 def read_shard(path: Path) -> pa.Table:

@@ -36,7 +36,9 @@ def opened(directory: Path, wanted: Manifest) -> Iterator[Manifest]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BrittleError(f"another audit is writing to {str(directory)!r}; wait for it or choose another") from None
+            raise BrittleError(
+                f"another audit is writing to {str(directory)!r}; wait for it or choose another"
+            ) from None
         for leftover in directory.rglob(f"{_TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
             leftover.unlink()
         if not (directory / "manifest.json").exists():

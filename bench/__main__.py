@@ -1,0 +1,49 @@
+"""Runs the rows and writes ``bench/out/bench.md`` and ``bench/out/bench.json``: ``python -m bench [NAME ...]``."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bench import audit, batches, correctness, deepfool, gradient, one_image, start_up
+from bench.machine import machine
+from bench.report import Section, as_json, as_markdown
+from bench.setting import Skipped
+
+OUT = Path(__file__).parent / "out"
+
+ROWS: dict[str, Callable[[], Section]] = {
+    "deepfool-l2": partial(deepfool.section, "l2"),
+    "deepfool-linf": partial(deepfool.section, "linf"),
+    "gradient": gradient.section,
+    "one-image": one_image.section,
+    "batches": batches.section,
+    "audit": partial(audit.section, OUT / "audit"),
+    "correctness": partial(correctness.section, OUT / "audit"),
+    "start-up": start_up.section,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Timings and quality against peers.")
+    parser.add_argument("rows", nargs="*", metavar="NAME", help=f"{', '.join(ROWS)}; default: all")
+    names = parser.parse_args().rows or list(ROWS)
+    if unknown := [name for name in names if name not in ROWS]:
+        parser.error(f"unknown row {unknown[0]!r}; known: {', '.join(ROWS)}")
+    facts, sections = machine(), []
+    for name in names:
+        print(f"running {name} ...", file=sys.stderr, flush=True)
+        try:
+            sections.append(ROWS[name]())
+        except Skipped as reason:
+            sections.append(Section(title=name, notes=(f"Skipped: {reason}.",)))
+    text = as_markdown(facts, sections)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "bench.md").write_text(text, encoding="utf-8")
+    (OUT / "bench.json").write_text(as_json(facts, sections), encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Loops with nothing but passes through the network: what no attack can be faster than."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.setting import Normalised, Skipped
+from brittle.models import Classifier
+from brittle.models.fold import folded
+from brittle.types import Images, Labels
+
+
+def fast_copy(classifier: Classifier) -> Normalised:
+    """The folded network in channels_last that the classifier runs as well, without the classifier."""
+    net = folded(classifier.net)
+    if net is None:
+        raise Skipped("the network cannot be folded")
+    return Normalised(net, classifier, channels_last=True).eval()
+
+
+def forward_backward(net: nn.Module, images: Images, labels: Labels, *, passes: int, chunk: int) -> None:
+    """``passes`` times the input gradient of the cross-entropy, ``chunk`` images at a time."""
+    for _ in range(passes):
+        for part, truth in zip(torch.split(images, chunk), torch.split(labels, chunk), strict=True):
+            leaf = part.detach().requires_grad_()
+            torch.autograd.grad(functional.cross_entropy(net(leaf), truth, reduction="sum"), leaf)
+
+
+def one_by_one(net: nn.Module, images: Images, labels: Labels, forwards: Tensor, backwards: Tensor) -> None:
+    """For each image alone, as many forward and backward passes as given, the backward ones spread over the forward."""
+    rows = zip(torch.split(images, 1), labels.tolist(), forwards.tolist(), backwards.tolist(), strict=True)
+    for image, label, ahead, back in rows:
+        for i in range(ahead):
+            leaf = image.detach().requires_grad_()
+            logit = net(leaf)[0, label]
+            for _ in range((i + 1) * back // ahead - i * back // ahead):
+                torch.autograd.grad(logit, leaf, retain_graph=True)
