@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from brittle.geometry.norms import Norm, norm_named
+from brittle.geometry.norms import Norm, NormLike, norm_named
 from brittle.types import BrittleError, did_you_mean
 
 Kind = Literal["budget", "minimal"]
@@ -127,8 +127,8 @@ def attacks_from(text: str) -> list[Any]:
 
 
 def _parse(name: str, key: str, hint: Any, value: Any) -> Any:
-    if hint is Norm:
-        return norm_named(value) if isinstance(value, str) else value
+    if hint == NormLike and isinstance(value, str):
+        return norm_named(value)
     if isinstance(value, str) and (fraction := re.fullmatch(r"\s*([\d.]+)\s*/\s*([\d.]+)\s*", value)):
         value = float(fraction[1]) / float(fraction[2])
     try:

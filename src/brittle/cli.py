@@ -1,9 +1,16 @@
 """The command line: thin. torch is imported inside the sub-commands only, so that help is instant."""
 
+import difflib
+import logging
+import os
+import re
 import shlex
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,14 +20,16 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="brittle",
     help="Find the smallest changes that make an image classifier wrong, and measure how brittle it is.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+_INTERRUPTED = 130
 _ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
-Out = Annotated[Path, typer.Option("--out", help="run directory; the same command again resumes it")]
+Out = Annotated[Path, typer.Option(help="run directory; the same command again resumes it")]
+Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw")]
 Directory = Annotated[Path, typer.Argument(help="run directory")]
 
 
@@ -34,22 +43,26 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
 def demo(
     out: Out = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(help="seed of the training and of every random draw")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Offline in a minute: trains a small CNN on handwritten digits, attacks it in many ways, writes a report."""
     from brittle.console import audit_with_progress
     from brittle.demo import demo_run
+    from brittle.run.storage import check_place
 
+    check_place(out)
     audit_with_progress(lambda hooks: demo_run(out, seed=seed, command=_command(), **hooks))
 
 
@@ -62,8 +75,8 @@ def audit(
     weights: Annotated[
         Path | None, typer.Option(help="weights for the model (.safetensors, or a plain state dict)")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="this many examples, evenly spaced over the data")] = None,
-    seed: Annotated[int, typer.Option(help="seed of every random draw")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="this many examples, evenly spaced over the data")] = None,
+    seed: Seed = 0,
     batch_size: Annotated[str, typer.Option(help="images for one pass: a number, or auto")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     mean: Annotated[
@@ -77,7 +90,9 @@ def audit(
     from brittle.console import audit_with_progress
     from brittle.data import load_data
     from brittle.models import load_model
+    from brittle.run.storage import check_place
 
+    check_place(out)
     attacks = [one for text in attack for one in attacks_from(text)]
     loaded = load_model(
         model,
@@ -184,24 +199,64 @@ def _device(name: str) -> str:
 
 
 def main() -> None:
-    """The entry point: a user's mistake is one line on stderr and exit code 2."""
-    import click
+    """The entry point: a user's mistake is one line on stderr and exit code 2, Ctrl-C is exit code 130."""
+    with _quiet_libraries():
+        code = _run()
+    sys.exit(code)
 
+
+def _run() -> int:
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        _fail(f"{error.format_message()} (see: brittle --help)")
-    except (click.Abort, KeyboardInterrupt):
-        typer.echo("stopped; what is finished is kept, and the same command resumes", err=True)
-        sys.exit(130)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
     except Exception as error:
-        # By name, so that a mistake in the command line does not have to import torch to be told.
-        if any(kind.__name__ == "BrittleError" for kind in type(error).__mro__):
-            _fail(str(error))
-        raise
-    sys.exit(code if isinstance(code, int) else 0)
+        # By name: a mistake on the command line is told without importing torch, and typer has click's classes either
+        # from click or as a copy of its own.
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if "BrittleError" in kinds:
+            return _failed(str(error))
+        if "ClickException" in kinds:
+            return _failed(_usage(error))
+        if "Abort" not in kinds:
+            raise
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        typer.echo("brittle: stopped; what is finished is kept, and the same command resumes", err=True)
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> None:
+def _usage(error: Any) -> str:
+    """What typer says, with the nearest option where it has none, and where to read on."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    wrong = getattr(error, "option_name", None)
+    if context is None:
+        return f"{message} (see: brittle --help)"
+    if wrong is not None and not re.search("did you mean", message, re.IGNORECASE):
+        options = [option for parameter in context.command.params for option in parameter.opts if option[:1] == "-"]
+        near = difflib.get_close_matches(wrong, options, n=1)
+        message += f" Did you mean {near[0]}?" if near else f" Options: {', '.join(options)}."
+    return f"{message} (see: {context.command_path} --help)"
+
+
+def _failed(message: str) -> int:
     typer.echo(f"brittle: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    return 2
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """What libraries remark on files, versions and downloads is kept off the terminal; errors say it in one line."""
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        if not sys.warnoptions:  # with python -W they are wanted
+            warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(before)

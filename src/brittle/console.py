@@ -19,7 +19,7 @@ from rich.text import Text
 import brittle.attacks
 from brittle.catalog import ATTACKS, Entry
 from brittle.data import DATA_SOURCES
-from brittle.geometry.norms import Norm
+from brittle.geometry.norms import NormLike
 from brittle.measure import Summary, summarize
 from brittle.models import MODELS
 from brittle.report import summary_table
@@ -117,7 +117,7 @@ def _options(entry: Entry) -> Table:
 
 
 def _type_name(hint: Any) -> str:
-    if hint is Norm:
+    if hint == NormLike:
         return "norm"
     options = [part.__name__ for part in get_args(hint) if part is not type(None)]
     return " or none".join(options) if options else str(hint.__name__)

@@ -4,6 +4,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from brittle.geometry.norms import L0, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -36,6 +37,12 @@ def require(holds: bool, expected: str, got: object) -> None:
     """Refuses a field value: ``expected eps >= 0, got -1``."""
     if not holds:
         raise BrittleError(f"expected {expected}, got {got}")
+
+
+def require_norm(attack: object, norm: NormLike) -> None:
+    """Refuses what has no steepest step and no smallest step to a plane (L0); a name becomes the norm it names."""
+    require(norm_of(norm) != L0, "norm l1, l2, linf or lP", norm)
+    object.__setattr__(attack, "norm", norm_of(norm))  # frozen: while it is being made, the attack may still do this
 
 
 def require_goal(attack: object, goal: Goal, *kinds: type) -> None:

@@ -7,11 +7,11 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_goal
+from brittle.attacks._contract import Outcome, require, require_goal, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
-from brittle.geometry.norms import L0, L2, Norm, per_row
+from brittle.geometry.norms import L2, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -39,7 +39,7 @@ class DeepFool:
     Lazy candidates: see ``_nearest_plane``.
     """
 
-    norm: Norm = option(L2, "norm to minimise")
+    norm: NormLike = option(L2, "norm to minimise")
     overshoot: float = option(0.02, "how far beyond the plane each step goes, as a fraction of the way")
     max_steps: int = option(50, "steps before giving up")
     candidates: int = option(10, "classes whose boundary is looked at, nearest by logit")
@@ -49,10 +49,11 @@ class DeepFool:
         require(self.overshoot >= 0, "overshoot >= 0", self.overshoot)
         require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
         require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require(self.norm != L0, "norm l1, l2, linf or lP", self.norm)
+        require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         require_goal(self, goal, Untargeted)
+        norm = norm_of(self.norm)
         found = images.clone()
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
@@ -68,7 +69,7 @@ class DeepFool:
                     claimed[rows] = goal[rows].is_surely_met(classifier.logits(x))
                     forwards[rows] += 1
                     continue
-                plane = self._nearest_plane(classifier, x, goal[rows], sure=2 if step == 0 else 1)
+                plane = self._nearest_plane(norm, classifier, x, goal[rows], sure=2 if step == 0 else 1)
                 claimed[rows] = plane.crossed
                 forwards[rows] += plane.forwards
                 backwards[rows] += plane.backwards
@@ -77,7 +78,7 @@ class DeepFool:
                 # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
                 beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
                 around = room(x) if self.box else None
-                move = self.norm.to_plane(plane.gap + beyond, plane.normal, around, enough=plane.gap)
+                move = norm.to_plane(plane.gap + beyond, plane.normal, around, enough=plane.gap)
                 found[rows] = clip(x + move) if self.box else x + move
                 # Nowhere to go: over the boundary, a zero gradient, or every pixel that would help is at its wall.
                 done[part] = (move == 0).flatten(1).all(1)
@@ -87,7 +88,7 @@ class DeepFool:
             steps[active.rows] += step < self.max_steps
         return Outcome(found, claimed, steps, forwards, backwards)
 
-    def _nearest_plane(self, classifier: Classifier, x: Images, goal: Goal, sure: int) -> "_Plane":
+    def _nearest_plane(self, norm: Norm, classifier: Classifier, x: Images, goal: Goal, sure: int) -> "_Plane":
         """The nearest of the planes between the label and each candidate class, in the linearisation at ``x``.
 
         Candidates come by growing gap, and the first ``sure`` of them cost one backward pass each through one graph.
@@ -106,23 +107,23 @@ class DeepFool:
         gaps = torch.maximum(own - logits.gather(1, order), _HAIR * own.abs().clamp_min(1))
 
         sure = min(sure, order.shape[1]) if not crossed.all() else 0
-        distances, largest = torch.full_like(gaps, torch.inf), torch.zeros_like(own)
-        nearest, normal = torch.full_like(own, torch.inf), torch.zeros_like(x)
-        for j in range(sure):
-            w = pullback(_difference(order[:, j], goal.labels, logits) * ~crossed.unsqueeze(1))
-            size = self.norm.dual.measure(w)
-            distances[:, j] = torch.where(size > 0, gaps[:, j] / size, torch.inf)
-            normal = torch.where(per_row(distances[:, j] < nearest[:, 0], w), w, normal)
-            nearest, largest = torch.minimum(nearest, distances[:, j : j + 1]), largest.maximum(size.unsqueeze(1))
+        distances = torch.full_like(gaps, torch.inf)
+        nearest, largest, normal = distances[:, :1].clone(), torch.zeros_like(own), torch.zeros_like(x)
+        for rank in range(sure):
+            w = pullback(_difference(order[:, rank], goal.labels, logits) * ~crossed.unsqueeze(1))
+            size = norm.dual.measure(w)
+            distances[:, rank] = torch.where(size > 0, gaps[:, rank] / size, torch.inf)
+            normal = torch.where(per_row(distances[:, rank] < nearest[:, 0], w), w, normal)
+            nearest, largest = distances.amin(1, keepdim=True), largest.maximum(size.unsqueeze(1))
 
         wanted = ~crossed.unsqueeze(1) & ~(gaps > nearest * largest * self._spread(x))
         wanted[:, :sure] = False
-        row, rank = wanted.nonzero(as_tuple=True)
-        for part in classifier.chunks(len(row)):
-            r, j = row[part], rank[part]
+        rows, ranks = wanted.nonzero(as_tuple=True)
+        for part in classifier.chunks(len(rows)):
+            r, j = rows[part], ranks[part]
             _, pullback = classifier.linearize(x[r])
             w = pullback(_difference(order[r, j], goal.labels[r], logits[r]))
-            size = self.norm.dual.measure(w)
+            size = norm.dual.measure(w)
             distances[r, j] = torch.where(size > 0, gaps[r, j] / size, torch.inf)
             best = distances[r].amin(1)  # of the row, so far; of a row's candidates in this part, one can win
             won = (distances[r, j] == best) & (best < nearest[r, 0])

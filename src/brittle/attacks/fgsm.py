@@ -5,10 +5,10 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require
+from brittle.attacks._contract import Outcome, require, require_norm
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
-from brittle.geometry.norms import L0, LINF, Norm
+from brittle.geometry.norms import LINF, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -29,18 +29,18 @@ class FGSM:
     step is the paper's, but it does not round to zero where the classifier is very sure.
     """
 
-    norm: Norm = option(LINF, "norm of the step")
+    norm: NormLike = option(LINF, "norm of the step")
     eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]")
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
     def __post_init__(self) -> None:
         require(self.eps >= 0, "eps >= 0", self.eps)
-        require(self.norm != L0, "norm l1, l2, linf or lP", self.norm)
+        require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         logits, gradient = classifier.gradient(images, goal)
         already = goal.is_surely_met(logits)
-        stepped = images + self.eps * self.norm.steepest(gradient)
+        stepped = images + self.eps * norm_of(self.norm).steepest(gradient)
         if self.box:
             stepped = clip(stepped)
         once = torch.ones(len(images), dtype=torch.int64, device=images.device)

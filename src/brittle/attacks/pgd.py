@@ -6,11 +6,11 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require
+from brittle.attacks._contract import Outcome, require, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
-from brittle.geometry.norms import L0, L1, LINF, Norm, per_row
+from brittle.geometry.norms import L1, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -30,7 +30,7 @@ class PGD:
     An example leaves the loop at the first step that reaches the goal, so success never depends on a step too many.
     """
 
-    norm: Norm = option(LINF, "norm of the budget")
+    norm: NormLike = option(LINF, "norm of the budget")
     eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
     steps: int = option(10, "gradient steps")
     step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps")
@@ -42,9 +42,10 @@ class PGD:
         require(self.steps >= 1, "steps >= 1", self.steps)
         require(self.step_size is None or self.step_size > 0, "step_size > 0", self.step_size)
         require(self.momentum >= 0, "momentum >= 0", self.momentum)
-        require(self.norm != L0, "norm l1, l2, linf or lP", self.norm)
+        require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        norm = norm_of(self.norm)
         size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
         found = images.clone()
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
@@ -57,7 +58,7 @@ class PGD:
             forwards += 1
             keep = active.drop(claimed)
             origin, velocity, goal = origin[keep], velocity[keep], goal[keep]
-            current = clip(origin + self._inside_ball(rng[keep], origin))
+            current = clip(origin + self._inside_ball(norm, rng[keep], origin))
 
         for _ in range(self.steps):
             if not len(active):
@@ -76,15 +77,15 @@ class PGD:
                 gradient = velocity = self.momentum * velocity + gradient / per_row(
                     L1.measure(gradient).clamp_min(torch.finfo(gradient.dtype).tiny), gradient
                 )
-            moved = current - origin + size * self.norm.steepest(gradient)
-            current = clip(origin + self.norm.project(moved, self.eps))
+            moved = current - origin + size * norm.steepest(gradient)
+            current = clip(origin + norm.project(moved, self.eps))
             steps[active.rows] += 1
 
         found[active.rows] = current
         return Outcome(found, claimed, steps, forwards, backwards)
 
-    def _inside_ball(self, rng: Rng, like: Images) -> Images:
+    def _inside_ball(self, norm: Norm, rng: Rng, like: Images) -> Images:
         """A random point of the eps-ball; in L-infinity uniform, in other norms with a uniform cube's directions."""
         direction = 2 * rng.uniform("pgd direction", like) - 1
         radius = rng.uniform("pgd radius", like.flatten(1)[:, 0]) ** (1 / math.prod(like.shape[1:]))
-        return direction * per_row(self.eps * radius / self.norm.measure(direction), like)
+        return direction * per_row(self.eps * radius / norm.measure(direction), like)

@@ -11,7 +11,7 @@ section 3.3, has the free case), and one scale t >= 0 per row is left to find. L
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, TypeAlias, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from brittle.geometry.box import Room
 from brittle.types import BrittleError, Unsupported, did_you_mean
 
 _TINY = torch.finfo(torch.float32).tiny
+_HUGE = 1e30  # a step beyond every box, and finite: infinity times a zero gradient would be NaN
 _NEWTON_STEPS = 50  # a bound for rows where rounding stalls; 2 or 3 are usual
 
 
@@ -53,6 +54,10 @@ class Norm(Protocol):
         """
 
 
+NormLike: TypeAlias = Norm | str
+"""A norm or its name."""
+
+
 def norm_named(name: str) -> Norm:
     """The norm called ``l0``, ``l1``, ``l2``, ``linf``, or ``lP`` for a number P >= 1, such as ``l1.5``."""
     named: dict[str, Norm] = {norm.name: norm for norm in (L0, L1, L2, LINF)}
@@ -63,6 +68,11 @@ def norm_named(name: str) -> Norm:
         return Lp(float(text.removeprefix("l")))
     except ValueError:
         raise BrittleError(f"unknown norm {name!r}{did_you_mean(name, [*named, 'l1.5'])}") from None
+
+
+def norm_of(norm: NormLike) -> Norm:
+    """The norm itself, or the one with that name."""
+    return norm_named(norm) if isinstance(norm, str) else norm
 
 
 def per_row(values: Tensor, like: Tensor) -> Tensor:
@@ -83,7 +93,7 @@ def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None, enough: Ten
     or three steps in practice. Rows that are there (or can move no further) no longer change.
     """
     slope = inner(w, shape)
-    t = gap / slope.clamp_min(_TINY) * (slope > 0)
+    t = torch.where(slope > 0, gap / slope.clamp_min(_TINY), 0).clamp_max(_HUGE)
     step = per_row(t, w) * shape
     if room is None:
         return step
@@ -93,10 +103,10 @@ def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None, enough: Ten
     for _ in range(_NEWTON_STEPS):
         missing = gap - gained
         free = inner(w, shape * (clipped == step))
-        open_rows = short & (missing > 1e-6 * gap) & (free > 1e-12 * slope)
+        open_rows = short & (missing > 1e-6 * gap) & (free > 0) & (t < _HUGE)
         if not bool(open_rows.any()):
             break
-        t = torch.where(open_rows, t + missing / free.clamp_min(_TINY), t)
+        t = torch.where(open_rows, t + missing / free.clamp_min(_TINY), t).clamp_max(_HUGE)
         step = per_row(t, w) * shape
         clipped = torch.clamp(step, room.low, room.high)
         gained = inner(w, clipped)
@@ -128,8 +138,14 @@ class Lp:
         return L1 if math.isinf(self.p) else Lp(self.p / (self.p - 1))
 
     def measure(self, delta: Tensor) -> Tensor:
-        size: Tensor = torch.linalg.vector_norm(delta.flatten(1), ord=self.p, dim=1)
-        return size
+        flat = delta.flatten(1)
+        if self.p == 1 or math.isinf(self.p):
+            size: Tensor = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
+            return size
+        # In units of the largest entry: powers of small or large entries would leave the range of float32.
+        largest = torch.linalg.vector_norm(flat, ord=math.inf, dim=1)
+        size = torch.linalg.vector_norm(flat / per_row(largest.clamp_min(_TINY), flat), ord=self.p, dim=1)
+        return largest * size
 
     def _shape(self, w: Tensor) -> Tensor:
         """The direction of the free solution: ``sign(w) |w|^(1 / (p - 1))``, scaled against under- and overflow."""
@@ -165,7 +181,12 @@ class Lp:
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         if self.p == 1 and room is not None:
             return _fill(gap, w, room)
-        return _scale(gap, w, self._shape(w), room, gap if enough is None else enough)
+        # In units of the largest entry, as in measure. For p < 2 the shape has higher powers of w than float32 can hold.
+        largest = torch.linalg.vector_norm(w.flatten(1), ord=math.inf, dim=1).clamp_min(_TINY)
+        dtype = torch.float64 if 1 < self.p < 2 else w.dtype
+        unit, limits = (w / per_row(largest, w)).to(dtype), room and Room(room.low.to(dtype), room.high.to(dtype))
+        gap, enough = (goal.to(dtype) / largest for goal in (gap, gap if enough is None else enough))
+        return _scale(gap, unit, self._shape(unit), limits, enough).to(w.dtype)
 
 
 def _one_hot_largest(values: Tensor) -> Tensor:

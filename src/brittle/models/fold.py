@@ -29,7 +29,7 @@ def folded(net: nn.Module) -> nn.Module | None:
         pair = _foldable(node, modules)
         if pair is None:
             continue
-        _set(traced, str(node.args[0].target), _fused(*pair))  # type: ignore[union-attr]
+        _set(traced, str(node.args[0].target), _fused(*pair))
         modules = dict(traced.named_modules())
         node.replace_all_uses_with(node.args[0])
         traced.graph.erase_node(node)

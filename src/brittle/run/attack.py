@@ -10,7 +10,7 @@ from torch import Tensor
 from brittle.attacks import Attack
 from brittle.catalog import entry_of
 from brittle.data.examples import examples_of
-from brittle.geometry.norms import Norm, norm_named
+from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible
@@ -46,9 +46,9 @@ class Found:
     miscounted: bool
     seconds: float
 
-    def distance(self, norm: Norm | str) -> Tensor:
+    def distance(self, norm: NormLike) -> Tensor:
         """Size of the perturbations, ``[B]``, in ``"l0"`` (pixels), ``"l1"``, ``"l2"``, ``"linf"`` or ``"lP"``."""
-        return (norm_named(norm) if isinstance(norm, str) else norm).measure(self.images - self.originals)
+        return norm_of(norm).measure(self.images - self.originals)
 
 
 def attack(

@@ -7,6 +7,7 @@ from typing import final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from brittle.attacks import Attack
@@ -17,9 +18,11 @@ from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded
+from brittle.run.labels import in_classes_of
+from brittle.run.mended import is_mended
 from brittle.run.plan import plan
-from brittle.run.records import RECORD, AttackSpec, Manifest, read_manifest, read_records
-from brittle.run.storage import check_out, opened, shard_path, write_images, write_records
+from brittle.run.records import RECORD, AttackSpec, Manifest, read_manifest, read_records, read_shard
+from brittle.run.storage import check_place, check_same, opened, shard_path, write_images, write_records
 from brittle.types import BrittleError, Images
 
 _PROBE = 64
@@ -69,8 +72,11 @@ def run(
     are kept. seed: of every random draw. model, command: for the manifest, for people. shard_size: examples for one
     file; an interruption loses at most the shards in flight. on_plan, on_progress: called as work goes on.
 
+    Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``.
+
     Raises BrittleError before anything is written: no examples or attacks, images or labels that do not fit the
-    classifier, non-finite logits, an output directory that holds something else.
+    classifier, non-finite logits, an output directory that holds something else. Later, for an image that cannot be
+    decoded or a full disk: what is finished is kept, and the same call resumes once the fault is mended.
     """
     directory = Path(out)
     if not len(examples):
@@ -79,12 +85,22 @@ def run(
         raise BrittleError(f"expected a shard size of at least 1, got {shard_size}")
     if seed < 0:
         raise BrittleError(f"expected a seed of at least 0, got {seed}")
-    manifest = _planned(classifier, examples, attacks, directory, seed, model, command, shard_size)
-    with opened(directory, manifest) as manifest:
+    check_place(directory)
+    examples = in_classes_of(classifier.class_names, examples)
+    wanted = _planned(classifier, examples, attacks, directory, seed, model, command, shard_size)
+    resumed = (directory / "manifest.json").exists()
+    mended = resumed and is_mended(directory, read_manifest(directory), wanted, examples)
+    check_same(directory, wanted, mended=mended)
+    with opened(directory, wanted, mended=mended) as manifest:
         if on_plan:
             on_plan(manifest)
-        for shard in range(-(-len(examples) // manifest.shard_size)):
-            _run_shard(classifier, examples, attacks, directory, manifest, shard, on_progress)
+        try:
+            for shard in range(-(-len(examples) // manifest.shard_size)):
+                _run_shard(classifier, examples, attacks, directory, manifest, shard, on_progress)
+        except BrittleError as error:
+            raise BrittleError(
+                f"{error}; what is finished is kept in {str(directory)!r}, and the same command resumes"
+            ) from error
     return Run(directory, manifest)
 
 
@@ -103,7 +119,7 @@ def _planned(
     probe = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
     check_compatible(classifier, probe, labels)
-    manifest = plan(
+    return plan(
         classifier,
         examples,
         attacks,
@@ -115,8 +131,6 @@ def _planned(
         command=command,
         shard_size=read_manifest(directory).shard_size if resumed and shard_size is None else shard_size,
     )
-    check_out(directory, manifest)
-    return manifest
 
 
 def _run_shard(
@@ -131,7 +145,7 @@ def _run_shard(
     start = shard * manifest.shard_size
     stop = min(start + manifest.shard_size, len(examples))
     specs = list(zip(manifest.attacks, attacks, strict=True))
-    done = [shard_path(directory, "records", spec.slug, shard).exists() for spec, _ in specs]
+    done = [_is_done(directory, spec, shard) for spec, _ in specs]
     for (spec, _), is_done in zip(specs, done, strict=True):
         if is_done and on_progress:
             on_progress(Progress(spec.label, stop - start, _fooled_in(directory, spec, shard), resumed=True))
@@ -147,7 +161,7 @@ def _run_shard(
             continue
         found = attack_graded(classifier, images, Untargeted(clean.labels), method, Rng(manifest.seed, clean.ids))
         write_images(shard_path(directory, "images", spec.slug, shard), found.images)
-        # The records come last: where they exist, the shard is complete.
+        # The records come last: a shard of images without records is done again.
         write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found))
         if on_progress:
             on_progress(Progress(spec.label, stop - start, int(found.fooled.sum()), resumed=False))
@@ -230,5 +244,10 @@ def _flags(found: Found) -> list[list[str]]:
     return flags
 
 
+def _is_done(directory: Path, spec: AttackSpec, shard: int) -> bool:
+    files = (("records", spec.slug), ("images", spec.slug), ("images", "clean"))
+    return all(shard_path(directory, kind, slug, shard).exists() for kind, slug in files)
+
+
 def _fooled_in(directory: Path, spec: AttackSpec, shard: int) -> int:
-    return int(pd.read_parquet(shard_path(directory, "records", spec.slug, shard), columns=["fooled"])["fooled"].sum())
+    return int(pc.sum(read_shard(shard_path(directory, "records", spec.slug, shard))["fooled"]).as_py())

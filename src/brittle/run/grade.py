@@ -27,7 +27,7 @@ class Rules:
 
     @staticmethod
     def of(attack: Any) -> "Rules":
-        """What a registered attack promises: its ``eps`` where it is a budget attack, and the box unless ``box=False``."""
+        """What a registered attack promises: its ``eps`` if it is a budget attack, the box unless ``box=False``."""
         entry, config = entry_of(attack), config_of(attack)
         inside = bool(config.get("box", True))
         # FGSM and its like promise their budget only up to the clipping, which never makes a perturbation larger.

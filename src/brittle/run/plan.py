@@ -4,6 +4,7 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,10 @@ def plan(
     for method in attacks:
         check_goal(method, Untargeted)
     specs = [_spec(method) for method in attacks]
-    labels = [spec.label for spec in specs]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise BrittleError(f"attack {label!r} is given {labels.count(label)} times; give it once")
+    slugs = [spec.slug for spec in specs]
+    for spec in specs:
+        if slugs.count(spec.slug) > 1:
+            raise BrittleError(f"expected different attacks, got {spec.label!r} {slugs.count(spec.slug)} times")
     return Manifest(
         schema_version=SCHEMA_VERSION,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -79,14 +80,28 @@ def differences(stored: Manifest, wanted: Manifest) -> list[str]:
         if old[key] == new[key]:
             continue
         if key == "attacks":
-            before, after = ({spec["label"]: spec for spec in side[key]} for side in (old, new))
-            lines.append(f"attacks: there {', '.join(before)}; now {', '.join(after)}")
+            lines.append(_attack_difference(stored.attacks, wanted.attacks))
         elif key.endswith("_fingerprint"):
             what = key.removesuffix("_fingerprint")
             lines.append(f"{what}: there {_shown(stored, what, old[key])}; now {_shown(wanted, what, new[key])}")
         else:
-            lines.append(f"{key}: there {old[key]}; now {new[key]}")
+            there, now = (_shortened(str(side[key])) for side in (old, new))
+            lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")
     return lines
+
+
+def _attack_difference(old: Sequence[AttackSpec], new: Sequence[AttackSpec]) -> str:
+    before, after = ([spec.label for spec in specs] for specs in (old, new))
+    if before != after:
+        return f"attacks: there {', '.join(before)}; now {', '.join(after)}"
+    one, other = next((one, other) for one, other in zip(old, new, strict=True) if one != other)
+    there, now = one.model_dump() | one.config, other.model_dump() | other.config
+    changed = next(key for key in {**there, **now} if key != "config" and there.get(key) != now.get(key))
+    return f"{changed} of {one.label}: there {there.get(changed)}; now {now.get(changed)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
@@ -117,14 +132,20 @@ def _versions() -> dict[str, str]:
     return versions | _commit()
 
 
+@cache
 def _commit() -> dict[str, str]:
     """The commit of brittle's own checkout, ``+changes`` where files differ from it; nothing for an installed copy."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    here = Path(__file__)
+    git = ["git", "-C", str(here.parent)]
+    asked = (["ls-files", "--error-unmatch", here.name], ["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "."])
+    answers = []
     try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
-        status = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, timeout=5)
+        for question in asked:
+            answer = subprocess.run([*git, *question], capture_output=True, text=True, timeout=5)
+            if answer.returncode:  # no git, or an installed copy that lies within somebody else's repository
+                return {}
+            answers.append(answer.stdout.strip())
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    if head.returncode or status.returncode:
-        return {}
-    return {"commit": head.stdout.strip() + ("+changes" if status.stdout.strip() else "")}
+    _, head, changes = answers
+    return {"commit": head + ("+changes" if changes else "")}

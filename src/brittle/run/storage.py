@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from brittle.run.plan import differences
@@ -17,55 +18,90 @@ from brittle.types import BrittleError, Images
 
 _TEMPORARY = ".writing-"
 _LOCK = ".lock"
+_MANIFEST = "manifest.json"
+_CHOOSE = "choose another --out directory"
+
+
+def check_place(directory: Path) -> None:
+    """Refuses what can be no run directory, before any work: a file, a directory of other things, a path below a file."""
+    try:
+        if directory.is_dir():
+            if not (directory / _MANIFEST).exists():
+                _refuse_strangers(directory)
+            return
+        if directory.exists() or directory.is_symlink():
+            raise BrittleError(f"expected a directory for --out, got the file {str(directory)!r}")
+        above = next(parent for parent in directory.absolute().parents if parent.exists())
+        if not above.is_dir():
+            raise BrittleError(f"cannot make the directory {str(directory)!r}: {str(above)!r} is a file; {_CHOOSE}")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise BrittleError(f"cannot make the directory {str(directory)!r} in {str(above)!r}: no permission; {_CHOOSE}")
+    except OSError as error:
+        raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
+
+
+def check_same(directory: Path, wanted: Manifest, *, mended: bool = False) -> None:
+    """Refuses to continue another run, before anything is touched. mended: its data may have changed since."""
+    if not (directory / _MANIFEST).exists():
+        return
+    stored = read_manifest(directory)
+    if mended:
+        wanted = wanted.model_copy(update={"data_fingerprint": stored.data_fingerprint})
+    changed = differences(stored, wanted)
+    if changed:
+        raise BrittleError(
+            f"{str(directory)!r} holds a different run ({'; '.join(changed)}); {_CHOOSE}, or repeat the same settings to"
+            " resume that run"
+        )
 
 
 @contextmanager
-def opened(directory: Path, wanted: Manifest) -> Iterator[Manifest]:
+def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterator[Manifest]:
     """A run directory to write to, new or resumed, locked against a second writer; gives the manifest in force.
 
-    Raises BrittleError, and changes nothing, where the directory holds another run or something else.
+    mended: as for ``check_same``; the manifest then takes over the fingerprint of the data as it is now.
+    Raises BrittleError where the directory cannot be written to, has another writer, or holds another run.
     """
+    with _locked(directory):
+        for leftover in directory.rglob(f"{_TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
+            leftover.unlink()
+        path = directory / _MANIFEST
+        if not path.exists():
+            write_manifest(path, wanted)
+            yield wanted
+            return
+        check_same(directory, wanted, mended=mended)  # again: another writer may have come and gone before the lock
+        stored = read_manifest(directory)
+        if stored.data_fingerprint != wanted.data_fingerprint:
+            stored = stored.model_copy(update={"data_fingerprint": wanted.data_fingerprint})
+            write_manifest(path, stored)
+        yield stored
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / _LOCK).open("w")
+        lock = (directory / _LOCK).open("a")
     except OSError as error:
-        raise BrittleError(
-            f"cannot write to {str(directory)!r}: {error.strerror}; choose another --out directory"
-        ) from None
+        raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BrittleError(
-                f"another audit is writing to {str(directory)!r}; wait for it or choose another"
+                f"another audit is writing to {str(directory)!r}; wait until it has finished, or {_CHOOSE}"
             ) from None
-        for leftover in directory.rglob(f"{_TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
-            leftover.unlink()
-        if not (directory / "manifest.json").exists():
-            _write(directory / "manifest.json", lambda path: path.write_text(wanted.model_dump_json(indent=2) + "\n"))
-            yield wanted
-        else:
-            yield read_manifest(directory)
+        except OSError as error:
+            raise BrittleError(f"cannot lock {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
+        yield
 
 
-def check_out(directory: Path, wanted: Manifest) -> None:
-    """Refuses an output directory that is not empty and not this run, before anything is touched."""
-    if directory.exists() and not directory.is_dir():
-        raise BrittleError(f"expected a directory for --out, got the file {str(directory)!r}")
-    if not directory.is_dir():
-        return
-    if (directory / "manifest.json").exists():
-        changed = differences(read_manifest(directory), wanted)
-        if changed:
-            raise BrittleError(
-                f"{str(directory)!r} holds a different run ({'; '.join(changed)}); choose another --out directory, or"
-                " repeat the same settings to resume that run"
-            )
-        return
+def _refuse_strangers(directory: Path) -> None:
     strange = sorted(p.name for p in directory.iterdir() if p.name != _LOCK and not p.name.startswith(_TEMPORARY))
     if strange:
         raise BrittleError(
-            f"{str(directory)!r} is not empty and not a run directory (it has {strange[0]!r}); choose another --out"
+            f"{str(directory)!r} is not empty and not a run directory (it has {strange[0]!r}); {_CHOOSE}"
         )
 
 
@@ -73,6 +109,11 @@ def shard_path(directory: Path, kind: str, slug: str, shard: int) -> Path:
     """Where a shard lives: ``records/<slug>/00000.parquet`` or ``images/<slug>/00000.safetensors``."""
     suffix = "parquet" if kind == "records" else "safetensors"
     return directory / kind / slug / f"{shard:05d}.{suffix}"
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """The manifest, whole."""
+    _write(path, lambda target: target.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"))
 
 
 def write_records(path: Path, table: pa.Table) -> None:
@@ -90,10 +131,14 @@ def write_images(path: Path, images: Images) -> None:
 
 def _write(path: Path, writer: Callable[[Path], object]) -> None:
     """Writes beside the target and renames: another process sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     try:
-        writer(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            writer(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:  # a full disk, a quota, a lost mount
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise BrittleError(f"cannot write {str(path)!r}: {reason}") from None
