@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.clock import interleaved
 from bench.report import Check, Section, Table
@@ -16,7 +17,7 @@ from brittle.goals import Untargeted
 from brittle.run.attack import attack
 from brittle.types import Images
 
-COUNT, ROUNDS, OVERSHOOT = 128, 3, 0.02
+COUNT, ROUNDS, OVERSHOOT = 128, 5, 0.02
 ALONE, GRADED, ADV_LIB, FOOLBOX = "brittle, the attack", "brittle, graded", "adv_lib df", "foolbox"
 GOALS = {"l2": {ADV_LIB: 6, FOOLBOX: 12}, "linf": {ADV_LIB: 6}}
 
@@ -25,22 +26,19 @@ def section(norm: str) -> Section:
     case = setting(COUNT)
     timed = interleaved(_calls(case, norm), ROUNDS)
     ours = timed[ALONE]
-    sizes, fooled = {}, {}
+    sizes, fooled, beside = {}, {}, {}
     for name, one in timed.items():
         with torch.no_grad():
             away = case.plain(one.result).argmax(1) != case.labels
-        fooled[name] = int(away.sum())
-        sizes[name] = norm_named(norm).measure(one.result - case.images)[away].tolist()
+        every = norm_named(norm).measure(one.result - case.images)
+        fooled[name], sizes[name] = int(away.sum()), every[away]
+        beside[name] = (every / norm_named(norm).measure(ours.result - case.images))[away]
     medians = {name: _median(values) for name, values in sizes.items()}
-    rival = min(medians[ADV_LIB], medians[FOOLBOX])
+    peer_median, peer_fooled = min(medians[ADV_LIB], medians[FOOLBOX]), max(fooled[ADV_LIB], fooled[FOOLBOX])
+    smaller = f"{medians[ALONE]:.5f} ({medians[ALONE] / peer_median - 1:+.1%})"
     checks = [
-        Check(
-            f"median {norm}, DeepFool",
-            f"≤ {rival:.5f} (the smaller peer)",
-            f"{medians[ALONE]:.5f}",
-            medians[ALONE] <= rival,
-        ),
-        Check("fooled", "as many as any peer", f"{fooled[ALONE]} of {COUNT}", fooled[ALONE] >= max(fooled.values())),
+        Check(f"median {norm}", f"≤ {peer_median:.5f}, the smaller peer's", smaller, medians[ALONE] <= peer_median),
+        Check("fooled", f"≥ {peer_fooled} of {COUNT}", f"{fooled[ALONE]} of {COUNT}", fooled[ALONE] >= peer_fooled),
     ]
     for peer, times in GOALS[norm].items():
         faster = timed[peer].times(ours)
@@ -51,17 +49,21 @@ def section(norm: str) -> Section:
             one.ms(COUNT),
             f"{one.times(ours):.2f}",
             f"{medians[name]:.5f}",
-            f"{sum(sizes[name]) / max(1, len(sizes[name])):.5f}",
+            f"{sizes[name].mean():.5f}",
+            f"{_median(beside[name]):.4f}",
+            f"{int((beside[name] > 1).sum())} / {int((beside[name] < 1).sum())}",
             f"{fooled[name]} of {COUNT}",
         )
         for name, one in timed.items()
     )
+    size = ("median per image beside brittle's", "images larger / smaller than brittle's")
     headings = (
         "call",
         "ms an image (range)",
-        "time, as a multiple of the first",
+        "time beside brittle's",
         f"median {norm}",
         f"mean {norm}",
+        *size,
         "fooled",
     )
     return Section(
@@ -69,11 +71,12 @@ def section(norm: str) -> Section:
         checks=tuple(checks),
         tables=(Table(headings, rows),),
         notes=(
-            f"The first {COUNT} CIFAR-10 test images that ResNet-20 gets right, overshoot {OVERSHOOT};"
-            f" {ROUNDS} interleaved rounds after a warm-up. Sizes are over the images that a fresh pass through the plain network confirms."
-            " Speed goals are judged on the attack alone, which is what the peers do; grading adds two plain passes.",
+            f"The first {COUNT} CIFAR-10 test images that ResNet-20 gets right, overshoot {OVERSHOOT}; {ROUNDS}"
+            " interleaved rounds after a warm-up. Sizes are over the images that a fresh pass through the plain network"
+            " confirms; the median of an even number is the mean of the two in the middle. Speed goals are judged on"
+            " the attack alone, which is what the peers do; grading adds two plain passes.",
         ),
-        facts={name: {"seconds": timed[name].seconds, "sizes": sizes[name]} for name in timed},
+        facts={name: {"seconds": timed[name].seconds, "sizes": sizes[name].tolist()} for name in timed},
     )
 
 
@@ -94,5 +97,5 @@ def _calls(case: Setting, norm: str) -> dict[str, Callable[[], Images]]:
     }
 
 
-def _median(values: list[float]) -> float:
-    return torch.tensor(values).quantile(0.5).item() if values else math.inf
+def _median(values: Tensor) -> float:
+    return values.quantile(0.5).item() if len(values) else math.inf

@@ -47,7 +47,7 @@ def _each_alone(case: Setting, method: Any) -> Images:
     found = []
     for row in range(COUNT):
         label = Untargeted(case.labels[row : row + 1])
-        outcome: Outcome = method(case.classifier, case.images[row : row + 1], label, rng=case.rng[[row]])
+        outcome: Outcome = method(case.classifier, case.images[row : row + 1], label, rng=case.rng[row : row + 1])
         found.append(outcome.images)
     return torch.cat(found)
 

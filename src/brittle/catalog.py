@@ -1,14 +1,14 @@
 """The registry: what there is. CLI options, docs, contract tests and report labels all come from it."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_type_hints
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from brittle.geometry.norms import Norm, NormLike, norm_named
+from brittle.geometry.norms import Norm, NormLike, norm_of
 from brittle.types import BrittleError, did_you_mean
 
 Kind = Literal["budget", "minimal"]
@@ -127,12 +127,23 @@ def attacks_from(text: str) -> list[Any]:
 
 
 def _parse(name: str, key: str, hint: Any, value: Any) -> Any:
-    if hint == NormLike and isinstance(value, str):
-        return norm_named(value)
-    if isinstance(value, str) and (fraction := re.fullmatch(r"\s*([\d.]+)\s*/\s*([\d.]+)\s*", value)):
-        value = float(fraction[1]) / float(fraction[2])
+    if hint == NormLike:
+        return norm_of(value if isinstance(value, Norm) else str(value))
+    if isinstance(value, str):
+        if value.strip().lower() == "none" and NoneType in get_args(hint):
+            return None
+        value = _quotient(value)
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise BrittleError(f"option {key!r} of attack {name!r}: got {value!r}; {reason}") from None
+
+
+def _quotient(text: str) -> float | str:
+    """``"8/255"`` as a number; any other text as it is."""
+    above, slash, below = text.partition("/")
+    try:
+        return float(above) / float(below) if slash else text
+    except (ValueError, ZeroDivisionError):
+        return text

@@ -3,11 +3,10 @@
 import difflib
 import logging
 import os
-import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,9 +27,23 @@ app = typer.Typer(
 
 _INTERRUPTED = 130
 _ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
-Out = Annotated[Path, typer.Option(help="run directory; the same command again resumes it")]
-Seed = Annotated[int, typer.Option(min=0, help="seed of every random draw")]
-Directory = Annotated[Path, typer.Argument(help="run directory")]
+
+
+def _at_least(least: int) -> Callable[[Any], int]:
+    """Reads a whole number, and says what was expected and what was got."""
+
+    def read(value: Any) -> int:
+        text = str(value)
+        if not text.removeprefix("-").isdecimal() or int(text) < least:
+            raise typer.BadParameter(f"expected a whole number of at least {least}, got {text!r}")
+        return int(text)
+
+    return read
+
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
+Seed = Annotated[int, typer.Option(parser=_at_least(0), metavar="N", help="seed of every random draw")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
 
 
 def _version(wanted: bool) -> None:
@@ -68,21 +81,24 @@ def demo(
 
 @app.command()
 def audit(
-    model: Annotated[str, typer.Option(help="model spec. See: brittle models")],
-    data: Annotated[str, typer.Option(help="data spec. See: brittle data")],
-    attack: Annotated[list[str], typer.Option(help=_ATTACK_HELP)],
+    model: Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")],
+    data: Annotated[str, typer.Option(metavar="SPEC", help="data spec. See: brittle data")],
+    attack: Annotated[list[str], typer.Option(metavar="NAME", help=_ATTACK_HELP)],
     out: Out,
     weights: Annotated[
-        Path | None, typer.Option(help="weights for the model (.safetensors, or a plain state dict)")
+        Path | None, typer.Option(metavar="FILE", help="weights for the model (.safetensors, or a plain state dict)")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="this many examples, evenly spaced over the data")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(parser=_at_least(1), metavar="N", help="this many examples, evenly spaced over the data"),
+    ] = None,
     seed: Seed = 0,
-    batch_size: Annotated[str, typer.Option(help="images for one pass: a number, or auto")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    batch_size: Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")] = "auto",
     mean: Annotated[
-        str | None, typer.Option(help="a,b,c: the network's normalisation, instead of the published one")
+        str | None, typer.Option(metavar="A,B,C", help="the network's normalisation, instead of the published one")
     ] = None,
-    std: Annotated[str | None, typer.Option(help="a,b,c: see --mean")] = None,
+    std: Annotated[str | None, typer.Option(metavar="A,B,C", help="see --mean")] = None,
 ) -> None:
     """Attacks a classifier on a data set, records every result and writes the report."""
     from brittle.api import audit as run_audit
@@ -138,7 +154,9 @@ def summary(
 
 
 @app.command()
-def attacks(name: Annotated[str | None, typer.Argument(help="one attack, with its options")] = None) -> None:
+def attacks(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="one attack, with its options")] = None,
+) -> None:
     """Lists the attacks, or the options of one."""
     from brittle.console import print_attack, print_attacks
 
@@ -189,10 +207,10 @@ def _batch_size(text: str) -> int | None:
 def _device(name: str) -> str:
     import torch
 
-    from brittle.types import BrittleError, did_you_mean
+    from brittle.types import BrittleError
 
     if name not in ("auto", "cpu", "cuda"):
-        raise BrittleError(f"unknown device {name!r}{did_you_mean(name, ('auto', 'cpu', 'cuda'))}")
+        raise BrittleError(f"expected --device auto, cpu or cuda, got {name!r}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
@@ -206,6 +224,11 @@ def main() -> None:
 
 
 def _run() -> int:
+    known = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and sys.argv[1] not in known:
+        near = difflib.get_close_matches(sys.argv[1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return _failed(f"unknown command {sys.argv[1]!r}; {hint} (see: brittle --help)")
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:
@@ -227,16 +250,16 @@ def _run() -> int:
 
 
 def _usage(error: Any) -> str:
-    """What typer says, with the nearest option where it has none, and where to read on."""
-    message = error.format_message()
+    """What typer says, with the nearest option where there is none of that name, and where to read on."""
     context = getattr(error, "ctx", None)
-    wrong = getattr(error, "option_name", None)
     if context is None:
-        return f"{message} (see: brittle --help)"
-    if wrong is not None and not re.search("did you mean", message, re.IGNORECASE):
-        options = [option for parameter in context.command.params for option in parameter.opts if option[:1] == "-"]
-        near = difflib.get_close_matches(wrong, options, n=1)
-        message += f" Did you mean {near[0]}?" if near else f" Options: {', '.join(options)}."
+        return f"{error.format_message()} (see: brittle --help)"
+    message = error.format_message()
+    if type(error).__name__ == "NoSuchOption":
+        options = [one for parameter in context.command.get_params(context) for one in parameter.opts if one[:1] == "-"]
+        near = difflib.get_close_matches(error.option_name, options, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(options)}"
+        message = f"no such option: {error.option_name}; {hint}"
     return f"{message} (see: {context.command_path} --help)"
 
 

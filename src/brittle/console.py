@@ -1,6 +1,7 @@
 """What the command line shows: progress while an audit runs, and what there is to choose from."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, get_args
 
 from rich.console import Console
@@ -33,25 +34,27 @@ _ = brittle.attacks  # imported for its registrations
 
 
 def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
-    """Runs an audit with one progress bar for each attack on stderr, then prints the summary and where the report is."""
+    """Runs an audit with a progress bar for each attack on stderr, then prints the summary and where the report is."""
     talk = Console(stderr=True)
     bars: dict[str, TaskID] = {}
     fooled: dict[str, int] = {}
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=talk) as progress:
+    progress = Progress(*columns, console=talk)
+    with ExitStack() as stack:
 
         def on_plan(manifest: Manifest) -> None:
+            stack.enter_context(progress)  # only now: a run that is refused shows its one line and nothing else
             for flag in manifest.flags:
                 talk.print(Text(f"flag {flag.code}: {flag.message}", style="yellow"))
             for spec in manifest.attacks:
-                bars[spec.label] = progress.add_task(Text(spec.label).plain, total=manifest.examples, rate="")
+                bars[spec.label] = progress.add_task(spec.label, total=manifest.examples, rate="")
                 fooled[spec.label] = 0
 
         def on_progress(step: engine.Progress) -> None:
@@ -72,11 +75,10 @@ def print_summary(summary: Summary) -> None:
 
 
 def print_attacks() -> None:
-    """All attacks, a row each."""
-    table = _table("name", "kind", "norms", "goals", "access", "paper", "what it does")
+    """All attacks: what each does, and below it its kind, norms, goals, access and paper."""
+    table = _table("attack", "what it does")
     for entry in ATTACKS.values():
-        norms, goals = ", ".join(entry.norms), ", ".join(entry.goals)
-        table.add_row(entry.name, entry.kind, norms, goals, entry.access, entry.paper, entry.summary)
+        table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (_facts(entry), "dim")))
     Console().print(table)
 
 
@@ -87,9 +89,7 @@ def print_attack(name: str) -> None:
         raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
     console = Console()
     console.print(Text(f"{entry.name}: {entry.summary}"))
-    console.print(
-        Text(f"{entry.kind} attack; norms {', '.join(entry.norms)}; goals {', '.join(entry.goals)}; {entry.paper}")
-    )
+    console.print(Text(_facts(entry), style="dim"))
     console.print(_options(entry))
 
 
@@ -97,23 +97,32 @@ def print_models() -> None:
     """The forms of a model spec."""
     table = _table("model", "what it is")
     for source in MODELS.values():
-        table.add_row(source.form, source.summary)
+        table.add_row(Text(source.form), Text(source.summary))
     Console().print(table)
 
 
 def print_data() -> None:
     """The forms of a data spec."""
     table = _table("data", "what it is")
-    for source in DATA_SOURCES.values() if isinstance(DATA_SOURCES, dict) else DATA_SOURCES:
-        table.add_row(source.form, source.summary)
+    for source in DATA_SOURCES:
+        table.add_row(Text(source.form), Text(source.summary))
     Console().print(table)
 
 
 def _options(entry: Entry) -> Table:
     table = _table("option", "type", "default", "what it is")
     for name, (hint, default, text) in entry.fields().items():
-        table.add_row(name, _type_name(hint), str(default), text)
+        table.add_row(Text(name), Text(_type_name(hint)), Text(_default(default)), Text(text))
     return table
+
+
+def _facts(entry: Entry) -> str:
+    norms, goals = ", ".join(entry.norms), " and ".join(entry.goals)
+    return f"{entry.kind}; norms {norms}; {goals}; needs the {entry.access}; {entry.paper}"
+
+
+def _default(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
 
 
 def _type_name(hint: Any) -> str:
@@ -126,5 +135,5 @@ def _type_name(hint: Any) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in ("name", "option", "model", "data", "kind", "paper"))
+        table.add_column(column, no_wrap=column in ("attack", "option", "model", "data"))
     return table

@@ -1,6 +1,5 @@
 """The offline demo: a small CNN trained on the spot on scikit-learn's digits, attacked in every way there is."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ ATTACKS = (
 )
 
 
-def demo_run(out: Path, *, seed: int, command: str | None, **hooks: Callable[..., Any] | None) -> Run:
+def demo_run(out: Path, *, seed: int, command: str | None, **hooks: Any) -> Run:
     """Trains, attacks the held-out digits and reports; seconds on two cores."""
     classifier, fit = load_model("digits-cnn")
     attacks = [attack for text in ATTACKS for attack in attacks_from(text)]

@@ -1,7 +1,6 @@
 """Randomness that belongs to an example: drawn from the run's seed, the example's id and a purpose alone."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -21,9 +20,10 @@ class Rng:
     seed: int
     ids: tuple[str, ...]
 
-    def __getitem__(self, rows: Tensor | Sequence[int]) -> "Rng":
-        """The streams of some rows, in that order."""
-        return Rng(self.seed, tuple(self.ids[int(row)] for row in rows))
+    def __getitem__(self, rows: Tensor | slice) -> "Rng":
+        """The streams of some rows, in that order; ``rows`` indexes (or masks, or slices) as it would a tensor."""
+        picked = torch.arange(len(self.ids))[rows.cpu() if isinstance(rows, Tensor) else rows]
+        return Rng(self.seed, tuple(self.ids[row] for row in picked.tolist()))
 
     def uniform(self, purpose: str, like: Tensor) -> Tensor:
         """Uniform in ``[0, 1)``, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""

@@ -20,6 +20,7 @@ from brittle.measure import (
     cases,
     curve,
     doubts,
+    families,
     flags_markdown,
     percent,
     summarize,
@@ -518,3 +519,27 @@ def test_the_page_of_flags_is_the_table_of_flags() -> None:
     page = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
     assert page == flags_markdown(), "run: python -c \"import brittle.measure as m; print(m.flags_markdown(), end='')\""
     assert {"probabilities", "suspect-input-range", "lost-8bit", "miscounted-passes"} <= FLAGS.keys()
+
+
+def test_a_sweep_is_one_curve_of_each_images_smallest_perturbation() -> None:
+    small = [(row(k, "small", l2=1.0) if k == 0 else failed(k, "small")) for k in range(2)]
+    large = [row(k, "large", l2=3.0) for k in range(2)]
+    distances, accuracy = curve(table([*small, *large]), ["small", "large"], "l2")
+    assert list(distances) == [0.0, 1.0, 3.0]
+    assert list(accuracy) == [1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("label", "stem"),
+    [
+        ("pgd(eps=0.1)", "pgd"),
+        ("pgd(eps=0.1, steps=3)", "pgd(steps=3)"),
+        ("pgd(norm=l2, eps=0.1)", "pgd(norm=l2)"),
+        ("pgd(norm=l2, eps=0.1, steps=3)", "pgd(norm=l2, steps=3)"),
+    ],
+)
+def test_a_sweep_is_named_by_what_its_attacks_share(label: str, stem: str) -> None:
+    specs = [spec(label.replace("0.1", str(eps)), kind="budget", eps=eps) for eps in (0.2, 0.1)]
+    (family,) = families(manifest(1, *specs))
+    assert family.label == f"{stem}, 2 eps from 0.1 to 0.2"
+    assert [spec.config["eps"] for spec in family.attacks] == [0.1, 0.2]

@@ -65,7 +65,7 @@ def norm_named(name: str) -> Norm:
     if text in named:
         return named[text]
     try:
-        return Lp(float(text.removeprefix("l")))
+        return Lp(float(text.removeprefix("l").replace("_", "?")))  # float would read "1_5" as 15
     except ValueError:
         raise BrittleError(f"unknown norm {name!r}{did_you_mean(name, [*named, 'l1.5'])}") from None
 
@@ -139,13 +139,14 @@ class Lp:
 
     def measure(self, delta: Tensor) -> Tensor:
         flat = delta.flatten(1)
+        size: Tensor
         if self.p == 1 or math.isinf(self.p):
-            size: Tensor = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
+            size = torch.linalg.vector_norm(flat, ord=self.p, dim=1)
             return size
         # In units of the largest entry: powers of small or large entries would leave the range of float32.
-        largest = torch.linalg.vector_norm(flat, ord=math.inf, dim=1)
-        size = torch.linalg.vector_norm(flat / per_row(largest.clamp_min(_TINY), flat), ord=self.p, dim=1)
-        return largest * size
+        unit = flat.abs().amax(1)
+        size = unit * torch.linalg.vector_norm(flat / per_row(unit.clamp_min(_TINY), flat), ord=self.p, dim=1)
+        return size
 
     def _shape(self, w: Tensor) -> Tensor:
         """The direction of the free solution: ``sign(w) |w|^(1 / (p - 1))``, scaled against under- and overflow."""
@@ -181,8 +182,8 @@ class Lp:
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         if self.p == 1 and room is not None:
             return _fill(gap, w, room)
-        # In units of the largest entry, as in measure. For p < 2 the shape has higher powers of w than float32 can hold.
-        largest = torch.linalg.vector_norm(w.flatten(1), ord=math.inf, dim=1).clamp_min(_TINY)
+        # In units of the largest entry, as in measure. For p < 2 the shape has powers of w that float32 cannot hold.
+        largest = w.flatten(1).abs().amax(1).clamp_min(_TINY)
         dtype = torch.float64 if 1 < self.p < 2 else w.dtype
         unit, limits = (w / per_row(largest, w)).to(dtype), room and Room(room.low.to(dtype), room.high.to(dtype))
         gap, enough = (goal.to(dtype) / largest for goal in (gap, gap if enough is None else enough))

@@ -8,6 +8,7 @@ from brittle.measure.flags import FLAGS, flags_markdown
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.summary import summarize
+from brittle.measure.sweeps import Family, families
 from brittle.measure.wording import headline, percent
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "AttackSummary",
     "Case",
     "Definition",
+    "Family",
     "Measured",
     "Summary",
     "accuracy_at",
     "cases",
     "curve",
     "doubts",
+    "families",
     "flags_markdown",
     "headline",
     "percent",

@@ -1,5 +1,6 @@
 """Accuracy against perturbation size: exact step functions from per-example distances."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -11,22 +12,23 @@ from brittle.measure.outcomes import judged
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 
-def curve(records: pd.DataFrame, attack: str, norm: str) -> tuple[Floats, Floats]:
+def curve(records: pd.DataFrame, attacks: str | Sequence[str], norm: str) -> tuple[Floats, Floats]:
     """How accuracy falls as larger perturbations are allowed.
 
-    norm: "l2", "linf", "l1" or "l0". Returns ``(distances, accuracy)``, both ``[n]``, distances increasing from 0:
+    attacks: a label, or several whose best result counts for each example (the budgets of a sweep, say). norm: "l2", "linf", "l1" or "l0". Returns ``(distances, accuracy)``, both ``[n]``, distances increasing from 0:
     ``accuracy[i]`` is the share of ALL examples that are classified correctly and have no confirmed adversarial example
-    of this attack at a distance of at most ``distances[i]``, and it holds until ``distances[i + 1]``. Empty without
+    of these attacks at a distance of at most ``distances[i]``, and it holds until ``distances[i + 1]``. Empty without
     records. For a budget attack, which does not look for small perturbations, it is an upper bound below its budget.
     """
-    rows = judged(records[records["attack"] == attack])
+    labels = [attacks] if isinstance(attacks, str) else list(attacks)
+    rows = judged(records[records["attack"].isin(labels)])
     if rows.empty:
         return np.empty(0), np.empty(0)
-    correct = rows["correct"]
-    broken = np.sort(rows.loc[correct & rows["changed"], norm].to_numpy(dtype=float))
+    correct = rows.groupby("position")["correct"].first()
+    broken = np.sort(rows[rows["correct"] & rows["changed"]].groupby("position")[norm].min().to_numpy(dtype=float))
     distances = np.unique(np.concatenate([[0.0], broken[np.isfinite(broken)]]))
     still = int(correct.sum()) - np.searchsorted(broken, distances, side="right")
-    return distances, still / len(rows)
+    return distances, still / len(correct)
 
 
 def thin(distances: Floats, accuracy: Floats, limit: int = 200) -> tuple[Floats, Floats]:

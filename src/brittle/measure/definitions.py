@@ -61,7 +61,7 @@ MEASURES: dict[str, Definition] = {
             "Fooling rate after 8-bit rounding",
             "fraction",
             FOOLED,
-            "Images that still meet the attack's goal when every pixel is rounded to one of 256 levels, as an ordinary"
+            "Images that meet the attack's goal when every pixel is rounded to one of 256 levels, as an ordinary"
             " image file does, of the correctly classified images.",
         ),
         (

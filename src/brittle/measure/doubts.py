@@ -1,6 +1,6 @@
 """A run's doubts about itself, derived from its records."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import combinations
 
 import pandas as pd
@@ -9,6 +9,7 @@ from brittle.measure.attack import measure_attack, rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import judged
+from brittle.measure.sweeps import families
 from brittle.measure.wording import percent
 from brittle.run.records import AttackSpec, Manifest
 from brittle.types import Flag
@@ -85,14 +86,9 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
 
 def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
-    families: dict[str, list[AttackSpec]] = defaultdict(list)
-    for spec in manifest.attacks:
-        if spec.kind == "budget" and isinstance(spec.config.get("eps"), (int, float)):
-            rest = sorted((key, repr(value)) for key, value in spec.config.items() if key != "eps")
-            families[f"{spec.name} {rest}"].append(spec)
     flags = []
-    for family in families.values():
-        for small, large in combinations(sorted(family, key=lambda spec: float(spec.config["eps"])), 2):
+    for family in families(manifest):
+        for small, large in combinations(family.attacks, 2):
             paired = _broken(rows, small).to_frame("small").join(_broken(rows, large).rename("large"), how="inner")
             back = int((paired["small"] & ~paired["large"]).sum())
             forth = int((~paired["small"] & paired["large"]).sum())

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from brittle.measure import NORMS, Summary, accuracy_at, curve, percent, thin
+from brittle.measure import NORMS, Summary, accuracy_at, curve, families, percent, thin
 from brittle.report.words import NORM_NAMES
+from brittle.run.records import Manifest
 
 VEGA_LITE = "6.4"
 POINTS = 40_000
@@ -33,10 +34,11 @@ def javascript() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
 
 
-def chart_of(summary: Summary, records: pd.DataFrame) -> Chart | None:
-    """The chart of a run; None where no attack has a record."""
-    labels = [attack.label for attack in summary.attacks]
-    exact = {(norm, label): curve(records, label, norm) for norm in NORMS for label in labels}
+def chart_of(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> Chart | None:
+    """The chart of a run, with the budgets of a sweep as one curve; None where no attack has a record."""
+    members = {family.label: [spec.label for spec in family.attacks] for family in families(manifest)}
+    labels = list(members)
+    exact = {(norm, label): curve(records, members[label], norm) for norm in NORMS for label in labels}
     if not any(len(x) for x, _ in exact.values()):
         return None
     limit = max(20, min(200, POINTS // len(exact)))

@@ -60,7 +60,7 @@ def render(directory: Path, manifest: Manifest, records: pd.DataFrame) -> str:
 
 
 def _context(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> dict[str, Any]:
-    chart = chart_of(summary, records)
+    chart = chart_of(manifest, summary, records)
     flags = sections.flag_cards(summary)
     weights = [card["weight"] for card in flags]
     return {

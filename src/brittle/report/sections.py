@@ -66,7 +66,7 @@ def _little(summary: Summary) -> Figure:
         return Figure(title, value_text(share, "fraction"), text, bar=share)
     text = f"is the typical change of a pixel value in the median image ({distance})."
     if attack.kind == "budget":
-        text += " It spends its whole budget; less may do."
+        text += " It was not looking for the smallest change; less may do."
     return Figure(title, significant(typical, 2), text, unit="of 255 grey levels", bar=typical / 255)
 
 

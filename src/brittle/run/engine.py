@@ -119,12 +119,13 @@ def _planned(
     probe = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
     check_compatible(classifier, probe, labels)
+    channels, height, width = probe.shape[1:]
     return plan(
         classifier,
         examples,
         attacks,
         seed=seed,
-        image_shape=tuple(probe.shape[1:]),
+        image_shape=(channels, height, width),
         classes=classifier.num_classes,
         flags=() if resumed else preflight(classifier, probe, None if labels is None else labels[: len(probe)]),
         model=model or classifier.name,

@@ -27,7 +27,9 @@ def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
     own = examples.class_names
     highest = int(examples.labels.max()) if len(examples.labels) else 0
     if highest >= len(own):
-        raise BrittleError(f"expected labels from 0 to {len(own) - 1}, as the data names {len(own)} classes, got {highest}")
+        raise BrittleError(
+            f"expected labels from 0 to {len(own) - 1}, as the data names {len(own)} classes, got {highest}"
+        )
     found = _places(own, names)
     same_count = len(own) == len(names)
     moved = [(place, k) for k, place in enumerate(found) if place is not None and place != k]
@@ -39,8 +41,8 @@ def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
     if same_count:
         place, k = moved[0]
         raise BrittleError(
-            f"expected the data's classes in the network's order, got {own[k]!r} as class {k} of the data and {place} of"
-            f" the network, which has no {unknown!r}{_near(unknown, names)}; rename the data's classes"
+            f"expected the data's classes in the network's order, got {own[k]!r} as class {k} of the data and class"
+            f" {place} of the network, which has no {unknown!r}{_near(unknown, names)}; rename the data's classes"
         )
     raise BrittleError(
         f"expected classes that the network knows: the data has {len(own)} ({_some(own)}), the network {len(names)}"

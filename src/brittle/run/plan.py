@@ -137,7 +137,11 @@ def _commit() -> dict[str, str]:
     """The commit of brittle's own checkout, ``+changes`` where files differ from it; nothing for an installed copy."""
     here = Path(__file__)
     git = ["git", "-C", str(here.parent)]
-    asked = (["ls-files", "--error-unmatch", here.name], ["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "."])
+    asked = (
+        ["ls-files", "--error-unmatch", here.name],
+        ["rev-parse", "--short=12", "HEAD"],
+        ["status", "--porcelain", "."],
+    )
     answers = []
     try:
         for question in asked:

@@ -23,7 +23,7 @@ _CHOOSE = "choose another --out directory"
 
 
 def check_place(directory: Path) -> None:
-    """Refuses what can be no run directory, before any work: a file, a directory of other things, a path below a file."""
+    """Refuses, before any work, what can be no run directory: a file, a path below one, a directory of other things."""
     try:
         if directory.is_dir():
             if not (directory / _MANIFEST).exists():
@@ -35,7 +35,9 @@ def check_place(directory: Path) -> None:
         if not above.is_dir():
             raise BrittleError(f"cannot make the directory {str(directory)!r}: {str(above)!r} is a file; {_CHOOSE}")
         if not os.access(above, os.W_OK | os.X_OK):
-            raise BrittleError(f"cannot make the directory {str(directory)!r} in {str(above)!r}: no permission; {_CHOOSE}")
+            raise BrittleError(
+                f"cannot make the directory {str(directory)!r} in {str(above)!r}: no permission; {_CHOOSE}"
+            )
     except OSError as error:
         raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
 
@@ -50,8 +52,8 @@ def check_same(directory: Path, wanted: Manifest, *, mended: bool = False) -> No
     changed = differences(stored, wanted)
     if changed:
         raise BrittleError(
-            f"{str(directory)!r} holds a different run ({'; '.join(changed)}); {_CHOOSE}, or repeat the same settings to"
-            " resume that run"
+            f"{str(directory)!r} holds a different run ({'; '.join(changed)}); {_CHOOSE}, or repeat the same"
+            " settings to resume that run"
         )
 
 

@@ -1,0 +1,50 @@
+"""Fixtures that several test modules share."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did: its exit code, and all that it wrote on either stream, C libraries included."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets and weights; the test is skipped where it is absent."""
+    if not (SHARED / "weights" / "cifar10_resnet20.safetensors").is_file():
+        pytest.skip(f"no real data in {SHARED}; set BRITTLE_DATA")
+    return SHARED
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """``cli("audit", "--model", ...)``: the real entry point in this process, in a terminal of 100 columns."""
+    from brittle.cli import main
+
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def run(*arguments: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["brittle", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        written = capfd.readouterr()
+        return Ran(int(stopped.value.code or 0), written.out, written.err)
+
+    yield run

@@ -1,0 +1,303 @@
+"""The laws that every attack obeys. Each is a plain function that raises AssertionError; nothing here knows an attack.
+
+A law gets an attack (``Subject``) and the trained world; worlds of its own it makes itself.
+"""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import Outcome
+from brittle.goals import Goal, Targeted, Untargeted
+from brittle.models.classifier import Classifier
+from brittle.types import Unsupported
+
+from laws.subjects import Subject
+from laws.worlds import World, copied, deaf_worlds, linear_world
+
+OVER_OPTIMUM = {"minimal": 1.03, "budget": 1.05}
+"""How much more than the closed-form distance an attack may need on a linear classifier."""
+MANY_PASSES = 100  # of one kind, for one image that cannot be attacked
+
+Law = Callable[[Subject, World], None]
+
+
+def check_box(subject: Subject, images: Tensor) -> None:
+    assert images.isfinite().all(), "pixels that are not finite"
+    if subject.stays_in_the_box:
+        low, high = float(images.min()), float(images.max())
+        assert low >= 0, f"a pixel below the box: {low}"
+        assert high <= 1, f"a pixel above the box: {high}"
+
+
+def check_budget(subject: Subject, originals: Tensor, images: Tensor) -> None:
+    if subject.kind != "budget" or subject.norm is None:
+        return
+    size = float(subject.norm.measure(images.double() - originals.double()).max())
+    rounding = 2**-24 * float(subject.norm.measure(torch.ones(1, *images.shape[1:])))
+    eps = subject.attack.eps
+    assert size <= eps * (1 + 1e-5) + rounding, f"beyond the budget: {size} instead of at most {eps}"
+
+
+def check_same_bits(first: Outcome, second: Outcome, when: str) -> None:
+    for name, one, other in zip(Outcome._fields, first, second, strict=True):
+        assert torch.equal(one, other), f"{name} differ {when}"
+
+
+def law_stays_in_the_box(subject: Subject, world: World) -> None:
+    for goal in world.goals(subject.goals):
+        check_box(subject, subject(world, goal).images)
+
+
+def law_stays_within_budget(subject: Subject, world: World) -> None:
+    for goal in world.goals(subject.goals):
+        check_budget(subject, world.images, subject(world, goal).images)
+
+
+def law_keeps_shape_dtype_and_device(subject: Subject, world: World) -> None:
+    outcome = subject(world, world.goals(subject.goals)[0])
+    expected = [world.images.dtype, torch.bool, torch.int64, torch.int64, torch.int64]
+    assert [field.dtype for field in outcome] == expected, f"dtypes {[field.dtype for field in outcome]}"
+    assert outcome.images.shape == world.images.shape, f"images of shape {tuple(outcome.images.shape)}"
+    for name, field in outcome._asdict().items():
+        assert field.device == world.images.device, f"{name} on another device"
+        assert not field.requires_grad, f"{name} still carry a graph"
+        assert name == "images" or field.shape == world.labels.shape, f"{name} of shape {tuple(field.shape)}"
+        assert name == "images" or (field >= 0).all(), f"negative {name}"
+
+
+def law_leaves_its_input_alone(subject: Subject, world: World) -> None:
+    images, labels = world.images.clone(), world.labels.clone()
+    for goal in world.goals(subject.goals):
+        wanted = goal.labels.clone()
+        outcome = subject.attack(world.classifier(), images, goal, rng=world.rng())
+        assert torch.equal(images, world.images), "the input images have changed"
+        assert torch.equal(goal.labels, wanted), "the goal has changed"
+        outcome.images.zero_()
+        assert torch.equal(images, world.images), "what comes back shares memory with the input"
+    assert torch.equal(labels, world.labels)
+
+
+def law_leaves_the_network_alone(subject: Subject, world: World) -> None:
+    for fast in (True, False):
+        net = copied(world.net)
+        first, *_, last = net.parameters()
+        first.requires_grad_(False)
+        last.grad = torch.full_like(last, 3.0)
+        net[-1:].train() if isinstance(net, nn.Sequential) else list(net.children())[-1].train()
+        net.register_forward_hook(_no_hook)
+        before = _state(net)
+        subject(world, world.goals(subject.goals)[0], classifier=world.classifier(fast=fast, net=net))
+        for what, value in _state(net).items():
+            assert value == before[what], f"{what} have changed"
+
+
+def _no_hook(module: nn.Module, given: object, output: object) -> None:
+    """A user's hook that must still be there afterwards."""
+
+
+def _state(net: nn.Module) -> dict[str, object]:
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    parameters = dict(net.named_parameters())
+    return {
+        "weights": {name: tensor.numpy().tobytes() for name, tensor in net.state_dict().items()},
+        "modes": {name: module.training for name, module in net.named_modules()},
+        "hooks": [list(getattr(module, kind).values()) for module in net.modules() for kind in hooks],
+        "requires_grad": {name: parameter.requires_grad for name, parameter in parameters.items()},
+        "gradients": {name: None if p.grad is None else p.grad.tolist() for name, p in parameters.items()},
+        "parameters": {name: id(parameter) for name, parameter in parameters.items()},
+    }
+
+
+def law_leaves_global_randomness_alone(subject: Subject, world: World) -> None:
+    goal = world.goals(subject.goals)[0]
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    subject(world, goal)
+    assert torch.equal(torch.get_rng_state(), states[0]), "torch's global generator has moved"
+    assert str(np.random.get_state()) == str(states[1]), "numpy's global generator has moved"
+    assert random.getstate() == states[2], "Python's global generator has moved"
+
+
+def law_same_seed_same_bits(subject: Subject, world: World) -> None:
+    for goal in world.goals(subject.goals):
+        first = subject(world, goal, seed=1)
+        torch.rand(7)  # where the global generator stands is nobody's business
+        check_same_bits(first, subject(world, goal, seed=1), "between two runs with one seed")
+        other = subject(world, goal, seed=2)
+        check_box(subject, other.images)
+        check_budget(subject, world.images, other.images)
+        check_claims(world, goal, other)
+
+
+def law_batched_equals_one_by_one(subject: Subject, world: World) -> None:
+    everything = torch.arange(len(world.images))
+    shuffled = torch.randperm(len(everything), generator=torch.Generator().manual_seed(3))
+    for goal in world.goals(subject.goals)[:1]:
+        whole = _summary(subject, world, goal, everything, len(everything))
+        for size, rows in ((1, everything[:9]), (3, everything[:20]), (32, everything), (len(everything), shuffled)):
+            _check_like(whole, rows, _summary(subject, world, goal, rows, size), f"in batches of {size}")
+
+
+def _summary(subject: Subject, world: World, goal: Goal, rows: Tensor, size: int) -> dict[str, Tensor]:
+    outcomes = [subject(world, goal, rows=part) for part in rows.split(size)]
+    images, claimed, *counts = (torch.cat(field) for field in zip(*outcomes, strict=True))
+    measures = [(images - world.images[rows]).flatten(1).norm(p, dim=1) for p in (1, 2, torch.inf)]
+    return {
+        "fooled": goal[rows].is_met(world.logits(images)),
+        "claimed": claimed,
+        "counts": torch.stack(counts, dim=1),
+        "distances": torch.stack(measures, dim=1),
+    }
+
+
+def _check_like(whole: dict[str, Tensor], rows: Tensor, parts: dict[str, Tensor], when: str) -> None:
+    for name in ("fooled", "claimed", "counts"):
+        differ = int((whole[name][rows] != parts[name]).sum())
+        assert not differ, f"{differ} {name} differ {when}"
+    torch.testing.assert_close(
+        parts["distances"], whole["distances"][rows], rtol=1e-4, atol=1e-6, msg=lambda text: f"{when}: {text}"
+    )
+
+
+def law_comes_back_unchanged_where_the_goal_is_met(subject: Subject, world: World) -> None:
+    predicted, odd = world.logits(world.images).argmax(1), torch.arange(len(world.images)) % 2 == 1
+    after = world.after(predicted)
+    goals: dict[str, Goal] = {
+        "untargeted": Untargeted(torch.where(odd, after, predicted)),
+        "targeted": Targeted(torch.where(odd, predicted, after)),
+    }
+    for goal in (goals[name] for name in subject.goals):
+        met = goal.is_surely_met(world.logits(world.images))
+        assert torch.equal(met, odd), "this world is not what the law needs"
+        outcome = subject(world, goal)
+        assert torch.equal(outcome.images[met], world.images[met]), "images that met the goal have changed"
+        assert outcome.claimed[met].all(), "not claimed where the goal was met from the start"
+        assert not outcome.steps[met].any(), "steps taken where the goal was met from the start"
+        assert outcome.steps[~met].all(), "no step taken where the goal was not met"
+
+
+def law_takes_any_batch_size(subject: Subject, world: World) -> None:
+    for size in (0, 1, 3):
+        part = world.part(slice(0, size))
+        for goal in part.goals(subject.goals) if size else world.part(slice(0, 1)).goals(subject.goals):
+            outcome = subject(part, goal[:size], classifier=_after_one_pass(world))
+            assert [len(field) for field in outcome] == [size] * len(outcome), f"batch of {size}"
+            assert outcome.images.shape[1:] == world.images.shape[1:], f"batch of {size}"
+
+
+def _after_one_pass(world: World) -> Classifier:
+    classifier = world.classifier()
+    classifier.logits(world.images[:4])
+    return classifier
+
+
+def law_fails_in_good_order_without_a_gradient(subject: Subject, world: World) -> None:
+    for deaf in deaf_worlds():
+        for goal in deaf.goals(subject.goals):
+            outcome = subject(deaf, goal)
+            check_box(subject, outcome.images)
+            check_budget(subject, deaf.images, outcome.images)
+            assert not outcome.claimed.any(), "claims to have fooled a network that does not look"
+            if subject.access == "gradient":
+                most = max(int(outcome.steps.max()), int(outcome.forwards.max()), int(outcome.backwards.max()))
+                assert most <= MANY_PASSES, f"{most} steps or passes for an image that cannot be attacked"
+
+
+def law_finds_the_plane(subject: Subject, world: World) -> None:
+    p = getattr(subject.norm, "p", None)
+    if p is None or subject.norm is None:
+        return  # it promises nothing in a norm with a closed-form distance
+    linear, distance = linear_world(p)
+    limit = OVER_OPTIMUM[subject.kind] * distance
+    if subject.kind == "budget":
+        subject = subject.with_eps(limit)
+    for goal in linear.goals(subject.goals):
+        outcome = subject(linear, goal)
+        missed = int((~goal.is_met(linear.logits(outcome.images))).sum())
+        assert not missed, f"{missed} of {len(linear.images)} images not fooled with {limit / distance:g} x the optimum"
+        sizes = subject.norm.measure(outcome.images.double() - linear.images.double()) / distance
+        assert sizes.min() >= 1 - 1e-4, f"fooled at {float(sizes.min()):g} x the smallest distance there is"
+        assert sizes.max() <= limit / distance * (1 + 1e-5), f"{float(sizes.max()):g} x the smallest distance"
+
+
+def law_counts_its_passes(subject: Subject, world: World) -> None:
+    for goal in world.goals(subject.goals):
+        for fast in (True, False):
+            classifier = world.classifier(fast=fast)
+            outcome = subject(world, goal, classifier=classifier)
+            reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
+            counted = classifier.forwards, classifier.backwards
+            assert reported == counted, f"reported (forwards, backwards) {reported}, counted {counted}"
+        seen, outcome = _seen_by_hooks(subject, world, goal)
+        reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
+        assert reported == seen, f"reported (forwards, backwards) {reported}, the network has seen {seen}"
+
+
+def _seen_by_hooks(subject: Subject, world: World, goal: Goal) -> tuple[tuple[int, int], Outcome]:
+    """Rows that a hook on the plain network has seen in either direction, counted without the Classifier's help."""
+    net, forwards, backwards = copied(world.net), [0], [0]
+
+    def on_gradient(gradient: Tensor) -> None:
+        backwards[0] += int((gradient != 0).any(1).sum())
+
+    def on_forward(module: nn.Module, given: tuple[Tensor], output: Tensor) -> None:
+        forwards[0] += _without_padding(given[0])
+        if output.requires_grad:
+            output.register_hook(on_gradient)
+
+    net.register_forward_hook(on_forward)
+    outcome = subject(world, goal, classifier=world.classifier(fast=False, net=net))
+    return (forwards[0], backwards[0]), outcome
+
+
+def _without_padding(batch: Tensor) -> int:
+    """On a CPU the Classifier fills batches of fewer than four rows up with copies of the last one."""
+    rows = len(batch)
+    if rows == 4:
+        while rows > 1 and torch.equal(batch[rows - 1], batch[rows - 2]):
+            rows -= 1
+    return rows
+
+
+def check_claims(world: World, goal: Goal, outcome: Outcome) -> None:
+    false = int((outcome.claimed & ~goal.is_met(world.logits(outcome.images))).sum())
+    assert not false, f"{false} of {int(outcome.claimed.sum())} claims are not confirmed by a fresh pass"
+
+
+def law_claims_are_true(subject: Subject, world: World) -> None:
+    for goal in world.goals(subject.goals):
+        check_claims(world, goal, subject(world, goal))
+
+
+def law_refuses_other_goals_before_any_work(subject: Subject, world: World) -> None:
+    for name in {"untargeted", "targeted"} - set(subject.goals):
+        classifier = world.classifier()
+        with pytest.raises(Unsupported, match=name):
+            subject(world, world.goals([name])[0], classifier=classifier)
+        assert (classifier.forwards, classifier.backwards) == (0, 0), "refused only after passes through the network"
+
+
+def law_works_where_gradients_are_switched_off(subject: Subject, world: World) -> None:
+    goal = world.goals(subject.goals)[0]
+    usual = subject(world, goal)
+    with torch.no_grad():
+        check_same_bits(usual, subject(world, goal), "under torch.no_grad()")
+        assert not torch.is_grad_enabled(), "grad mode is left switched on"
+
+
+def law_attacks_the_network_in_eval_mode(subject: Subject, world: World) -> None:
+    goal = world.goals(subject.goals)[0]
+    for fast in (True, False):
+        net = copied(world.net).train()
+        usual = subject(world, goal, classifier=world.classifier(fast=fast))
+        trained = subject(world, goal, classifier=world.classifier(fast=fast, net=net))
+        check_same_bits(usual, trained, "where the network is in training mode")
+        assert all(module.training for module in net.modules()), "modules have lost their training mode"
+        assert _state(net)["weights"] == _state(world.net)["weights"], "batch norms have updated their statistics"
+
+
+LAWS: list[Law] = [law for name, law in sorted(globals().items()) if name.startswith("law_")]

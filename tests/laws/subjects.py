@@ -1,0 +1,82 @@
+"""The attacks under the laws, made from the registry alone."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import brittle.attacks  # noqa: F401 - importing it registers them
+from brittle.attacks import Outcome
+from brittle.catalog import ATTACKS, Access, Entry, Kind
+from brittle.geometry.norms import Norm, norm_named
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+
+from laws.worlds import World
+
+_NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An attack and what it has declared about itself."""
+
+    name: str
+    attack: Any
+    kind: Kind
+    goals: tuple[str, ...]
+    norm: Norm | None  # None: it works in no single norm
+    access: Access = "gradient"
+
+    def __call__(
+        self,
+        world: World,
+        goal: Goal,
+        *,
+        rows: Tensor | None = None,
+        seed: int = 0,
+        classifier: Classifier | None = None,
+    ) -> Outcome:
+        """Runs it on the world's images, or on some of them."""
+        images, rng = world.images.clone(), world.rng(seed)
+        if rows is not None:
+            images, goal, rng = images[rows], goal[rows], rng[rows]
+        outcome: Outcome = self.attack(classifier or world.classifier(), images, goal, rng=rng)
+        return outcome
+
+    @property
+    def stays_in_the_box(self) -> bool:
+        return bool(getattr(self.attack, "box", True))
+
+    def with_eps(self, eps: float) -> "Subject":
+        return dataclasses.replace(self, attack=dataclasses.replace(self.attack, eps=eps))
+
+
+def modest_eps(norm: Norm) -> float:
+    """A budget, of the same effect in each norm, within which some digits are fooled and others are not."""
+    return 0.05 * float(norm.measure(torch.ones(1, 1, 8, 8)))
+
+
+def subjects_of(entry: Entry) -> list[Subject]:
+    """The attack as it comes, once with each declared norm, and once with each switch thrown."""
+    fields = entry.fields()
+    variants: list[tuple[str, dict[str, Any]]] = [("as it comes", {})]
+    if "norm" in fields:
+        variants += [(name, {"norm": norm_named(_NORM_OF.get(name, name))}) for name in entry.norms]
+    variants += [(f"{key}={not default}", {key: not default}) for key, (_, default, _) in fields.items() if isinstance(default, bool)]
+    return [_subject(entry, f"{entry.name}, {what}", values) for what, values in variants]
+
+
+def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
+    attack = entry.attack(**values)
+    norm = getattr(attack, "norm", None)
+    if norm is None and len(entry.norms) == 1 and entry.norms[0] not in _NORM_OF:
+        norm = norm_named(entry.norms[0])
+    if entry.kind == "budget" and "eps" in entry.fields() and norm is not None:
+        attack = dataclasses.replace(attack, eps=modest_eps(norm))
+    return Subject(name, attack, entry.kind, entry.goals, norm, entry.access)
+
+
+SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]

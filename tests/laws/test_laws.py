@@ -1,0 +1,34 @@
+"""Every registered attack obeys every law, by registration alone."""
+
+import pytest
+
+from brittle.catalog import ATTACKS
+from laws.contract import LAWS, Law
+from laws.subjects import SUBJECTS, Subject
+from laws.worlds import CLASSES, World
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__.removeprefix("law_"))
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+def test_law(subject: Subject, law: Law, world: World) -> None:
+    law(subject, world)
+
+
+def test_every_attack_is_a_subject_in_each_of_its_norms() -> None:
+    for entry in ATTACKS.values():
+        own = [subject for subject in SUBJECTS if type(subject.attack) is entry.attack]
+        assert len(own) > len(entry.norms) * ("norm" in entry.fields())
+
+
+def test_world_is_neither_hopeless_nor_trivial(world: World) -> None:
+    right = world.logits(world.images).argmax(1) == world.labels
+    assert 0.8 <= float(right.float().mean()) <= 1
+    assert float((world.images == 0).float().mean()) > 0.3  # the box binds
+    assert len(set(world.labels.tolist())) == CLASSES
+
+
+@pytest.mark.parametrize("subject", [s for s in SUBJECTS if s.kind == "budget"], ids=lambda subject: subject.name)
+def test_budgets_are_neither_hopeless_nor_trivial(subject: Subject, world: World) -> None:
+    goal = world.goals(["untargeted"])[0]
+    fooled = goal.is_met(world.logits(subject(world, goal).images)).float().mean()
+    assert 0.1 < float(fooled) < 1
