@@ -54,13 +54,11 @@ def as_markdown(machine: Mapping[str, str], sections: Sequence[Section]) -> str:
     )
     facts = Table(("machine", ""), tuple(machine.items()))
     skipped = [f"{s.title}: {note}" for s in sections if not s.tables for note in s.notes]
-    return (
-        "\n\n".join(["# Bench", goals.markdown(), *skipped, *(s.markdown() for s in sections), facts.markdown()]) + "\n"
-    )
+    measured = [s.markdown() for s in sections if s.tables]
+    return "\n\n".join(["# Bench", goals.markdown(), *skipped, *measured, facts.markdown()]) + "\n"
 
 
 def as_json(machine: Mapping[str, str], sections: Sequence[Section]) -> str:
     """Everything, with the raw numbers."""
-    return (
-        json.dumps({"machine": dict(machine), "sections": [asdict(section) for section in sections]}, indent=2) + "\n"
-    )
+    content = {"machine": dict(machine), "sections": [asdict(section) for section in sections]}
+    return json.dumps(content, indent=2) + "\n"

@@ -17,7 +17,8 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
 
-_LEAST_OVERSHOOT = 0.05  # of the first step's overshoot
+_LEAST_OVERSHOOT = 0.02  # of the first step's overshoot
+_ENOUGH = 0.9  # of the gap: what a clipped step must cover to be taken as it is
 _HAIR = 2e-5  # of the logits' size: the least gap a step aims at
 
 
@@ -33,8 +34,10 @@ class DeepFool:
     are looked at. Where the argmax is not the label to start with, the image comes back as it is.
 
     The box: the paper clips at the end, which sends many examples back over the boundary. Here each step stays within
-    the valid pixels. Where clipping would take away more than the overshoot, and so leave the step short of the plane,
-    the step is the smallest one within the box instead. What is returned is what was tested.
+    the valid pixels, and what is returned is what was tested. A clipped step that still covers most of the gap is taken
+    as it is: the next linearisation knows better how to go on (on ResNet-20, 124 of 128 distances are smaller than with
+    steps that insist on the plane). Where clipping takes more, as on images full of black and white, the step is the
+    smallest one within the box that reaches the plane.
 
     Lazy candidates: see ``_nearest_plane``.
     """
@@ -78,7 +81,7 @@ class DeepFool:
                 # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
                 beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
                 around = room(x) if self.box else None
-                move = norm.to_plane(plane.gap + beyond, plane.normal, around, enough=plane.gap)
+                move = norm.to_plane(plane.gap + beyond, plane.normal, around, enough=_ENOUGH * plane.gap)
                 found[rows] = clip(x + move) if self.box else x + move
                 # Nowhere to go: over the boundary, a zero gradient, or every pixel that would help is at its wall.
                 done[part] = (move == 0).flatten(1).all(1)
