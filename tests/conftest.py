@@ -2,7 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+
+# Before torch is imported: threads that wait for one another sleep instead of spinning. With small networks on cores
+# that others use too, spinning makes a test take ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +37,13 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report takes longer than all the rest of a small audit."""
+    monkeypatch.setattr("brittle.api.write_report", lambda _: None)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """``cli("audit", "--model", ...)``: the real entry point in this process, in a terminal of 100 columns."""
     from brittle.cli import main
 
@@ -47,4 +58,4 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> I
         written = capfd.readouterr()
         return Ran(int(stopped.value.code or 0), written.out, written.err)
 
-    yield run
+    return run

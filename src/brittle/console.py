@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, get_args
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,10 +17,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-import brittle.attacks
-from brittle.catalog import ATTACKS, Entry
+from brittle.catalog import ATTACKS
 from brittle.data import DATA_SOURCES
-from brittle.geometry.norms import NormLike
+from brittle.docs import facts, options
 from brittle.measure import Summary, summarize
 from brittle.models import MODELS
 from brittle.report import summary_table
@@ -29,8 +28,6 @@ from brittle.run.records import Manifest
 from brittle.types import BrittleError, did_you_mean
 
 __all__ = ["audit_with_progress", "print_attack", "print_attacks", "print_data", "print_models", "print_summary"]
-
-_ = brittle.attacks  # imported for its registrations
 
 
 def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
@@ -78,7 +75,7 @@ def print_attacks() -> None:
     """All attacks: what each does, and below it its kind, norms, goals, access and paper."""
     table = _table("attack", "what it does")
     for entry in ATTACKS.values():
-        table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (_facts(entry), "dim")))
+        table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
     Console().print(table)
 
 
@@ -89,8 +86,11 @@ def print_attack(name: str) -> None:
         raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
     console = Console()
     console.print(Text(f"{entry.name}: {entry.summary}"))
-    console.print(Text(_facts(entry), style="dim"))
-    console.print(_options(entry))
+    console.print(Text(facts(entry), style="dim"))
+    table = _table("option", "type", "default", "what it is")
+    for row in options(entry):
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def print_models() -> None:
@@ -107,29 +107,6 @@ def print_data() -> None:
     for source in DATA_SOURCES:
         table.add_row(Text(source.form), Text(source.summary))
     Console().print(table)
-
-
-def _options(entry: Entry) -> Table:
-    table = _table("option", "type", "default", "what it is")
-    for name, (hint, default, text) in entry.fields().items():
-        table.add_row(Text(name), Text(_type_name(hint)), Text(_default(default)), Text(text))
-    return table
-
-
-def _facts(entry: Entry) -> str:
-    norms, goals = ", ".join(entry.norms), " and ".join(entry.goals)
-    return f"{entry.kind}; norms {norms}; {goals}; needs the {entry.access}; {entry.paper}"
-
-
-def _default(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value).lower()
-
-
-def _type_name(hint: Any) -> str:
-    if hint == NormLike:
-        return "norm"
-    options = [part.__name__ for part in get_args(hint) if part is not type(None)]
-    return " or none".join(options) if options else str(hint.__name__)
 
 
 def _table(*columns: str) -> Table:

@@ -15,7 +15,6 @@ from brittle.attacks import Outcome
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.types import Unsupported
-
 from laws.subjects import Subject
 from laws.worlds import World, copied, deaf_worlds, linear_world
 
@@ -71,7 +70,7 @@ def law_keeps_shape_dtype_and_device(subject: Subject, world: World) -> None:
 
 
 def law_leaves_its_input_alone(subject: Subject, world: World) -> None:
-    images, labels = world.images.clone(), world.labels.clone()
+    images = world.images.clone()
     for goal in world.goals(subject.goals):
         wanted = goal.labels.clone()
         outcome = subject.attack(world.classifier(), images, goal, rng=world.rng())
@@ -79,7 +78,6 @@ def law_leaves_its_input_alone(subject: Subject, world: World) -> None:
         assert torch.equal(goal.labels, wanted), "the goal has changed"
         outcome.images.zero_()
         assert torch.equal(images, world.images), "what comes back shares memory with the input"
-    assert torch.equal(labels, world.labels)
 
 
 def law_leaves_the_network_alone(subject: Subject, world: World) -> None:
@@ -143,7 +141,7 @@ def law_batched_equals_one_by_one(subject: Subject, world: World) -> None:
 
 
 def _summary(subject: Subject, world: World, goal: Goal, rows: Tensor, size: int) -> dict[str, Tensor]:
-    outcomes = [subject(world, goal, rows=part) for part in rows.split(size)]
+    outcomes = [subject(world, goal, rows=rows[start : start + size]) for start in range(0, len(rows), size)]
     images, claimed, *counts = (torch.cat(field) for field in zip(*outcomes, strict=True))
     measures = [(images - world.images[rows]).flatten(1).norm(p, dim=1) for p in (1, 2, torch.inf)]
     return {
@@ -185,8 +183,8 @@ def law_takes_any_batch_size(subject: Subject, world: World) -> None:
         part = world.part(slice(0, size))
         for goal in part.goals(subject.goals) if size else world.part(slice(0, 1)).goals(subject.goals):
             outcome = subject(part, goal[:size], classifier=_after_one_pass(world))
-            assert [len(field) for field in outcome] == [size] * len(outcome), f"batch of {size}"
-            assert outcome.images.shape[1:] == world.images.shape[1:], f"batch of {size}"
+            shapes = [(size, *world.images.shape[1:]), *[(size,)] * 4]
+            assert [tuple(field.shape) for field in outcome] == shapes, f"batch of {size}"
 
 
 def _after_one_pass(world: World) -> Classifier:
@@ -209,7 +207,8 @@ def law_fails_in_good_order_without_a_gradient(subject: Subject, world: World) -
 
 def law_finds_the_plane(subject: Subject, world: World) -> None:
     p = getattr(subject.norm, "p", None)
-    if p is None or subject.norm is None:
+    norm = subject.norm
+    if p is None or norm is None:
         return  # it promises nothing in a norm with a closed-form distance
     linear, distance = linear_world(p)
     limit = OVER_OPTIMUM[subject.kind] * distance
@@ -219,7 +218,7 @@ def law_finds_the_plane(subject: Subject, world: World) -> None:
         outcome = subject(linear, goal)
         missed = int((~goal.is_met(linear.logits(outcome.images))).sum())
         assert not missed, f"{missed} of {len(linear.images)} images not fooled with {limit / distance:g} x the optimum"
-        sizes = subject.norm.measure(outcome.images.double() - linear.images.double()) / distance
+        sizes = norm.measure(outcome.images.double() - linear.images.double()) / distance
         assert sizes.min() >= 1 - 1e-4, f"fooled at {float(sizes.min()):g} x the smallest distance there is"
         assert sizes.max() <= limit / distance * (1 + 1e-5), f"{float(sizes.max()):g} x the smallest distance"
 
@@ -232,35 +231,38 @@ def law_counts_its_passes(subject: Subject, world: World) -> None:
             reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
             counted = classifier.forwards, classifier.backwards
             assert reported == counted, f"reported (forwards, backwards) {reported}, counted {counted}"
-        seen, outcome = _seen_by_hooks(subject, world, goal)
-        reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
-        assert reported == seen, f"reported (forwards, backwards) {reported}, the network has seen {seen}"
+        _check_against_hooks(subject, world, goal)
 
 
-def _seen_by_hooks(subject: Subject, world: World, goal: Goal) -> tuple[tuple[int, int], Outcome]:
-    """Rows that a hook on the plain network has seen in either direction, counted without the Classifier's help."""
-    net, forwards, backwards = copied(world.net), [0], [0]
+def _check_against_hooks(subject: Subject, world: World, goal: Goal) -> None:
+    """The rows that a hook on the plain network sees in either direction, counted without the Classifier's help."""
+    net, rows, padding, backwards = copied(world.net), [0], [0], [0]
 
     def on_gradient(gradient: Tensor) -> None:
         backwards[0] += int((gradient != 0).any(1).sum())
 
     def on_forward(module: nn.Module, given: tuple[Tensor], output: Tensor) -> None:
-        forwards[0] += _without_padding(given[0])
+        rows[0] += len(given[0])
+        padding[0] += _perhaps_padding(given[0])
         if output.requires_grad:
-            output.register_hook(on_gradient)
+            output.register_hook(on_gradient)  # type: ignore[no-untyped-call]
 
     net.register_forward_hook(on_forward)
     outcome = subject(world, goal, classifier=world.classifier(fast=False, net=net))
-    return (forwards[0], backwards[0]), outcome
+    reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
+    assert reported[1] == backwards[0], f"{reported[1]} backwards reported, the network has seen {backwards[0]}"
+    least = rows[0] - padding[0]
+    assert least <= reported[0] <= rows[0], (
+        f"{reported[0]} forwards reported, the network has seen {least} to {rows[0]}"
+    )
 
 
-def _without_padding(batch: Tensor) -> int:
+def _perhaps_padding(batch: Tensor) -> int:
     """On a CPU the Classifier fills batches of fewer than four rows up with copies of the last one."""
-    rows = len(batch)
-    if rows == 4:
-        while rows > 1 and torch.equal(batch[rows - 1], batch[rows - 2]):
-            rows -= 1
-    return rows
+    copies = 0
+    while len(batch) <= 4 and copies < len(batch) - 1 and torch.equal(batch[-1], batch[-2 - copies]):
+        copies += 1
+    return copies
 
 
 def check_claims(world: World, goal: Goal, outcome: Outcome) -> None:
@@ -295,9 +297,9 @@ def law_attacks_the_network_in_eval_mode(subject: Subject, world: World) -> None
         net = copied(world.net).train()
         usual = subject(world, goal, classifier=world.classifier(fast=fast))
         trained = subject(world, goal, classifier=world.classifier(fast=fast, net=net))
-        check_same_bits(usual, trained, "where the network is in training mode")
         assert all(module.training for module in net.modules()), "modules have lost their training mode"
         assert _state(net)["weights"] == _state(world.net)["weights"], "batch norms have updated their statistics"
+        check_same_bits(usual, trained, "where the network is in training mode")
 
 
 LAWS: list[Law] = [law for name, law in sorted(globals().items()) if name.startswith("law_")]

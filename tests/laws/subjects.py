@@ -13,7 +13,6 @@ from brittle.catalog import ATTACKS, Access, Entry, Kind
 from brittle.geometry.norms import Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
-
 from laws.worlds import World
 
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
@@ -43,7 +42,7 @@ class Subject:
         images, rng = world.images.clone(), world.rng(seed)
         if rows is not None:
             images, goal, rng = images[rows], goal[rows], rng[rows]
-        outcome: Outcome = self.attack(classifier or world.classifier(), images, goal, rng=rng)
+        outcome: Outcome = self.attack(classifier or world.shared_classifier, images, goal, rng=rng)
         return outcome
 
     @property
@@ -65,7 +64,11 @@ def subjects_of(entry: Entry) -> list[Subject]:
     variants: list[tuple[str, dict[str, Any]]] = [("as it comes", {})]
     if "norm" in fields:
         variants += [(name, {"norm": norm_named(_NORM_OF.get(name, name))}) for name in entry.norms]
-    variants += [(f"{key}={not default}", {key: not default}) for key, (_, default, _) in fields.items() if isinstance(default, bool)]
+    variants += [
+        (f"{key}={not default}", {key: not default})
+        for key, (_, default, _) in fields.items()
+        if isinstance(default, bool)
+    ]
     return [_subject(entry, f"{entry.name}, {what}", values) for what, values in variants]
 
 

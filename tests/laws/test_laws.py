@@ -1,11 +1,24 @@
 """Every registered attack obeys every law, by registration alone."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from brittle.catalog import ATTACKS
 from laws.contract import LAWS, Law
 from laws.subjects import SUBJECTS, Subject
-from laws.worlds import CLASSES, World
+from laws.worlds import CLASSES, World, one_thread, trained_world
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return trained_world()
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__.removeprefix("law_"))

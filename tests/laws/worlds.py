@@ -1,8 +1,10 @@
 """What the laws are tried on: a small trained network with everything that can go wrong in it, and simple ones."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +62,11 @@ class World:
     def rng(self, seed: int = 0) -> Rng:
         return Rng(seed, self.ids)
 
+    @cached_property
+    def shared_classifier(self) -> Classifier:
+        """Making the fast copy takes longer than most attacks here: where a law does not mind, it is made once."""
+        return self.classifier()
+
     def classifier(self, *, fast: bool = True, net: nn.Module | None = None) -> Classifier:
         """A new classifier, with small chunks so that the batches of a law are more than one."""
         mean, std = (MEAN, STD) if self.normalised else (None, None)
@@ -85,8 +92,14 @@ class World:
         return (classes + 1) % self.logits(self.images[:1]).shape[1]
 
 
+@cache
 def trained_world() -> World:
     """``SmallCNN`` after a few steps on scikit-learn's digits: about 95 % right, on images full of exact zeros."""
+    with one_thread():
+        return _trained_world()
+
+
+def _trained_world() -> World:
     train, test = digits_split()
     images, labels = train.images(0, len(train)), train.labels
     held_out = test.labels
@@ -144,3 +157,14 @@ def linear_world(p: float, *, largest_move: float = 0.2) -> tuple[World, float]:
 def copied(net: nn.Module) -> nn.Module:
     """A copy to be put into odd states."""
     return copy.deepcopy(net)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Networks as small as these are slower on several threads, ten times so where other work shares the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

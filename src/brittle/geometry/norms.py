@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias, final, runtime_checkable
 import torch
 from torch import Tensor
 
+from brittle.geometry._lp_ball import project_lp
 from brittle.geometry.box import Room
 from brittle.types import BrittleError, Unsupported, did_you_mean
 
@@ -177,7 +178,7 @@ class Lp:
             return torch.where(size > r, delta * (r / size.clamp_min(_TINY)), delta)
         if self.p == 1:
             return _project_l1(delta, r)
-        return _project_lp(delta, r, self.p)
+        return project_lp(delta, r, self.p)
 
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         if self.p == 1 and room is not None:
@@ -207,44 +208,20 @@ def _fill(gap: Tensor, w: Tensor, room: Room) -> Tensor:
 
 
 def _project_l1(delta: Tensor, r: Tensor) -> Tensor:
-    """Soft-thresholding at the level that meets the radius (Duchi et al. 2008, fig. 1)."""
-    size = delta.flatten(1).abs()
+    """Soft-thresholding at the level that meets the radius (Duchi et al. 2008, fig. 1).
+
+    In double precision: the level is a small difference of sums over all pixels.
+    """
+    size = delta.flatten(1).abs().double()
     radius = r.flatten(1)
     ordered = size.sort(1, descending=True).values
-    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=delta.dtype)
+    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=size.dtype)
     level = (ordered.cumsum(1) - radius) / count
     last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
     threshold = level.gather(1, last).clamp_min(0)
     inside = size.sum(1, keepdim=True) <= radius
-    shrunk = (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).view_as(delta)
+    shrunk = (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
     return torch.where(per_row(inside.squeeze(1), delta), delta, shrunk)
-
-
-def _project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
-    """Projection for general p: v + m * p * v^(p-1) = |delta| in each coordinate, with m >= 0 found by bisection.
-
-    In units of the radius. v is found by bisection too, because Newton's method overshoots for p < 2; double precision
-    and 60 halvings reach the last bit.
-    """
-    inside = torch.linalg.vector_norm(delta.flatten(1), ord=p, dim=1) <= r.flatten(1).squeeze(1)
-    size = (delta.abs() / r.clamp_min(_TINY)).double().flatten(1)
-
-    def shrink(m: Tensor) -> Tensor:
-        low, high = torch.zeros_like(size), size.clone()
-        for _ in range(60):
-            middle = (low + high) / 2
-            over = middle + m * p * middle ** (p - 1) > size
-            low, high = torch.where(over, low, middle), torch.where(over, middle, high)
-        return (low + high) / 2
-
-    floor = torch.zeros(len(size), 1, dtype=size.dtype, device=size.device)
-    ceiling = floor + size.amax(1, keepdim=True).clamp_min(1) * size.shape[1]
-    for _ in range(60):
-        middle = (floor + ceiling) / 2
-        outside = (shrink(middle) ** p).sum(1, keepdim=True) > 1
-        floor, ceiling = torch.where(outside, middle, floor), torch.where(outside, ceiling, middle)
-    shrunk = (delta.flatten(1).sign() * shrink(ceiling)).to(delta.dtype).view_as(delta) * r
-    return torch.where(per_row(inside, delta), delta, shrunk)
 
 
 @final

@@ -15,7 +15,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 def curve(records: pd.DataFrame, attacks: str | Sequence[str], norm: str) -> tuple[Floats, Floats]:
     """How accuracy falls as larger perturbations are allowed.
 
-    attacks: a label, or several whose best result counts for each example (the budgets of a sweep, say). norm: "l2", "linf", "l1" or "l0". Returns ``(distances, accuracy)``, both ``[n]``, distances increasing from 0:
+    attacks: a label, or several whose best result counts for each example (the budgets of a sweep, say).
+    norm: "l2", "linf", "l1" or "l0". Returns ``(distances, accuracy)``, both ``[n]``, distances increasing from 0:
     ``accuracy[i]`` is the share of ALL examples that are classified correctly and have no confirmed adversarial example
     of these attacks at a distance of at most ``distances[i]``, and it holds until ``distances[i + 1]``. Empty without
     records. For a budget attack, which does not look for small perturbations, it is an upper bound below its budget.

@@ -144,9 +144,10 @@ class Classifier:
         return logits.detach(), pullback
 
     def chunks(self, count: int) -> Iterator[slice]:
-        """Slices of at most ``batch_size`` rows that cover ``count`` rows."""
-        for start in range(0, count, self.batch_size):
-            yield slice(start, min(start + self.batch_size, count))
+        """Slices that cover ``count`` rows, as few as ``batch_size`` allows and of equal size, as nearly as can be."""
+        parts = -(-count // self.batch_size)
+        for part in range(parts):
+            yield slice(count * part // parts, count * (part + 1) // parts)
 
     def _known_classes(self) -> int:
         return self._num_classes or len(self.class_names or ())

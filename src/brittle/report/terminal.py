@@ -21,7 +21,8 @@ def summary_table(summary: Summary) -> RenderableType:
         table.add_column(Text(textwrap.fill(MEASURES[key].name, 12)), justify="right")
     for attack in summary.attacks:
         cells = [_cell(attack.measures[key], MEASURES[key].unit, attack.distance_norm) for key in SHOWN]
-        table.add_row(Text(attack.label), *cells)
+        # Rows have two lines anyway, and 80 columns have no room to spare.
+        table.add_row(Text(attack.label.replace("(", "\n(", 1)), *cells)
     parts: list[RenderableType] = [Text(" ".join(summary.headline), style="bold"), Text()]
     accuracy, robust = summary.overall["clean_accuracy"], summary.overall["robust_accuracy"]
     if accuracy.value is not None:
@@ -44,5 +45,7 @@ def _cell(measured: Measured, unit: str, norm: str) -> Text:
         text += f" {norm}"
     cell = Text(text.replace(" ", "\u00a0"))
     if under := interval_text(measured, unit, norm):
-        cell.append("\n" + under.replace(" to ", "-").removesuffix(" %"), style="dim")
+        for long, short in ((" %", ""), ("> ", ">"), ("< ", "<"), (" to ", "–")):
+            under = under.replace(long, short)
+        cell.append(f"\n{under}", style="dim")
     return cell

@@ -1,5 +1,6 @@
 """What a run is: its manifest, and when two runs are the same."""
 
+import math
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -109,7 +110,10 @@ def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
 
 
 def _spec(method: Any) -> AttackSpec:
-    entry, label = entry_of(method), label_of(method)
+    entry, label, config = entry_of(method), label_of(method), config_of(method)
+    for key, value in config.items():
+        if isinstance(value, float) and not math.isfinite(value):  # no attack means it, and JSON has no word for it
+            raise BrittleError(f"expected a finite {key} for {entry.name}, got {value}")
     return AttackSpec(
         label=label,
         name=entry.name,
@@ -117,7 +121,7 @@ def _spec(method: Any) -> AttackSpec:
         kind=entry.kind,
         norm=method.norm.name,
         paper=entry.paper,
-        config=config_of(method),
+        config=config,
     )
 
 

@@ -1,0 +1,157 @@
+"""The shape of the code, kept by a walk over its syntax trees: imports point one way, and pieces stay small."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import brittle
+from brittle.catalog import ATTACKS
+from brittle.docs import attacks_markdown
+from brittle.measure import flags_markdown
+
+SOURCE = Path(brittle.__file__).parent
+DOCS = SOURCE.parents[1] / "docs"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+# Each room may import the rooms to its left.
+ORDER = ["types", "goals", "rng", "geometry", "catalog", "data", "models", "attacks", "run"]
+# These see the records and no more of the run; what joins the rooms stands on top, in this order.
+SEES = {
+    "measure": {"types", "geometry", "run.records"},
+    "report": {"types", "measure", "run.records"},
+    "run.records": {"types"},
+}
+TOP = ["api", "demo", "docs", "console", "cli"]
+
+LINES_OF_A_FILE = 300
+LINES_OF_A_FUNCTION = 60
+PARAMETERS = 11  # `brittle audit` has as many options
+
+
+def name_of(path: Path) -> str:
+    """``run.engine`` for src/brittle/run/engine.py, ``run`` for src/brittle/run/__init__.py."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules of brittle that a file imports, anywhere in it, without the leading ``brittle.``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and room_of(node.module or "") == "brittle":
+            inside = (node.module or "").removeprefix("brittle").lstrip(".")
+            for alias in node.names:
+                full = f"{inside}.{alias.name}".lstrip(".")
+                is_module = (SOURCE / full.replace(".", "/")).with_suffix(".py").exists()
+                yield full if is_module or not inside else inside
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name.removeprefix("brittle").lstrip(".")
+                for alias in node.names
+                if room_of(alias.name) == "brittle"
+            )
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"{path} has a relative import")
+
+
+def may_import(module: str, imported: str) -> bool:
+    room, other = room_of(module), room_of(imported)
+    if module == "run.records":
+        return other in SEES[module]
+    if room == other:
+        return True
+    if room in SEES:
+        return other in SEES[room] or imported in SEES[room]
+    if room in ORDER:
+        return other in ORDER and ORDER.index(other) < ORDER.index(room)
+    if room in TOP:
+        return other not in TOP or TOP.index(other) < TOP.index(room)
+    return False
+
+
+def test_every_room_has_its_place() -> None:
+    rooms = {room_of(name_of(path)) for path in MODULES} - {""}
+    assert rooms == {*ORDER, *TOP, "measure", "report"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path)], ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    wrong = [other for other in imports(path) if not may_import(name_of(path), other)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "allowed"),
+    [
+        ("geometry.norms", "models.classifier", False),
+        ("models.zoo", "data.fit", True),
+        ("data.parquet", "models.zoo", False),
+        ("attacks.pgd", "run.engine", False),
+        ("measure.summary", "run.records", True),
+        ("measure.summary", "run.engine", False),
+        ("measure.summary", "models.classifier", False),
+        ("report.page", "geometry.norms", False),
+        ("report.page", "measure", True),
+        ("run.records", "run.engine", False),
+        ("run.engine", "measure", False),
+        ("api", "cli", False),
+        ("console", "run", True),
+        ("console", "cli", False),
+        ("elsewhere", "types", False),
+    ],
+)
+def test_the_rule_itself(module: str, imported: str, allowed: bool) -> None:
+    assert may_import(module, imported) is allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: name_of(path) or "brittle")
+def test_pieces_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= LINES_OF_A_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            where = f"{node.name} in {path.name}"
+            assert (node.end_lineno or 0) - node.lineno < LINES_OF_A_FUNCTION, where
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            assert len([one for one in given if one.arg not in ("self", "cls")]) <= PARAMETERS, where
+
+
+def test_only_what_a_user_runs_by_hand_prints_to_the_terminal() -> None:
+    for path in MODULES:
+        if room_of(name_of(path)) not in ("cli", "console"):
+            calls = [
+                node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+            ]
+            assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+
+
+def test_nothing_is_tied_to_the_place_where_it_was_written() -> None:
+    for path in SOURCE.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            assert "/work" + "/" not in text, path
+            assert "shared" + "/data" not in text, path
+            assert "/home/" not in text, path
+
+
+@pytest.mark.parametrize(("page", "text"), [("flags.md", flags_markdown()), ("attacks.md", attacks_markdown())])
+def test_generated_pages_are_up_to_date(page: str, text: str) -> None:
+    assert (DOCS / page).read_text(encoding="utf-8") == text, f"write docs/{page} again: its first lines say how"
+
+
+@pytest.mark.parametrize("entry", ATTACKS.values(), ids=list(ATTACKS))
+def test_every_attack_says_what_it_is(entry: brittle.catalog.Entry) -> None:
+    assert entry.paper.startswith(("arXiv:", "doi:", "https://"))
+    assert 20 <= len(entry.summary) <= 120
+    assert entry.summary.endswith(".")
+    assert entry.norms
+    assert set(entry.goals) <= {"untargeted", "targeted"}
+    for name, (_, _, text) in entry.fields().items():
+        assert text, f"option {name} has no help"
+    assert f"## {entry.name}\n" in attacks_markdown()
+    assert hasattr(brittle, entry.attack.__name__)

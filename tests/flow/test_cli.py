@@ -1,0 +1,174 @@
+"""The commands, end to end and in this process."""
+
+import json
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from brittle import demo
+from brittle.catalog import ATTACKS
+from brittle.cli import main
+from brittle.data import DATA_SOURCES
+from brittle.measure import summarize
+from brittle.models import MODELS
+from brittle.run.records import read_manifest, read_records
+from conftest import Cli
+
+AUDIT = "audit --model digits-cnn --data digits --limit 20 --attack fgsm,eps=0.1:0.2 --attack deepfool --batch-size 7"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, made by the command line once for all tests here."""
+    directory = tmp_path_factory.mktemp("runs") / "mine"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["brittle", *shlex.split(AUDIT), "--out", str(directory)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert stopped.value.code == 0
+    return directory
+
+
+def test_audit_writes_records_and_a_report_and_shows_the_numbers(cli: Cli, tmp_path: Path) -> None:
+    directory = tmp_path / "my runs" / "one"
+    ran = cli(*shlex.split(AUDIT), "--out", directory)
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == f"report: {directory / 'report.html'}"
+    assert "of 20 images" in ran.out
+    assert "(eps=0.2)" in ran.out
+    for label in ("fgsm(eps=0.1)", "fgsm(eps=0.2)", "deepfool"):
+        assert any(line.startswith(label) and "20/20" in line and "wrong" in line for line in ran.err.splitlines())
+    manifest = read_manifest(directory)
+    assert [spec.label for spec in manifest.attacks] == ["fgsm(eps=0.1)", "fgsm(eps=0.2)", "deepfool"]
+    assert manifest.command == f"brittle {AUDIT} --out '{directory}'"
+    assert manifest.model == "digits-cnn"
+    assert manifest.options == {"batch_size": 7}
+    assert manifest.versions["brittle"] == version("brittle")
+    records = read_records(directory, manifest)
+    assert len(records) == 60
+    assert records[records["attack"] == "deepfool"]["fooled"].all()
+    assert (directory / "report.html").stat().st_size > 100_000
+
+
+def test_audit_again_resumes(cli: Cli, run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*.parquet")}
+    ran = cli(*shlex.split(AUDIT), "--out", run)
+    assert ran.code == 0
+    assert ran.err.count("(resumed)") == 3
+    assert {path: path.read_bytes() for path in run.rglob("*.parquet")} == before
+
+
+def test_summary_as_json_is_the_summary(cli: Cli, run: Path) -> None:
+    ran = cli("summary", run, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out) == json.loads(summarize(read_manifest(run), read_records(run)).model_dump_json())
+
+
+def test_summary_for_people(cli: Cli, run: Path) -> None:
+    ran = cli("summary", run)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("This classifier is right on ")
+    assert max(len(line) for line in ran.out.splitlines()) <= 100
+
+
+def test_report_is_rebuilt_from_the_records(cli: Cli, run: Path) -> None:
+    page = (run / "report.html").read_bytes()
+    (run / "report.html").unlink()
+    ran = cli("report", run)
+    assert (ran.code, ran.out, ran.err) == (0, f"{run / 'report.html'}\n", "")
+    assert (run / "report.html").read_bytes() == page
+
+
+def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "ATTACKS", ("fgsm,eps=0.1:0.3", "deepfool"))
+    ran = cli("demo", "--out", tmp_path / "demo")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[-1] == f"report: {tmp_path / 'demo' / 'report.html'}"
+    records = read_records(tmp_path / "demo")
+    assert len(records) == 1500
+    clean = (records["label"] == records["clean_prediction"]).mean()
+    assert clean > 0.97
+    fooled = records.groupby("attack")["fooled"].mean()
+    assert fooled["fgsm(eps=0.1)"] < fooled["fgsm(eps=0.3)"]
+    assert fooled["deepfool"] == 1
+
+
+def test_the_demo_shows_every_attack() -> None:
+    assert {text.partition(",")[0] for text in demo.ATTACKS} == set(ATTACKS)
+
+
+def test_the_lists(cli: Cli) -> None:
+    attacks, models, data = (cli(command) for command in ("attacks", "models", "data"))
+    for ran in (attacks, models, data):
+        assert (ran.code, ran.err) == (0, "")
+        assert max(len(line) for line in ran.out.splitlines()) <= 100
+    for name, entry in ATTACKS.items():
+        assert any(line.startswith(f"{name} ") for line in attacks.out.splitlines())
+        assert entry.paper in attacks.out
+    for source in MODELS.values():
+        assert any(line.startswith(f"{source.form} ") for line in models.out.splitlines())
+    for origin in DATA_SOURCES:
+        assert any(line.startswith(f"{origin.form} ") for line in data.out.splitlines())
+    assert "pip install brittle[timm]" in " ".join(models.out.split())  # brackets are text, not markup
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_one_attack_with_its_options(name: str, cli: Cli) -> None:
+    ran = cli("attacks", name)
+    assert (ran.code, ran.err) == (0, "")
+    text = " ".join(ran.out.split())
+    assert text.startswith(f"{name}: {ATTACKS[name].summary}")
+    for option, (_, _, what) in ATTACKS[name].fields().items():
+        assert any(line.startswith(f"{option} ") for line in ran.out.splitlines())
+        assert what[:30] in text
+
+
+def test_version_and_help(cli: Cli) -> None:
+    assert cli("--version").out == f"{version('brittle')}\n"
+    alone, asked = cli(), cli("--help")
+    assert alone.code == asked.code == 0
+    assert alone.out == asked.out
+    for command in ("demo", "audit", "report", "summary", "attacks", "models", "data"):
+        assert f"  {command} " in asked.out
+    for option in (
+        "--model",
+        "--weights",
+        "--data",
+        "--attack",
+        "--out",
+        "--limit",
+        "--seed",
+        "--batch-size",
+        "--mean",
+    ):
+        assert option in cli("audit", "--help").out
+
+
+def test_flags_of_the_preflight_are_shown(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "softened.py").write_text(
+        "from torch import nn\n"
+        "from brittle.models.digits_cnn import DigitsCNN\n"
+        "def net():\n    return nn.Sequential(DigitsCNN(), nn.Softmax(1))\n"
+    )
+    ran = cli(*shlex.split("audit --model python:softened:net --data digits --limit 20 --attack fgsm --out run"))
+    assert ran.code == 0
+    assert "flag probabilities: " in ran.err
+    assert "probabilities: " in ran.out
+
+
+def test_real_network_on_real_images(cli: Cli, real_data: Path, tmp_path: Path) -> None:
+    weights = real_data / "weights" / "cifar10_resnet20.safetensors"
+    table = real_data / "cifar10-jpeg" / "test.parquet"
+    command = ["audit", "--model", "resnet20", "--weights", weights, "--data", table, "--limit", "64"]
+    ran = cli(*command, "--attack", "deepfool", "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    summary = summarize(read_manifest(tmp_path / "run"), read_records(tmp_path / "run"))
+    assert 0.7 < (summary.overall["clean_accuracy"].value or 0) < 0.95
+    measures = summary.attacks[0].measures
+    assert measures["fooling_rate"].value == 1
+    assert 0.04 < (measures["median_distance"].value or 0) < 0.1
+    assert summary.flags == [] or {flag.code for flag in summary.flags} <= {"lost-8bit", "few-examples"}

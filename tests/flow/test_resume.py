@@ -1,0 +1,344 @@
+"""An interrupted run, resumed, is the run it would have been; and nothing else is ever resumed."""
+
+import multiprocessing
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
+from pathlib import Path
+from typing import Any
+
+import killable
+import pandas as pd
+import pytest
+import torch
+from kit import make_kit
+
+import brittle
+from brittle.run import engine, storage
+from brittle.run.attack import attack_graded
+from brittle.run.records import read_manifest, read_records
+from brittle.types import BrittleError
+from conftest import Cli
+
+KILLS = 20
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def assert_same_run(directory: Path, other: Path) -> None:
+    """Equal records in every column but the time, equal images to the bit, and nothing left over."""
+    ours, theirs = files(directory), files(other)
+    assert ours.keys() - {"calls", "report.html"} == theirs.keys() - {"calls", "report.html"}
+    assert not [name for name in ours if storage._TEMPORARY in name]
+    records, expected = (read_records(one).drop(columns="seconds") for one in (directory, other))
+    pd.testing.assert_frame_equal(records, expected, check_exact=True)
+    for name in ours:
+        if name.startswith("images/"):
+            assert ours[name] == theirs[name], name
+    neutral = {"created", "command"}
+    assert read_manifest(directory).model_dump(exclude=neutral) == read_manifest(other).model_dump(exclude=neutral)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nobody interrupted."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    killable.small_run(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def forks() -> ForkServerContext:
+    """Children of a server that has imported everything and run nothing: they start in no time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["killable"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, [before])])
+    try:
+        ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+def in_child(forks: ForkServerContext, directory: Path, kill_at: int) -> int | None:
+    child = forks.Process(target=killable.run_until_killed, args=(directory, kill_at))
+    child.start()
+    child.join()
+    return child.exitcode
+
+
+def test_killed_at_twenty_random_moments_and_resumed(forks: ForkServerContext, whole: Path, tmp_path: Path) -> None:
+    assert in_child(forks, tmp_path / "counted", 0) == 0
+    assert_same_run(tmp_path / "counted", whole)
+    calls = int((tmp_path / "counted" / "calls").read_text())
+    draw = random.Random(20)
+    finished = []
+    for number in range(KILLS):
+        moment = round(calls * (number + draw.random()) / KILLS)
+        directory = tmp_path / f"{number}"
+        assert in_child(forks, directory, max(1, moment)) == -signal.SIGKILL
+        finished.append(len(list(directory.rglob("*.parquet"))))
+        killable.small_run(directory)
+        assert_same_run(directory, whole)
+    # The moments were such that something was at stake: from nothing done to nearly all.
+    assert finished[0] == 0
+    assert finished[-1] >= 6
+    assert len(set(finished)) >= 5
+
+
+def test_killed_while_writing(whole: Path, tmp_path: Path) -> None:
+    """What a writer that died in the middle of a file leaves behind is removed, and never taken for a shard."""
+    directory = tmp_path / "run"
+    killable.small_run(directory)
+    for name in ("records/deepfool-max-steps-5/00002.parquet", "images/clean/00001.safetensors"):
+        whole_file = directory / name
+        (whole_file.parent / f"{storage._TEMPORARY}{whole_file.name}").write_bytes(whole_file.read_bytes()[:100])
+        whole_file.unlink()
+    (directory / f"{storage._TEMPORARY}manifest.json").write_text('{"schema')
+    killable.small_run(directory)
+    assert_same_run(directory, whole)
+
+
+def test_killed_before_the_manifest_was_there(whole: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / storage._LOCK).touch()
+    (directory / f"{storage._TEMPORARY}manifest.json").write_text('{"schema')
+    killable.small_run(directory)
+    assert_same_run(directory, whole)
+
+
+class Stop(Exception):
+    pass
+
+
+def attacked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Fills with (attack, first example) of every shard that is attacked from now on."""
+    seen = []
+    original = attack_graded
+
+    def counting(classifier: Any, images: Any, goal: Any, method: Any, rng: Any) -> Any:
+        seen.append((type(method).__name__, rng.ids[0]))
+        return original(classifier, images, goal, method, rng)
+
+    monkeypatch.setattr(engine, "attack_graded", counting)
+    return seen
+
+
+@pytest.mark.parametrize("writer", ["pq.write_table", "save_file"])
+def test_a_file_is_there_whole_or_not_at_all(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(_content: object, target: Path, **_: object) -> None:
+        target.write_bytes(b"half of it")
+        raise Stop
+
+    monkeypatch.setattr(f"brittle.run.storage.{writer}", half)
+    with pytest.raises(Stop):
+        killable.small_run(tmp_path)
+    assert not [name for name, content in files(tmp_path).items() if content == b"half of it"]
+
+
+def test_stopped_between_the_images_and_the_records_of_a_shard(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def failing(path: Path, table: Any) -> None:
+        if len(written) == 4:
+            raise Stop
+        storage.write_records(path, table)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "write_records", failing)
+        with pytest.raises(Stop):
+            killable.small_run(tmp_path)
+    assert (tmp_path / "images" / "pgd-eps-0.1-steps-3-random-start-true" / "00001.safetensors").exists()
+    assert not (tmp_path / "records" / "pgd-eps-0.1-steps-3-random-start-true" / "00001.parquet").exists()
+    seen = attacked(monkeypatch)
+    killable.small_run(tmp_path)
+    assert seen == [
+        ("PGD", "example-8"),
+        ("DeepFool", "example-8"),
+        ("FGSM", "example-16"),
+        ("PGD", "example-16"),
+        ("DeepFool", "example-16"),
+    ]
+    assert_same_run(tmp_path, whole)
+
+
+def test_records_whose_images_are_gone_are_made_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killable.small_run(tmp_path)
+    (tmp_path / "images" / "deepfool-max-steps-5" / "00002.safetensors").unlink()
+    seen = attacked(monkeypatch)
+    killable.small_run(tmp_path)
+    assert seen == [("DeepFool", "example-16")]
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killable.small_run(tmp_path)
+    before = files(tmp_path)
+    seen = attacked(monkeypatch)
+    steps: list[engine.Progress] = []
+    killable.small_run(tmp_path, on_progress=steps.append)
+    assert seen == []
+    assert files(tmp_path) == before
+    assert len(steps) == 9
+    assert all(step.resumed for step in steps)
+    fooled = sum(step.fooled for step in steps)
+    assert fooled == int(read_records(tmp_path)["fooled"].sum()) > 0
+
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "seed: there 0; now 7": {"seed": 7},
+    "attacks: there fgsm(eps=0.1), pgd(": {"attacks": killable.ATTACKS[:1]},
+    "attacks: there fgsm(eps=0.1), ": {"attacks": killable.ATTACKS[::-1]},
+    "; now fgsm(eps=0.11), pgd(": {"attacks": (brittle.FGSM(eps=0.11), *killable.ATTACKS[1:])},
+    "examples: there 24; now 16": {"examples": killable.examples(16)},
+    "data: there memory (": {"examples": killable.examples(data=5)},
+    "model: there DigitsCNN (": {"classifier": killable.classifier(weights=5)},
+    "shard size: there 8; now 12": {"shard_size": 12},
+    "class names: there ['0', '1', '2'": {
+        "classifier": brittle.Classifier(killable.classifier().net, class_names=list("abcdefghij"))
+    },
+}
+
+
+@pytest.mark.parametrize("difference", CHANGED)
+def test_another_run_is_refused_with_the_difference(difference: str, whole: Path) -> None:
+    before = files(whole)
+    with pytest.raises(BrittleError, match="holds a different run") as refused:
+        killable.small_run(whole, **CHANGED[difference])
+    assert difference in str(refused.value)
+    assert "choose another --out directory, or repeat the same settings to resume" in str(refused.value)
+    assert files(whole) == before
+
+
+def test_another_default_of_an_attack_is_a_difference(whole: Path, tmp_path: Path) -> None:
+    stored = read_manifest(whole)
+    older = stored.attacks[2].model_copy(update={"config": stored.attacks[2].config | {"overshoot": 0.05}})
+    there = stored.model_copy(update={"attacks": [*stored.attacks[:2], older]})
+    storage.write_manifest(tmp_path / "manifest.json", there)
+    with pytest.raises(BrittleError, match=r"overshoot of deepfool\(max_steps=5\): there 0.05; now 0.02"):
+        killable.small_run(tmp_path)
+
+
+def test_the_batch_size_may_change(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "write_records", lambda *_: (_ for _ in ()).throw(Stop))
+        with pytest.raises(Stop):
+            killable.small_run(tmp_path)
+    killable.small_run(tmp_path, classifier=killable.classifier(batch_size=3))
+    records, expected = read_records(tmp_path), read_records(whole)
+    assert records["fooled"].tolist() == expected["fooled"].tolist()
+    close = (records["l2"] - expected["l2"]).abs() <= 1e-4 * expected["l2"]
+    assert close.mean() > 0.9  # the laws of the attacks say more
+
+
+def test_a_second_writer_is_refused(whole: Path) -> None:
+    before = files(whole)
+    with (
+        storage.opened(whole, read_manifest(whole)),
+        pytest.raises(BrittleError, match="another audit is writing to"),
+    ):
+        killable.small_run(whole)
+    assert files(whole) == before
+    killable.small_run(whole)
+
+
+def test_another_run_that_came_between_the_check_and_the_lock_is_refused(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(whole)
+    monkeypatch.setattr(engine, "check_same", lambda *_, **__: None)
+    with pytest.raises(BrittleError, match="seed: there 0; now 7"):
+        killable.small_run(whole, seed=7)
+    assert files(whole) == before
+
+
+INTERRUPTED = """
+import os, signal
+from brittle.run import engine
+from brittle.cli import main
+
+write, written = engine.write_records, []
+
+def interrupting(path, table):
+    write(path, table)
+    written.append(path)
+    if len(written) == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+
+engine.write_records = interrupting
+main()
+"""
+
+
+@pytest.mark.usefixtures("without_report")
+def test_control_c_ends_cleanly_and_the_same_command_resumes(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_kit(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    line = "audit --model digits-cnn --weights good.safetensors --data digits --limit 20 --attack fgsm --attack pgd"
+    command = shlex.split(line + " --attack deepfool")
+    stopped = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *command, "--out", "interrupted"], capture_output=True, text=True
+    )
+    assert stopped.returncode == 130
+    assert stopped.stdout == ""
+    assert "Traceback" not in stopped.stderr
+    said = stopped.stderr.splitlines()[-1]
+    assert said == "brittle: stopped; what is finished is kept, and the same command resumes"
+    assert len(list((tmp_path / "interrupted" / "records").rglob("*.parquet"))) == 2
+    resumed = cli(*command, "--out", "interrupted")
+    assert resumed.code == 0
+    assert resumed.err.count("(resumed)") == 2
+    assert cli(*command, "--out", "uninterrupted").code == 0
+    assert_same_run(tmp_path / "interrupted", tmp_path / "uninterrupted")
+
+
+def test_the_data_may_change_only_where_the_run_has_not_been(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = killable.examples().images(0, 24), killable.examples().labels
+    assert labels is not None
+    ids = [f"example-{k}" for k in range(24)]
+
+    def changed(*positions: int, relabelled: tuple[int, ...] = ()) -> brittle.Examples:
+        other, others = images.clone(), labels.clone()
+        other[list(positions)] = 0.5
+        others[list(relabelled)] += 1
+        return brittle.examples_of(other, others % 10, ids=ids)
+
+    written: list[Path] = []
+
+    def failing(path: Path, table: Any) -> None:
+        storage.write_records(path, table)
+        written.append(path)
+        if len(written) == 4:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "write_records", failing)
+        with pytest.raises(Stop):
+            killable.small_run(tmp_path, examples=changed(20))
+    for other in (changed(3), changed(12), changed(20, relabelled=(5,))):
+        with pytest.raises(BrittleError, match="data: there memory"):
+            killable.small_run(tmp_path, examples=other)
+    killable.small_run(tmp_path)
+    assert_same_run(tmp_path, whole)
+    assert torch.equal(images, killable.examples().images(0, 24))

@@ -1,0 +1,423 @@
+"""The one door to a network: what goes in, what comes out, what is counted and what is left alone."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.goals import Targeted, Untargeted
+from brittle.models.classifier import Classifier
+from brittle.models.resnet import ResNet20
+from brittle.types import BrittleError
+from laws.worlds import one_thread
+
+MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """A network with random weights and random batch-norm statistics, in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = make()
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_(0, 0.3)
+                module.running_var.uniform_(0.5, 2)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0, 0.3)
+    return net.eval()
+
+
+def images_of(count: int, *shape: int, seed: int = 1) -> Tensor:
+    return torch.rand(count, *(shape or (3, 8, 8)), generator=torch.Generator().manual_seed(seed))
+
+
+class Small(nn.Module):
+    """Two convolutions with batch norm, dropout and a linear layer; ``calls`` counts passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, stride=2), nn.BatchNorm2d(8)
+        self.relu, self.dropout, self.linear = nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.relu(self.bn1(self.conv1(images)))
+        hidden = self.relu(self.bn2(self.conv2(hidden)) + hidden[:, :, 1:-1:2, 1:-1:2])
+        logits: Tensor = self.linear(self.dropout(hidden.mean((2, 3))))
+        return logits
+
+
+class Branching(Small):
+    """Looks at its data: torch.fx cannot trace it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images if images.mean() > 0 else -images)
+
+
+def normalised(images: Tensor) -> Tensor:
+    return (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+
+
+def plainly(net: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = net(images)
+    return logits
+
+
+# ---- pixels to logits
+
+
+def test_normalisation_is_inside() -> None:
+    net, images = seeded(Small), images_of(6)
+    expected = plainly(net, normalised(images))
+    for fast in (True, False):
+        classifier = Classifier(net, mean=MEAN, std=STD, fast=fast)
+        torch.testing.assert_close(classifier.logits(images), expected, rtol=1e-4, atol=1e-5)
+        assert torch.equal(classifier.logits(images, plain=True), expected)
+    assert torch.equal(Classifier(net, fast=False).logits(images), plainly(net, images))
+
+
+def test_gradient_is_that_of_the_goal_in_the_pixels() -> None:
+    net, images, labels = seeded(Small).double(), images_of(6).double(), torch.arange(6) % 5
+    for goal in (Untargeted(labels), Targeted(labels)):
+        leaf = images.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(goal.loss(net(normalised(leaf)).float()).sum(), leaf)
+        for fast in (True, False):
+            logits, gradient = Classifier(net, mean=MEAN, std=STD, fast=fast, batch_size=4).gradient(images, goal)
+            torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
+            torch.testing.assert_close(logits, net(normalised(images)).float(), rtol=1e-4, atol=1e-6)
+            assert not logits.requires_grad
+            assert not gradient.requires_grad
+
+
+def test_pullback_differentiates_any_combination_as_often_as_needed() -> None:
+    net, images = seeded(Small), images_of(5)
+    logits, pullback = Classifier(net).linearize(images)
+    for k in (3, 0, 3):
+        cotangents = torch.zeros_like(logits)
+        cotangents[:, k] = 2
+        leaf = images.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(2 * net(leaf)[:, k].sum(), leaf)
+        torch.testing.assert_close(pullback(cotangents), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_single_logit_is_two_classes() -> None:
+    images = images_of(4)
+    flat, column = nn.Sequential(nn.Flatten(), nn.Linear(192, 1), nn.Flatten(0)), nn.Sequential()
+    column.extend(list(flat)[:2])
+    for net in (flat, column):
+        classifier = Classifier(net)
+        logits = classifier.logits(images)
+        assert logits.shape == (4, 2)
+        assert not logits[:, 0].any()
+        torch.testing.assert_close(logits[:, 1], plainly(column, images)[:, 0])
+        torch.testing.assert_close(logits.softmax(1)[:, 1], plainly(column, images)[:, 0].sigmoid())
+        assert classifier.num_classes == 2
+
+
+def test_half_precision_logits_come_back_as_float() -> None:
+    class Half(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images).to(torch.bfloat16)
+
+    assert Classifier(seeded(Half)).logits(images_of(4)).dtype == torch.float32
+
+
+# ---- the fast path
+
+
+@pytest.mark.parametrize("make", [ResNet20, Small])
+def test_fast_path_is_taken_and_equals_the_plain_network(make: Callable[[], nn.Module]) -> None:
+    net, images = seeded(make), images_of(8, 3, 32, 32)
+    classifier = Classifier(net, mean=MEAN, std=STD)
+    assert not classifier.is_fast  # nothing seen yet
+    fast, plain = classifier.logits(images), plainly(net, normalised(images))
+    assert classifier.is_fast
+    assert float((fast - plain).abs().max()) <= 1e-4 * float(plain.abs().max())
+    assert float(plain.std(0).max()) > 0.01  # the network does look at its input
+    goal = Untargeted(torch.zeros(8, dtype=torch.int64))
+    _, gradient = classifier.gradient(images, goal)
+    _, expected = Classifier(net, mean=MEAN, std=STD, fast=False).gradient(images, goal)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast_copy(classifier).modules())
+
+
+def fast_copy(classifier: Classifier) -> nn.Module:
+    assert classifier._fast is not None
+    return classifier._fast
+
+
+def test_fast_path_can_be_declined() -> None:
+    classifier = Classifier(seeded(Small), fast=False)
+    classifier.logits(images_of(4))
+    assert not classifier.is_fast
+
+
+def add_one(net: Small) -> None:
+    with torch.no_grad():
+        net.linear.weight.add_(1)
+
+
+def shift_statistics(net: Small) -> None:
+    assert net.bn1.running_mean is not None
+    net.bn1.running_mean.add_(1)
+
+
+def load_others(net: Small) -> None:
+    net.load_state_dict(seeded(Small, seed=9).state_dict())
+
+
+def train_a_step(net: Small) -> None:
+    optimiser = torch.optim.SGD(net.parameters(), lr=10.0)
+    torch.autograd.backward(net(images_of(4)).square().sum())
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+@pytest.mark.parametrize("change", [add_one, shift_statistics, load_others, train_a_step])
+def test_changed_weights_are_never_served_from_a_stale_copy(change: Callable[[Small], None]) -> None:
+    net, images = seeded(Small), images_of(6)
+    assert isinstance(net, Small)
+    classifier = Classifier(net)
+    before = classifier.logits(images)
+    assert classifier.is_fast
+    change(net)
+    after = classifier.logits(images)
+    assert classifier.is_fast
+    torch.testing.assert_close(after, plainly(net, images), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(after, before, rtol=1e-2)
+
+
+def test_network_that_cannot_be_traced_works_plainly() -> None:
+    net, images = seeded(Branching), images_of(6)
+    classifier = Classifier(net)
+    assert torch.equal(classifier.logits(images), plainly(net, images))
+    assert not classifier.is_fast
+    _, gradient = classifier.gradient(images, Untargeted(torch.zeros(6, dtype=torch.int64)))
+    assert gradient.any()
+
+
+def test_hooks_are_called() -> None:
+    net, images, seen = seeded(Small), images_of(6), []
+    net.conv2.register_forward_hook(lambda module, given, output: seen.append(len(output)))  # type: ignore[union-attr]
+    classifier = Classifier(net)
+    classifier.logits(images)
+    assert not classifier.is_fast
+    assert seen == [6]
+
+
+def test_copy_that_computes_something_else_is_not_used() -> None:
+    class TwoFaced(Small):
+        """Answers differently while it is traced."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + (0.0 if isinstance(images, Tensor) else 0.5)
+
+    net, images = seeded(TwoFaced), images_of(6)
+    classifier = Classifier(net)
+    assert torch.equal(classifier.logits(images), plainly(net, images))
+    assert not classifier.is_fast
+
+
+# ---- batches and counts
+
+
+def test_batch_size_does_not_matter() -> None:
+    images, labels = images_of(11), torch.arange(11) % 5
+    whole = Classifier(seeded(Small), batch_size=11)
+    logits, gradient = whole.gradient(images, Untargeted(labels))
+    for size in (1, 2, 4, 5):
+        parts = Classifier(seeded(Small), batch_size=size)
+        chunks = [labels[rows] for rows in parts.chunks(11)]
+        assert torch.equal(torch.cat(chunks), labels)
+        assert len(chunks) == -(-11 // size)
+        assert max(map(len, chunks)) == size
+        torch.testing.assert_close(parts.logits(images), logits)
+        torch.testing.assert_close(parts.gradient(images, Untargeted(labels))[1], gradient, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("make", [ResNet20, Small])
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_few_rows_get_bitwise_the_logits_of_a_larger_batch(
+    make: Callable[[], nn.Module], fast: bool, threads: int
+) -> None:
+    torch.set_num_threads(threads)
+    images = images_of(8, 3, 32, 32)
+    classifier = Classifier(seeded(make), fast=fast)
+    many = classifier.logits(images)
+    for count in (1, 2, 3):
+        assert torch.equal(classifier.logits(images[:count]), many[:count]), f"{count} rows"
+        assert torch.equal(classifier.linearize(images[5 : 5 + count])[0], many[5 : 5 + count]), f"{count} rows"
+
+
+def test_empty_batch() -> None:
+    classifier = Classifier(seeded(Small), class_names=list("abcde"))
+    empty = images_of(0)
+    assert classifier.logits(empty).shape == (0, 5)
+    logits, gradient = classifier.gradient(empty, Untargeted(torch.zeros(0, dtype=torch.int64)))
+    assert (logits.shape, gradient.shape) == ((0, 5), empty.shape)
+    assert (classifier.forwards, classifier.backwards) == (0, 0)
+
+
+def test_passes_are_counted_by_example() -> None:
+    classifier, images = Classifier(seeded(Small), batch_size=4), images_of(6)
+    labels = torch.zeros(6, dtype=torch.int64)
+    counts = []
+
+    def count() -> None:
+        counts.append((classifier.forwards, classifier.backwards))
+
+    classifier.logits(images)
+    count()
+    classifier.logits(images[:1], plain=True)  # padding is no pass of anyone's
+    count()
+    classifier.gradient(images, Untargeted(labels))
+    count()
+    logits, pullback = classifier.linearize(images[:3])
+    count()
+    cotangents = torch.zeros_like(logits)
+    cotangents[1] = 1
+    pullback(cotangents)  # only one row asks
+    count()
+    pullback(torch.ones_like(logits))
+    count()
+    assert counts == [(6, 0), (7, 0), (13, 6), (16, 6), (16, 7), (16, 10)]
+
+
+# ---- what is left alone
+
+
+def test_every_module_gets_its_own_mode_back() -> None:
+    net, images = seeded(Small), images_of(6)
+    expected = plainly(net, images)
+    net.train()
+    net.bn1.eval()  # type: ignore[union-attr]
+    before = {name: module.training for name, module in net.named_modules()}
+    statistics = copy.deepcopy(net.state_dict())
+    for fast in (True, False):
+        torch.testing.assert_close(Classifier(net, fast=fast).logits(images), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(Classifier(net).logits(images, plain=True), expected)
+    assert {name: module.training for name, module in net.named_modules()} == before
+    assert all(torch.equal(value, statistics[name]) for name, value in net.state_dict().items())
+
+
+def test_modes_come_back_after_an_error() -> None:
+    class Failing(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            raise RuntimeError("out of order")
+
+    net = Failing().train()
+    with pytest.raises(RuntimeError, match="out of order"):
+        Classifier(net).logits(images_of(4))
+    assert all(module.training for module in net.modules())
+
+
+def test_gradients_and_grad_mode_are_left_alone() -> None:
+    net = seeded(Small)
+    with torch.no_grad():
+        _, gradient = Classifier(net).gradient(images_of(4), Untargeted(torch.zeros(4, dtype=torch.int64)))
+        assert not torch.is_grad_enabled()
+    assert gradient.any()
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in net.parameters())
+
+
+# ---- facts and refusals
+
+
+def test_fingerprint_is_that_of_the_function() -> None:
+    def fingerprint(net: nn.Module, mean: tuple[float, ...] = MEAN) -> str:
+        return Classifier(net, mean=mean, std=STD).fingerprint
+
+    net = seeded(Small)
+    same = fingerprint(net)
+    assert fingerprint(copy.deepcopy(net)) == same
+    assert fingerprint(net.train()) == same  # it is always run in eval mode
+    assert len(same) == 64
+    assert fingerprint(net, mean=(0.2, 0.4, 0.5)) != same
+    assert fingerprint(seeded(Small, seed=1)) != same
+    shift_statistics(net)  # type: ignore[arg-type]
+    assert fingerprint(net) != same
+
+
+def test_number_of_classes() -> None:
+    assert Classifier(seeded(Small), class_names=list("abcde")).num_classes == 5
+    classifier = Classifier(seeded(Small))
+    with pytest.raises(BrittleError, match="known after the first pass"):
+        _ = classifier.num_classes
+    classifier.logits(images_of(4))
+    assert classifier.num_classes == 5
+
+
+class Answering(nn.Module):
+    """Returns whatever ``answer`` makes of the images."""
+
+    def __init__(self, answer: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images: Tensor) -> object:
+        return self.answer(images)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            lambda images: {"logits": images.flatten(1)},
+            "expected the network to return logits [B, K], got dict; wrap it in a module that returns the logits alone",
+        ),
+        (
+            lambda images: (images.flatten(1), None),
+            "expected the network to return logits [B, K], got tuple; wrap it in a module that returns the logits"
+            " alone",
+        ),
+        (lambda images: images, "expected logits [6, K] from the network, got shape (6, 3, 8, 8)"),
+        (lambda images: images.flatten(1)[:2], "expected logits [6, K] from the network, got shape (2, 192)"),
+        (lambda images: images.sum(), "expected logits [6, K] from the network, got shape ()"),
+    ],
+)
+def test_output_that_is_not_logits_is_refused(answer: Callable[[Tensor], object], message: str) -> None:
+    with pytest.raises(BrittleError) as refused:
+        Classifier(Answering(answer)).logits(images_of(6))
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": (0.5,)}, "expected mean and std together, one number per channel"),
+        ({"mean": (0.5,), "std": (1, 1)}, "expected mean and std together, one number per channel"),
+        ({"mean": (0.5,), "std": (0.0,)}, "expected a positive std, got (0.0,)"),
+        ({"mean": "abc", "std": (1,)}, "expected mean as one number per channel, got 'abc'"),
+        ({"mean": (0.5,), "std": (float("nan"),)}, "expected std as one finite number per channel, got (nan,)"),
+        ({"batch_size": 0}, "expected a batch size of at least 1, got 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(BrittleError) as refused:
+        Classifier(seeded(Small), **options)  # type: ignore[arg-type]
+    assert str(refused.value) == message
+
+
+def test_only_modules_are_networks() -> None:
+    with pytest.raises(BrittleError, match=r"expected a torch\.nn\.Module, got function"):
+        Classifier(images_of)  # type: ignore[arg-type]
+
+
+def test_wrong_channels_and_class_names_are_refused() -> None:
+    with pytest.raises(BrittleError, match=r"expected images with 3 channels \(mean and std have as many\), got 1"):
+        Classifier(seeded(Small), mean=MEAN, std=STD).logits(images_of(4, 1, 8, 8))
+    with pytest.raises(BrittleError, match=r"expected one class name per logit \(5\), got 2"):
+        Classifier(seeded(Small), class_names=["cat", "dog"]).logits(images_of(4))
