@@ -345,12 +345,14 @@ class TestFolder:
             raise PermissionError(13, "Permission denied", str(path))
 
         (tmp_path / "a.png").write_bytes(png(0))
-        with monkeypatch.context() as patch, pytest.raises(BrittleError, match=r"the folder '.*': Permission denied"):
+        with monkeypatch.context() as patch:
             patch.setattr(Path, "iterdir", refuse)
-            load_data(str(tmp_path))
-        with monkeypatch.context() as patch, pytest.raises(BrittleError, match=r"read '.*a\.png': Permission denied"):
+            with pytest.raises(BrittleError, match=r"the folder '.*': Permission denied"):
+                load_data(str(tmp_path))
+        with monkeypatch.context() as patch:
             patch.setattr(Path, "read_bytes", refuse)
-            load_data(str(tmp_path))
+            with pytest.raises(BrittleError, match=r"read '.*a\.png': Permission denied"):
+                load_data(str(tmp_path))
 
 
 class TestHub:

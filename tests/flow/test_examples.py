@@ -29,7 +29,7 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
     labels = net(images).argmax(1)
     scope = {"net": net, "names": list("abcd"), "images": images, "labels": labels}
     exec(code[1], scope)
-    assert len(scope["run"].records) == 32  # type: ignore[attr-defined]
+    assert len(scope["run"].records) == 32
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:

@@ -242,7 +242,7 @@ def test_batch_size_does_not_matter() -> None:
         chunks = [labels[rows] for rows in parts.chunks(11)]
         assert torch.equal(torch.cat(chunks), labels)
         assert len(chunks) == -(-11 // size)
-        assert max(map(len, chunks)) == size
+        assert max(map(len, chunks)) <= size
         torch.testing.assert_close(parts.logits(images), logits)
         torch.testing.assert_close(parts.gradient(images, Untargeted(labels))[1], gradient, rtol=1e-4, atol=1e-7)
 
