@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from brittle.geometry.norms import Norm, NormLike, norm_of
+from brittle.geometry.norms import NormLike, is_norm, norm_of
 from brittle.types import BrittleError, did_you_mean
 
 Kind = Literal["budget", "minimal"]
@@ -42,6 +42,7 @@ ATTACKS: dict[str, Entry] = {}
 
 
 def register(
+    name: str,
     *,
     paper: str,
     kind: Kind,
@@ -52,7 +53,6 @@ def register(
     """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test."""
 
     def enrol(attack: C) -> C:
-        name = attack.__name__.lower()
         if name in ATTACKS:
             raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
         summary = (attack.__doc__ or "").strip().split("\n")[0]
@@ -80,7 +80,7 @@ def config_of(attack: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for field in dataclasses.fields(attack):
         value = getattr(attack, field.name)
-        plain[field.name] = value.name if isinstance(value, Norm) else value
+        plain[field.name] = value.name if is_norm(value) else value
     return plain
 
 
@@ -128,7 +128,7 @@ def attacks_from(text: str) -> list[Any]:
 
 def _parse(name: str, key: str, hint: Any, value: Any) -> Any:
     if hint == NormLike:
-        return norm_of(value if isinstance(value, Norm) else str(value))
+        return norm_of(value if is_norm(value) else str(value))
     if isinstance(value, str):
         if value.strip().lower() == "none" and NoneType in get_args(hint):
             return None

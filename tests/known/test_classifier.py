@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import brittle
 from brittle.goals import Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.resnet import ResNet20
@@ -421,3 +422,101 @@ def test_wrong_channels_and_class_names_are_refused() -> None:
         Classifier(seeded(Small), mean=MEAN, std=STD).logits(images_of(4, 1, 8, 8))
     with pytest.raises(BrittleError, match=r"expected one class name per logit \(5\), got 2"):
         Classifier(seeded(Small), class_names=["cat", "dog"]).logits(images_of(4))
+
+
+class _Small(nn.Module):
+    """Convolution, batch norm, ReLU: what the fast path folds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn, self.head = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 3)
+        self.relu = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.relu(self.bn(self.conv(images))).mean((2, 3)))
+        return logits
+
+
+class _ByKeyword(_Small):
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.relu(self.bn(input=self.conv(input=images))).mean((2, 3)))
+        return logits
+
+
+class _SharedReLU(_Small):
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.relu(self.bn(self.conv(images)))
+        logits: Tensor = self.head(self.relu(torch.tanh(hidden - 0.5)).mean((2, 3)))
+        return logits
+
+
+def _weight_normed() -> nn.Module:
+    net = _Small()
+    net.conv = nn.utils.parametrizations.weight_norm(net.conv)
+    return net
+
+
+@pytest.mark.parametrize("make", [_Small, _ByKeyword, _SharedReLU, _weight_normed])
+def test_networks_that_are_hard_to_fold_give_the_plain_gradient(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    net, images = make().eval(), torch.rand(5, 1, 8, 8)
+    goal = Untargeted(torch.zeros(5, dtype=torch.int64))
+    fast, plain = Classifier(net).gradient(images, goal), Classifier(net, fast=False).gradient(images, goal)
+    for one, other in zip(fast, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert plain[1].abs().max() > 0
+
+
+def _write(net: _Small) -> None:
+    with torch.no_grad():
+        net.head.weight.add_(1)
+
+
+def _exchange_module(net: _Small) -> None:
+    net.head = nn.Linear(4, 3)
+
+
+def _exchange_parameter(net: _Small) -> None:
+    net.head.weight = nn.Parameter(torch.ones(3, 4))
+
+
+def _exchange_storage(net: _Small) -> None:
+    net.head.weight.data = torch.ones(3, 4)
+
+
+def _assign(net: _Small) -> None:
+    net.load_state_dict(_Small().state_dict(), assign=True)
+
+
+def _hook(net: _Small) -> None:
+    net.head.register_forward_hook(lambda module, arguments, output: output * 2)
+
+
+@pytest.mark.parametrize("change", [_write, _exchange_module, _exchange_parameter, _exchange_storage, _assign, _hook])
+def test_a_network_that_changes_after_a_pass_is_never_answered_for_by_a_stale_copy(
+    change: Callable[[_Small], None],
+) -> None:
+    torch.manual_seed(0)
+    net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
+    classifier = Classifier(net)
+    before = classifier.logits(images)
+    assert classifier.is_fast
+    change(net)
+    with torch.no_grad():
+        torch.testing.assert_close(classifier.logits(images), net(images), rtol=1e-4, atol=1e-6)
+    assert (classifier.logits(images) - before).abs().max() > 1e-3
+
+
+def test_attacks_work_inside_inference_mode_and_on_images_that_require_grad() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
+    images = torch.rand(5, 1, 8, 8)
+    labels = Classifier(net).logits(images).argmax(1)
+    expected = brittle.attack(Classifier(net), images, labels, brittle.DeepFool())
+    assert expected.fooled.all()
+    with torch.inference_mode():
+        inside = brittle.attack(Classifier(net), images.clone(), labels, brittle.DeepFool())
+    assert torch.equal(inside.images, expected.images)
+    grown = brittle.attack(Classifier(net), images.clone().requires_grad_(), labels, brittle.DeepFool())
+    assert not grown.images.requires_grad
+    assert torch.equal(grown.images, expected.images)

@@ -227,8 +227,8 @@ def test_the_nearest_of_several_planes_is_found_among_any_gradients() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overshoot": -0.1}, "expected overshoot >= 0, got -0.1"),
-        ({"overshoot": math.nan}, "expected overshoot >= 0, got nan"),
+        ({"overshoot": -0.1}, "expected a finite overshoot >= 0, got -0.1"),
+        ({"overshoot": math.nan}, "expected a finite overshoot >= 0, got nan"),
         ({"max_steps": 0}, "expected max_steps >= 1, got 0"),
         ({"candidates": 0}, "expected candidates >= 1, got 0"),
         ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),

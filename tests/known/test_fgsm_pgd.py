@@ -305,13 +305,13 @@ def test_every_field_has_its_test(attack: type) -> None:
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
-        (FGSM, {"eps": -0.1}, "expected eps >= 0, got -0.1"),
-        (FGSM, {"eps": math.nan}, "expected eps >= 0, got nan"),
+        (FGSM, {"eps": -0.1}, "expected a finite eps >= 0, got -0.1"),
+        (FGSM, {"eps": math.nan}, "expected a finite eps >= 0, got nan"),
         (FGSM, {"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
-        (PGD, {"eps": -1}, "expected eps >= 0, got -1"),
+        (PGD, {"eps": -1}, "expected a finite eps >= 0, got -1"),
         (PGD, {"steps": 0}, "expected steps >= 1, got 0"),
-        (PGD, {"step_size": 0.0}, "expected step_size > 0, got 0.0"),
-        (PGD, {"momentum": -0.5}, "expected momentum >= 0, got -0.5"),
+        (PGD, {"step_size": 0.0}, "expected a finite step_size > 0, got 0.0"),
+        (PGD, {"momentum": -0.5}, "expected a finite momentum >= 0, got -0.5"),
         (PGD, {"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
     ],
 )

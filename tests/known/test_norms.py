@@ -252,6 +252,14 @@ def test_no_gradient_gives_no_step(norm: Norm, gap: float) -> None:
         assert step[1].any()
 
 
+@every_p
+@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-38, 1e-30])
+def test_step_for_a_vanishing_gradient_is_finite(norm: Norm, size: float) -> None:
+    w, gap = torch.tensor([[size, -size, 0.0], [1.0, 0.0, 0.0]]), torch.tensor([1e6, 1e6])
+    for around in (None, Room(-torch.ones(2, 3), torch.ones(2, 3))):
+        assert norm.to_plane(gap, w, around).isfinite().all()
+
+
 # ---- to_plane with a room
 
 

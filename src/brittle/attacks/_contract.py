@@ -1,10 +1,11 @@
 """What an attack is, and what it returns."""
 
+import math
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from brittle.geometry.norms import L0, NormLike, norm_of
+from brittle.geometry.norms import L0, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -39,9 +40,14 @@ def require(holds: bool, expected: str, got: object) -> None:
         raise BrittleError(f"expected {expected}, got {got}")
 
 
+def require_finite(name: str, value: float, least: float = 0.0) -> None:
+    """Refuses a number below ``least``, an infinite one, and NaN."""
+    require(least <= value < math.inf, f"a finite {name} >= {least:g}", value)
+
+
 def require_norm(attack: object, norm: NormLike) -> None:
     """Refuses what has no steepest step and no smallest step to a plane (L0); a name becomes the norm it names."""
-    require(norm_of(norm) != L0, "norm l1, l2, linf or lP", norm)
+    require((isinstance(norm, str) or is_norm(norm)) and norm_of(norm) != L0, "norm l1, l2, linf or lP", norm)
     object.__setattr__(attack, "norm", norm_of(norm))  # frozen: while it is being made, the attack may still do this
 
 

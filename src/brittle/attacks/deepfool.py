@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_goal, require_norm
+from brittle.attacks._contract import Outcome, require, require_finite, require_goal, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
@@ -23,7 +23,7 @@ _LOOK_FIRST = 3  # from this step on most rows have crossed: look before computi
 _HAIR = 2e-5  # of the logits' size: the least gap a step aims at
 
 
-@register(paper="arXiv:1511.04599", kind="minimal", norms=("l1", "l2", "linf", "lp"), goals=("untargeted",))
+@register("deepfool", paper="arXiv:1511.04599", kind="minimal", norms=("l1", "l2", "linf", "lp"), goals=("untargeted",))
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeepFool:
@@ -50,7 +50,7 @@ class DeepFool:
     box: bool = option(True, "stay within [0, 1] at each step; without, pixels may leave the range of images")
 
     def __post_init__(self) -> None:
-        require(self.overshoot >= 0, "overshoot >= 0", self.overshoot)
+        require_finite("overshoot", self.overshoot)
         require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
         require(self.candidates >= 1, "candidates >= 1", self.candidates)
         require_norm(self, self.norm)

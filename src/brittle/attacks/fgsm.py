@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_norm
+from brittle.attacks._contract import Outcome, require_finite, require_norm
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF, NormLike, norm_of
@@ -15,7 +15,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register(paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"))
+@register("fgsm", paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"))
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FGSM:
@@ -34,7 +34,7 @@ class FGSM:
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
     def __post_init__(self) -> None:
-        require(self.eps >= 0, "eps >= 0", self.eps)
+        require_finite("eps", self.eps)
         require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:

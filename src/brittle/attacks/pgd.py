@@ -6,7 +6,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_norm
+from brittle.attacks._contract import Outcome, require, require_finite, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
@@ -17,7 +17,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register(paper="arXiv:1706.06083", kind="budget", norms=("l1", "l2", "linf", "lp"))
+@register("pgd", paper="arXiv:1706.06083", kind="budget", norms=("l1", "l2", "linf", "lp"))
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PGD:
@@ -38,10 +38,10 @@ class PGD:
     momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1")
 
     def __post_init__(self) -> None:
-        require(self.eps >= 0, "eps >= 0", self.eps)
+        require_finite("eps", self.eps)
         require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.step_size is None or self.step_size > 0, "step_size > 0", self.step_size)
-        require(self.momentum >= 0, "momentum >= 0", self.momentum)
+        require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
+        require_finite("momentum", self.momentum)
         require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:

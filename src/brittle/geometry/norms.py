@@ -11,7 +11,7 @@ section 3.3, has the free case), and one scale t >= 0 per row is left to find. L
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, final, runtime_checkable
+from typing import Protocol, TypeAlias, TypeGuard, final
 
 import torch
 from torch import Tensor
@@ -25,7 +25,6 @@ _HUGE = 1e30  # a step beyond every box, and finite: infinity times a zero gradi
 _NEWTON_STEPS = 50  # a bound for rows where rounding stalls; 2 or 3 are usual
 
 
-@runtime_checkable
 class Norm(Protocol):
     """A norm on perturbations; the instances are ``L0, L1, L2, LINF`` and ``Lp(p)``."""
 
@@ -69,6 +68,11 @@ def norm_named(name: str) -> Norm:
         return Lp(float(text.removeprefix("l").replace("_", "?")))  # float would read "1_5" as 15
     except ValueError:
         raise BrittleError(f"unknown norm {name!r}{did_you_mean(name, [*named, 'l1.5'])}") from None
+
+
+def is_norm(value: object) -> TypeGuard[Norm]:
+    """Whether a value has a norm's operations; asks its class, because L0's ``dual`` raises when it is looked at."""
+    return hasattr(type(value), "to_plane")
 
 
 def norm_of(norm: NormLike) -> Norm:
@@ -218,10 +222,8 @@ def _project_l1(delta: Tensor, r: Tensor) -> Tensor:
     count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=size.dtype)
     level = (ordered.cumsum(1) - radius) / count
     last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
-    threshold = level.gather(1, last).clamp_min(0)
-    inside = size.sum(1, keepdim=True) <= radius
-    shrunk = (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
-    return torch.where(per_row(inside.squeeze(1), delta), delta, shrunk)
+    threshold = level.gather(1, last).clamp_min(0)  # 0 for what is inside, which then stays as it is
+    return (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
 
 
 @final

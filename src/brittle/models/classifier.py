@@ -70,7 +70,7 @@ class Classifier:
         self._num_classes: int | None = None
         self._fast_allowed = fast
         self._fast: nn.Module | None = None
-        self._fast_version: tuple[int, ...] | None = None
+        self._fast_version: tuple[object, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Classifier({self.name}, device={self.device}, batch_size={self.batch_size})"
@@ -114,7 +114,7 @@ class Classifier:
         logits, gradients = [], []
         for rows in self.chunks(len(images)):
             part, pullback = self.linearize(images[rows])
-            with torch.enable_grad():
+            with torch.inference_mode(False), torch.enable_grad():
                 leaf = part.clone().requires_grad_()
                 (cotangent,) = torch.autograd.grad(goal[rows].loss(leaf).sum(), leaf)
             logits.append(part)
@@ -130,15 +130,17 @@ class Classifier:
         zero. Memory is that of one pass over all rows: callers keep to ``batch_size`` rows.
         """
         self.forwards += len(images)
-        with torch.enable_grad():
-            leaf = images.detach().requires_grad_()
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
             logits = self._pass(leaf)
 
         def pullback(cotangents: Tensor) -> Images:
             self.backwards += int((cotangents != 0).any(1).sum())
             if not logits.requires_grad:
                 return torch.zeros_like(images)
-            (gradient,) = torch.autograd.grad(logits, leaf, cotangents, retain_graph=True, allow_unused=True)
+            with torch.inference_mode(False):
+                given = cotangents.clone() if cotangents.is_inference() else cotangents
+                (gradient,) = torch.autograd.grad(logits, leaf, given, retain_graph=True, allow_unused=True)
             return torch.zeros_like(images) if gradient is None else gradient.contiguous()
 
         return logits.detach(), pullback
@@ -201,13 +203,25 @@ class Classifier:
         """The folded copy, made again whenever the network's weights have changed since."""
         if not self._fast_allowed or batch.ndim != 4 or not len(batch):
             return None
-        version = tuple(tensor._version for tensor in (*self.net.parameters(), *self.net.buffers()))
+        version = self._version()
         if version != self._fast_version:
             self._fast_version = version
-            self._fast = folded(self.net)
+            with torch.inference_mode(False):  # tensors made in inference mode could not be differentiated later
+                self._fast = folded(self.net)
             if self._fast is not None and not self._agrees(self._fast, batch):
                 self._fast = None
         return self._fast
+
+    def _version(self) -> tuple[object, ...]:
+        """Changes whenever a weight is written, a tensor or module exchanged, or a hook added.
+
+        What PyTorch keeps no count of goes unseen: writing through ``.data`` in place.
+        """
+        modules = tuple(
+            (id(module), len(module._forward_hooks) + len(module._forward_pre_hooks)) for module in self.net.modules()
+        )
+        tensors = (*self.net.parameters(), *self.net.buffers())
+        return modules, tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
 
     def _agrees(self, net: nn.Module, batch: Images) -> bool:
         """Whether a fast copy gives the plain network's logits on a probe batch, to float32 accuracy."""

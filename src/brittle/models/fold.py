@@ -20,10 +20,13 @@ def folded(net: nn.Module) -> nn.Module | None:
     if any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in net.modules()):
         return None
     try:
-        copied = copy.deepcopy(net).eval().requires_grad_(False)
-        traced = fx.symbolic_trace(copied)
-    except Exception:  # tracing runs the user's code: whatever it raises, the plain network still works
+        return _folded(copy.deepcopy(net).eval().requires_grad_(False))
+    except Exception:  # copying and tracing run the user's code: whatever it raises, the plain network still works
         return None
+
+
+def _folded(net: nn.Module) -> nn.Module:
+    traced = fx.symbolic_trace(net)
     modules = dict(traced.named_modules())
     for node in list(traced.graph.nodes):
         pair = _foldable(node, modules)
@@ -44,7 +47,7 @@ def _foldable(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[nn.Module, 
     """(convolution, batch norm) when ``node`` is a batch norm that alone reads a convolution used once."""
     if node.op != "call_module" or not isinstance(modules[str(node.target)], _NORMS):
         return None
-    source = node.args[0]
+    source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
         return None
     before, norm = modules[str(source.target)], modules[str(node.target)]
@@ -68,18 +71,19 @@ def _relu_in_place(traced: fx.GraphModule, modules: dict[str, nn.Module]) -> Non
 
     Neither keeps its output for the backward pass, so the gradient is the same and a pass over memory is saved.
     """
-    for node in traced.graph.nodes:
+    for node in list(traced.graph.nodes):
         source = node.args[0] if node.args else None
-        if not isinstance(source, fx.Node) or len(source.users) != 1:
+        by_module = node.op == "call_module" and isinstance(modules.get(str(node.target)), nn.ReLU)
+        by_function = node.op == "call_function" and node.target in (torch.relu, nn.functional.relu)
+        if not isinstance(source, fx.Node) or len(source.users) != 1 or not (by_module or by_function):
             continue
-        by_module = source.op == "call_module" and isinstance(modules.get(str(source.target)), _BEFORE)
-        by_sum = source.op == "call_function" and source.target in (operator.add, operator.iadd, torch.add)
-        if not (by_module or by_sum):
-            continue
-        if node.op == "call_module" and isinstance(modules.get(str(node.target)), nn.ReLU):
-            modules[str(node.target)].inplace = True  # type: ignore[assignment]
-        elif node.op == "call_function" and node.target in (torch.relu, nn.functional.relu):
-            node.target, node.args, node.kwargs = nn.functional.relu, (source,), {"inplace": True}
+        convolved = source.op == "call_module" and isinstance(modules.get(str(source.target)), _BEFORE)
+        added = source.op == "call_function" and source.target in (operator.add, operator.iadd, torch.add)
+        if convolved or added:
+            with traced.graph.inserting_after(node):
+                overwriting = traced.graph.call_function(nn.functional.relu, (source,), {"inplace": True})
+            node.replace_all_uses_with(overwriting)
+            traced.graph.erase_node(node)
 
 
 def _set(root: nn.Module, path: str, module: nn.Module) -> None:

@@ -70,8 +70,10 @@ def attack(
     wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_compatible(classifier, images, wanted.labels)
-    wanted = type(wanted)(wanted.labels.long().to(classifier.device))  # type: ignore[call-arg]
-    return attack_graded(classifier, images.float().to(classifier.device), wanted, method, Rng(seed, examples.ids))
+    with torch.inference_mode(False):  # and clones: tensors made in inference mode cannot be differentiated
+        pixels = images.detach().clone().float().to(classifier.device)
+        wanted = type(wanted)(wanted.labels.clone().long().to(classifier.device))  # type: ignore[call-arg]
+        return attack_graded(classifier, pixels, wanted, method, Rng(seed, examples.ids))
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
