@@ -115,7 +115,7 @@ class DeepFool:
         distances = torch.full_like(gaps, torch.inf)
         nearest, largest, normal = distances[:, :1].clone(), torch.zeros_like(own), torch.zeros_like(x)
         for rank in range(sure):
-            w = pullback(_difference(order[:, rank], goal.labels, logits) * ~crossed.unsqueeze(1))
+            w = pullback(_difference(order[:, rank], goal.labels, logits) * ~crossed.unsqueeze(1), more=rank < sure - 1)
             size = norm.dual.measure(w)
             distances[:, rank] = torch.where(size > 0, gaps[:, rank] / size, torch.inf)
             normal = torch.where(per_row(distances[:, rank] < nearest[:, 0], w), w, normal)

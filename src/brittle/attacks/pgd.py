@@ -51,7 +51,7 @@ class PGD:
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
         active = ActiveSet(len(images), images.device)
-        origin, current, velocity = images, images, torch.zeros_like(images)
+        origin, current, velocity = images, images, torch.zeros_like(images[:, :1, :1, :1])
 
         if self.random_start:  # an image that meets the goal as it is must come back as it is
             claimed = goal.is_surely_met(classifier.logits(images))
@@ -77,8 +77,8 @@ class PGD:
                 gradient = velocity = self.momentum * velocity + gradient / per_row(
                     L1.measure(gradient).clamp_min(torch.finfo(gradient.dtype).tiny), gradient
                 )
-            moved = current - origin + size * norm.steepest(gradient)
-            current = clip(origin + norm.project(moved, self.eps))
+            moved = torch.sub(current, origin).add_(norm.steepest(gradient), alpha=size)
+            current = clip(norm.project(moved, self.eps).add_(origin))
             steps[active.rows] += 1
 
         found[active.rows] = current
