@@ -15,7 +15,7 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible
 from brittle.rng import Rng
-from brittle.run.grade import Grade, Rules, grade
+from brittle.run.grade import Rules, grade
 from brittle.types import BrittleError, Images, Labels, Unsupported
 
 
@@ -95,21 +95,11 @@ def attack_graded(classifier: Classifier, images: Images, goal: Goal, method: At
         torch.cuda.synchronize(classifier.device)
     seconds = time.perf_counter() - started
     counted = classifier.forwards - passes[0], classifier.backwards - passes[1]
-    graded: Grade = grade(classifier, images, outcome, goal, Rules.of(method))
     return Found(
-        images=outcome.images,
+        **outcome._asdict(),
+        **grade(classifier, images, outcome, goal, Rules.of(method))._asdict(),
         originals=images,
         goal=goal,
-        claimed=outcome.claimed,
-        prediction=graded.prediction,
-        confidence=graded.confidence,
-        fooled=graded.fooled,
-        fooled_8bit=graded.fooled_8bit,
-        inside_box=graded.inside_box,
-        within_budget=graded.within_budget,
-        steps=outcome.steps,
-        forwards=outcome.forwards,
-        backwards=outcome.backwards,
         miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
         seconds=seconds,
     )

@@ -1,7 +1,7 @@
 """Grading: what an attack's images really do, by a fresh pass through the plain network."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -43,9 +43,7 @@ class Rules:
         return inside, norm.measure(perturbed - images) <= eps * (1 + 1e-6) + 2 * rounding
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Grade:
+class Grade(NamedTuple):
     """What was found out about each image; all ``[B]``.
 
     fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
