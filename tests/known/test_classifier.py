@@ -520,3 +520,39 @@ def test_attacks_work_inside_inference_mode_and_on_images_that_require_grad() ->
     grown = brittle.attack(Classifier(net), images.clone().requires_grad_(), labels, brittle.DeepFool())
     assert not grown.images.requires_grad
     assert torch.equal(grown.images, expected.images)
+
+
+class _WritesIntoItsInput(_Small):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.sub_(0.5))
+
+
+def test_a_network_that_writes_into_its_input_leaves_the_images_alone() -> None:
+    torch.manual_seed(0)
+    net, images = _WritesIntoItsInput().eval(), torch.rand(5, 1, 8, 8)
+    kept = images.clone()
+    for classifier in (Classifier(net), Classifier(net, fast=False)):
+        logits, gradient = classifier.gradient(images, Untargeted(torch.zeros(5, dtype=torch.int64)))
+        torch.testing.assert_close(classifier.logits(images, plain=True), logits, rtol=1e-4, atol=1e-6)
+        assert torch.equal(images, kept)
+        assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_a_network_of_another_precision_takes_float32_images_and_gives_float32_logits(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
+    expected = Classifier(net).logits(images)
+    logits, gradient = Classifier(copy.deepcopy(net).to(dtype)).gradient(
+        images, Untargeted(torch.zeros(5, dtype=torch.int64))
+    )
+    assert logits.dtype == gradient.dtype == torch.float32
+    torch.testing.assert_close(logits, expected, rtol=0.02, atol=0.01)
+
+
+def test_no_images_at_all_are_no_mistake_and_double_images_are_taken() -> None:
+    torch.manual_seed(0)
+    net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
+    labels = Classifier(net).logits(images).argmax(1)
+    assert len(brittle.attack(Classifier(net), images[:0], labels[:0], brittle.PGD()).fooled) == 0
+    assert brittle.attack(Classifier(net), images.double(), labels, brittle.PGD()).images.dtype == torch.float32

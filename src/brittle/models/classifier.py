@@ -31,8 +31,9 @@ class Classifier:
     """A network as attacks see it.
 
     net: maps normalised images ``[B, C, H, W]`` to logits ``[B, K]`` (K >= 2), or to one logit ``[B]`` / ``[B, 1]``
-    for two classes. It is run in eval mode and every module gets its own mode back; weights, hooks and
-    ``requires_grad`` are left alone.
+    for two classes. It may be of any floating-point type: images are cast to its weights', logits come back as float32. It
+    is run in eval mode and every module gets its own mode back; weights, hooks and ``requires_grad`` are left alone, and
+    so are the images, whatever the network writes into its input.
     mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
     class_names: by index. device: where to run; default: where the network's parameters are.
     batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU.
@@ -159,7 +160,7 @@ class Classifier:
             yield slice(count * part // parts, count * (part + 1) // parts)
 
     def _known_classes(self) -> int:
-        return self._num_classes or len(self.class_names or ())
+        return self._num_classes or len(self.class_names or ()) or 1
 
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
@@ -179,10 +180,14 @@ class Classifier:
                 raise BrittleError(
                     f"expected images with {len(self.mean)} channels (mean and std have as many), got {images.shape[1]}"
                 )
-            images = (images - mean) / std
+            inputs = (images - mean) / std
+        else:
+            inputs = images.clone()  # a network may write into what it is given, and these are the caller's
+        weight = next((one for one in self.net.parameters() if one.is_floating_point()), images)
+        inputs = inputs.to(weight.dtype)
         if net is not self.net:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self._as_logits(net(images), len(images))
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return self._as_logits(net(inputs), len(images))
 
     def _plain(self, images: Images) -> Logits:
         with _evaluating(self.net):

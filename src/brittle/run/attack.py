@@ -69,7 +69,8 @@ def attack(
     check_goal(method, goal)
     wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
-    check_compatible(classifier, images, wanted.labels)
+    if len(images):
+        check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
     with torch.inference_mode(False):  # and clones: tensors made in inference mode cannot be differentiated
         pixels = images.detach().clone().float().to(classifier.device)
         wanted = type(wanted)(wanted.labels.clone().long().to(classifier.device))  # type: ignore[call-arg]
