@@ -31,9 +31,9 @@ class Classifier:
     """A network as attacks see it.
 
     net: maps normalised images ``[B, C, H, W]`` to logits ``[B, K]`` (K >= 2), or to one logit ``[B]`` / ``[B, 1]``
-    for two classes. It may be of any floating-point type: images are cast to its weights', logits come back as float32. It
-    is run in eval mode and every module gets its own mode back; weights, hooks and ``requires_grad`` are left alone, and
-    so are the images, whatever the network writes into its input.
+    for two classes. Of any floating-point type: images are cast to its weights', logits come back as float32. It is run
+    in eval mode and every module gets its own mode back; weights, hooks and ``requires_grad`` are left alone, and so
+    are the images, whatever the network writes into its input.
     mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
     class_names: by index. device: where to run; default: where the network's parameters are.
     batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU.
