@@ -59,7 +59,7 @@ def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
             bar = bars[step.attack]
             progress.advance(bar, step.examples)
             wrong = fooled[step.attack] / max(1.0, progress.tasks[bar].completed)
-            progress.update(bar, rate=f"{wrong:.1%} wrong" + (" (resumed)" if step.resumed else ""))
+            progress.update(bar, rate=f"{wrong:.1%} misclassified" + (" (resumed)" if step.resumed else ""))
 
         run = start({"on_plan": on_plan, "on_progress": on_progress})
     print_summary(summarize(run.manifest, run.records))

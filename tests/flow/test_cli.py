@@ -40,7 +40,9 @@ def test_audit_writes_records_and_a_report_and_shows_the_numbers(cli: Cli, tmp_p
     assert "of 20 images" in ran.out
     assert "(eps=0.2)" in ran.out
     for label in ("fgsm(eps=0.1)", "fgsm(eps=0.2)", "deepfool"):
-        assert any(line.startswith(label) and "20/20" in line and "wrong" in line for line in ran.err.splitlines())
+        assert any(
+            line.startswith(label) and "20/20" in line and "misclassified" in line for line in ran.err.splitlines()
+        )
     manifest = read_manifest(directory)
     assert [spec.label for spec in manifest.attacks] == ["fgsm(eps=0.1)", "fgsm(eps=0.2)", "deepfool"]
     assert manifest.command == f"brittle {AUDIT} --out '{directory}'"

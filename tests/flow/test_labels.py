@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import brittle
-from brittle.run.labels import in_classes_of
+from brittle.run.labels import check_class_count, in_classes_of
 from brittle.run.records import read_manifest, read_records
 from brittle.types import BrittleError
 
@@ -119,3 +119,11 @@ def test_a_run_counts_classes_as_the_network_does(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path)
     assert manifest.class_names == ["b", "a"]
     assert manifest.data_fingerprint != examples.fingerprint
+
+
+def test_fewer_classes_than_a_nameless_network_has_outputs_are_refused() -> None:
+    examples = data(["cat", "dog"], [0, 1])
+    with pytest.raises(BrittleError, match=r"expected data of 10 classes.*got 2 .*give the Classifier its class_names"):
+        check_class_count(None, 10, examples)
+    check_class_count(None, 2, examples)
+    check_class_count(["cat", "dog"], 2, examples)

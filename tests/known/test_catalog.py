@@ -69,6 +69,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("fgsm,=1", "expected field=value after the attack's name, got '=1' in 'fgsm,=1'"),
         ("fgsm,eps=1,eps=2", "option 'eps' is given twice in 'fgsm,eps=1,eps=2'"),
         ("fgsm,eps=-1", "expected a finite eps >= 0, got -1.0"),
+        ("fgsm,eps=8", "expected eps <= 1 in linf, as pixels are in [0, 1] (8 grey levels are 8/255), got 8"),
         ("fgsm,eps=-8/255", "expected a finite eps >= 0, got -0.03"),
         ("fgsm,eps=nan", "expected a finite eps >= 0, got nan"),
         ("fgsm,eps=much", "option 'eps' of attack 'fgsm': got 'much'; Input should be a valid number"),
@@ -150,7 +151,7 @@ def test_entries_say_what_their_classes_say() -> None:
 def test_fields_are_those_of_the_dataclass() -> None:
     fields = ATTACKS["pgd"].fields()
     assert list(fields) == ["norm", "eps", "steps", "step_size", "random_start", "momentum"]
-    assert fields["steps"] == (int, 10, "gradient steps")
+    assert fields["steps"] == (int, 10, "gradient steps at the most; an image leaves the loop at its first success")
     assert fields["step_size"][:2] == (float | None, None)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from brittle.geometry.norms import L0, NormLike, is_norm, norm_of
+from brittle.geometry.norms import L0, LINF, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -43,6 +43,14 @@ def require(holds: bool, expected: str, got: object) -> None:
 def require_finite(name: str, value: float, least: float = 0.0) -> None:
     """Refuses a number below ``least``, an infinite one, and NaN."""
     require(least <= value < math.inf, f"a finite {name} >= {least:g}", value)
+
+
+def require_budget(eps: float, norm: NormLike) -> None:
+    """Refuses a budget that is no size, and in L-infinity one beyond the whole range of a pixel."""
+    require_finite("eps", eps)
+    require(
+        norm_of(norm) != LINF or eps <= 1, "eps <= 1 in linf, as pixels are in [0, 1] (8 grey levels are 8/255)", eps
+    )
 
 
 def require_norm(attack: object, norm: NormLike) -> None:

@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require_finite, require_norm
+from brittle.attacks._contract import Outcome, require_budget, require_norm
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF, NormLike, norm_of
@@ -34,8 +34,8 @@ class FGSM:
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
     def __post_init__(self) -> None:
-        require_finite("eps", self.eps)
         require_norm(self, self.norm)
+        require_budget(self.eps, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         logits, gradient = classifier.gradient(images, goal)

@@ -6,7 +6,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_norm
+from brittle.attacks._contract import Outcome, require, require_budget, require_finite, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
@@ -32,17 +32,17 @@ class PGD:
 
     norm: NormLike = option(LINF, "norm of the budget")
     eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    steps: int = option(10, "gradient steps")
+    steps: int = option(10, "gradient steps at the most; an image leaves the loop at its first success")
     step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps")
     random_start: bool = option(False, "start at a random point within the budget instead of at the image")
     momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1")
 
     def __post_init__(self) -> None:
-        require_finite("eps", self.eps)
         require(self.steps >= 1, "steps >= 1", self.steps)
         require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
         require_finite("momentum", self.momentum)
         require_norm(self, self.norm)
+        require_budget(self.eps, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)

@@ -107,7 +107,9 @@ def _gallery(
 def _shown(manifest: Manifest, case: Case, triples: dict[tuple[str, int], pictures.Triple]) -> dict[str, Any]:
     made = triples.get((case.slug, case.position))
     pixelated = max(manifest.image_shape[1:]) <= pictures.PIXELATED
-    return {**sections.case_caption(manifest, case), "attack": case.attack, "triple": made, "pixelated": pixelated}
+    minimal = any(spec.label == case.attack and spec.kind == "minimal" for spec in manifest.attacks)
+    shown = {"attack": case.attack, "minimal": minimal, "triple": made, "pixelated": pixelated}
+    return sections.case_caption(manifest, case) | shown
 
 
 def _page(context: dict[str, Any]) -> str:

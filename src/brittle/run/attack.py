@@ -66,6 +66,10 @@ def attack(
     ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for.
     """
+    if not isinstance(classifier, Classifier):
+        raise BrittleError(
+            f"expected a brittle.Classifier, got {type(classifier).__name__}; wrap it: Classifier(net, ...)"
+        )
     check_goal(method, goal)
     wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
@@ -82,7 +86,9 @@ def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
     entry = entry_of(method)
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
-        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}")
+        raise BrittleError(
+            f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}; labels are a tensor"
+        )
     if kind.__name__.lower() not in entry.goals:
         raise Unsupported(f"{entry.name} supports {' and '.join(entry.goals)} goals, got {kind.__name__.lower()}")
 

@@ -18,7 +18,7 @@ from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded
-from brittle.run.labels import in_classes_of
+from brittle.run.labels import check_class_count, in_classes_of
 from brittle.run.mended import is_mended
 from brittle.run.plan import plan
 from brittle.run.records import RECORD, AttackSpec, Manifest, read_manifest, read_records, read_shard
@@ -78,6 +78,8 @@ def run(
     classifier, non-finite logits, an output directory that holds something else. Later, for an image that cannot be
     decoded or a full disk: what is finished is kept, and the same call resumes once the fault is mended.
     """
+    if isinstance(attacks, (str, bytes)) or not isinstance(attacks, Sequence):
+        raise BrittleError(f"expected a list of attacks such as [DeepFool()], got {attacks!r}")
     directory = Path(out)
     if not len(examples):
         raise BrittleError(f"expected at least one example, got none from {examples.source}")
@@ -119,6 +121,7 @@ def _planned(
     probe = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
     check_compatible(classifier, probe, labels)
+    check_class_count(classifier.class_names, classifier.num_classes, examples)
     channels, height, width = probe.shape[1:]
     return plan(
         classifier,

@@ -50,6 +50,16 @@ def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
     )
 
 
+def check_class_count(names: Sequence[str] | None, outputs: int, examples: Examples) -> None:
+    """Refuses labelled data with another number of classes than a network whose classes have no names to go by."""
+    own = examples.class_names
+    if names is None and own is not None and examples.labels is not None and len(own) != outputs:
+        raise BrittleError(
+            f"expected data of {outputs} classes, as the network has outputs, got {len(own)} ({_some(own)}); which"
+            " outputs these are cannot be told: give the Classifier its class_names, and labels are matched by name"
+        )
+
+
 def _places(own: Sequence[str], names: Sequence[str]) -> list[int | None]:
     """For each of the data's classes the one place among the network's; None where there is none, or more than one."""
     whole: dict[str, set[int]] = {}
