@@ -27,6 +27,7 @@ class Entry:
     norms: tuple[str, ...]
     goals: tuple[str, ...]
     access: Access
+    cost: str
     summary: str
 
     def fields(self) -> dict[str, tuple[Any, Any, str]]:
@@ -49,14 +50,19 @@ def register(
     norms: tuple[str, ...],
     goals: tuple[str, ...] = ("untargeted", "targeted"),
     access: Access = "gradient",
+    cost: str,
 ) -> Callable[[C], C]:
-    """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test."""
+    """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test.
+
+    access: what it asks the classifier for: the gradient, the scores (logits or probabilities), or the decision alone.
+    cost: passes for one image at the defaults, F forward and B backward, as in ``"steps * (F + B)"``.
+    """
 
     def enrol(attack: C) -> C:
         if name in ATTACKS:
             raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
         summary = (attack.__doc__ or "").strip().split("\n")[0]
-        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, summary)
+        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary)
         return attack
 
     return enrol

@@ -167,7 +167,9 @@ def test_registering_makes_a_name_and_two_of_one_name_collide(registry: dict[str
             norm: NormLike = option(L2, "norm")
             tries: int = option(3, "tries")
 
-        return register(name, paper="none", kind="minimal", norms=("l2",), goals=("untargeted",), access="score")(Fresh)
+        return register(
+            name, paper="none", kind="minimal", norms=("l2",), goals=("untargeted",), access="score", cost="F"
+        )(Fresh)
 
     made = enrol("fresh")
     entry = registry["fresh"]

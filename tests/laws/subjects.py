@@ -10,12 +10,15 @@ from torch import Tensor
 import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.attacks import Outcome
 from brittle.catalog import ATTACKS, Access, Entry, Kind
-from brittle.geometry.norms import Norm, norm_named
+from brittle.geometry.norms import L0, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from laws.worlds import World
 
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
+
+QUICK: dict[str, dict[str, Any]] = {}
+"""Settings that cost less, for attacks that ask for thousands of passes as they come."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Subject:
 
 def modest_eps(norm: Norm) -> float:
     """A budget, of the same effect in each norm, within which some digits are fooled and others are not."""
-    return 0.05 * float(norm.measure(torch.ones(1, 1, 8, 8)))
+    size = 0.05 * float(norm.measure(torch.ones(1, 1, 8, 8)))
+    return round(size) if norm == L0 else size
 
 
 def subjects_of(entry: Entry) -> list[Subject]:
@@ -73,7 +77,7 @@ def subjects_of(entry: Entry) -> list[Subject]:
 
 
 def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
-    attack = entry.attack(**values)
+    attack = entry.attack(**QUICK.get(entry.name, {}) | values)
     norm = getattr(attack, "norm", None)
     if norm is None and len(entry.norms) == 1 and entry.norms[0] not in _NORM_OF:
         norm = norm_named(entry.norms[0])

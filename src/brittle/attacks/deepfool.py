@@ -23,7 +23,14 @@ _LOOK_FIRST = 3  # from this step on most rows have crossed: look before computi
 _HAIR = 2e-5  # of the logits' size: the least gap a step aims at
 
 
-@register("deepfool", paper="arXiv:1511.04599", kind="minimal", norms=("l1", "l2", "linf", "lp"), goals=("untargeted",))
+@register(
+    "deepfool",
+    paper="arXiv:1511.04599",
+    kind="minimal",
+    norms=("l1", "l2", "linf", "lp"),
+    goals=("untargeted",),
+    cost="2 to 4 F and 3 to 5 B; max_steps * (F + B) at the most",
+)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeepFool:

@@ -17,7 +17,13 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("pgd", paper="arXiv:1706.06083", kind="budget", norms=("l1", "l2", "linf", "lp"))
+@register(
+    "pgd",
+    paper="arXiv:1706.06083",
+    kind="budget",
+    norms=("l1", "l2", "linf", "lp"),
+    cost="steps * (F + B), less where it succeeds",
+)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PGD:
