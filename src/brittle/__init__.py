@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brittle.api import audit
-    from brittle.attacks import FGSM, PGD, DeepFool
+    from brittle.attacks import FGSM, PGD, BestOf, DeepFool, Expectation, Restarts
     from brittle.data import Examples, examples_of, load_data
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
     from brittle.goals import Targeted, Untargeted
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "brittle.api": ("audit",),
-    "brittle.attacks": ("FGSM", "PGD", "DeepFool"),
+    "brittle.attacks": ("FGSM", "PGD", "BestOf", "DeepFool", "Expectation", "Restarts"),
     "brittle.data": ("Examples", "examples_of", "load_data"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
     "brittle.goals": ("Targeted", "Untargeted"),
@@ -34,12 +34,15 @@ __all__ = [
     "L2",
     "LINF",
     "PGD",
+    "BestOf",
     "BrittleError",
     "Classifier",
     "DeepFool",
     "Examples",
+    "Expectation",
     "Found",
     "Lp",
+    "Restarts",
     "Run",
     "Targeted",
     "Unsupported",

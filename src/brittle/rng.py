@@ -25,6 +25,10 @@ class Rng:
         picked = torch.arange(len(self.ids))[rows.cpu() if isinstance(rows, Tensor) else rows]
         return Rng(self.seed, tuple(self.ids[row] for row in picked.tolist()))
 
+    def another(self, purpose: str) -> "Rng":
+        """The same examples with draws of their own, for a part that asks for the same purposes again."""
+        return Rng(_hashed(f"{self.seed}\0{purpose}"), self.ids)
+
     def uniform(self, purpose: str, like: Tensor) -> Tensor:
         """Uniform in ``[0, 1)``, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""
         return self._draw(purpose, like, normal=False)
@@ -39,10 +43,13 @@ class Rng:
         out = torch.empty(like.shape, dtype=like.dtype)
         generator = torch.Generator()
         for row, name in zip(out, self.ids, strict=True):
-            digest = hashlib.sha256(f"{self.seed}\0{name}\0{purpose}".encode()).digest()
-            generator.manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+            generator.manual_seed(_hashed(f"{self.seed}\0{name}\0{purpose}"))
             if normal:
                 row.normal_(generator=generator)
             else:
                 row.uniform_(generator=generator)
         return out.to(like.device)
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)

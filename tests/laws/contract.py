@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome
+from brittle.catalog import traits_of
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.types import Unsupported
@@ -40,7 +41,7 @@ def check_budget(subject: Subject, originals: Tensor, images: Tensor) -> None:
         return
     size = float(subject.norm.measure(images.double() - originals.double()).max())
     rounding = 2**-24 * float(subject.norm.measure(torch.ones(1, *images.shape[1:])))
-    eps = subject.attack.eps
+    eps = subject.attack.eps if hasattr(subject.attack, "eps") else traits_of(subject.attack).eps
     assert size <= eps * (1 + 1e-5) + rounding, f"beyond the budget: {size} instead of at most {eps}"
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.attacks import Outcome
-from brittle.catalog import ATTACKS, Access, Entry, Kind
+from brittle.catalog import ATTACKS, Access, Entry, Kind, is_attack, traits_of
 from brittle.geometry.norms import L0, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -53,7 +53,7 @@ class Subject:
         return bool(getattr(self.attack, "box", True))
 
     def with_eps(self, eps: float) -> "Subject":
-        return dataclasses.replace(self, attack=dataclasses.replace(self.attack, eps=eps))
+        return dataclasses.replace(self, attack=_with_eps(self.attack, eps))
 
 
 def modest_eps(norm: Norm) -> float:
@@ -78,12 +78,23 @@ def subjects_of(entry: Entry) -> list[Subject]:
 
 def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
     attack = entry.attack(**QUICK.get(entry.name, {}) | values)
-    norm = getattr(attack, "norm", None)
-    if norm is None and len(entry.norms) == 1 and entry.norms[0] not in _NORM_OF:
-        norm = norm_named(entry.norms[0])
-    if entry.kind == "budget" and "eps" in entry.fields() and norm is not None:
-        attack = dataclasses.replace(attack, eps=modest_eps(norm))
-    return Subject(name, attack, entry.kind, entry.goals, norm, entry.access)
+    traits = traits_of(attack)
+    if traits.eps is not None:
+        attack = _with_eps(attack, modest_eps(traits.norm))
+    return Subject(name, attack, traits.kind, traits.goals, traits.norm, traits.access)
+
+
+def _with_eps(attack: Any, eps: float) -> Any:
+    """The same attack with another budget; in a wrapper, the attacks that it holds."""
+    if hasattr(attack, "eps"):
+        return dataclasses.replace(attack, eps=eps)
+    held = {field.name: getattr(attack, field.name) for field in dataclasses.fields(attack)}
+    for name, value in held.items():
+        if isinstance(value, tuple):
+            held[name] = tuple(_with_eps(one, eps) for one in value)
+        elif is_attack(value):
+            held[name] = _with_eps(value, eps)
+    return dataclasses.replace(attack, **held)
 
 
 SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]

@@ -5,6 +5,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from brittle.geometry.norms import Norm
+from brittle.types import Images
+
 
 @final
 class ActiveSet:
@@ -27,3 +30,27 @@ class ActiveSet:
         keep = (~solved).nonzero().squeeze(1)
         self.rows = self.rows[keep]
         return keep
+
+
+@final
+class BestSoFar:
+    """The smallest claimed perturbation of each row of a batch; where none is claimed, the last attempt."""
+
+    def __init__(self, images: Images, norm: Norm) -> None:
+        self.origin, self.norm = images, norm
+        self.images = images.clone()
+        self.size = torch.full((len(images),), torch.inf, device=images.device)
+
+    @property
+    def claimed(self) -> Tensor:
+        """bool ``[B]``: something has been claimed for the row."""
+        return self.size.isfinite()
+
+    def offer(self, rows: Tensor, images: Images, claimed: Tensor) -> Tensor:
+        """Keeps what is smaller than before; bool, one for each of ``rows``: where it was."""
+        size = torch.where(claimed, self.norm.measure(images - self.origin[rows]), torch.inf)
+        smaller = size < self.size[rows]
+        taken = smaller | ~self.claimed[rows]  # a later attempt replaces an earlier one
+        self.images[rows[taken]] = images[taken]
+        self.size[rows[smaller]] = size[smaller]
+        return smaller

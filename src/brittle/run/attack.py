@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.catalog import entry_of
+from brittle.catalog import entry_of, traits_of
 from brittle.data.examples import examples_of
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
@@ -83,14 +83,14 @@ def attack(
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
     """Refuses what is no registered attack, and a goal that it does not serve."""
-    entry = entry_of(method)
+    entry, goals = entry_of(method), traits_of(method).goals
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
         raise BrittleError(
             f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}; labels are a tensor"
         )
-    if kind.__name__.lower() not in entry.goals:
-        raise Unsupported(f"{entry.name} supports {' and '.join(entry.goals)} goals, got {kind.__name__.lower()}")
+    if kind.__name__.lower() not in goals:
+        raise Unsupported(f"{entry.name} supports {' and '.join(goals) or 'no'} goals, got {kind.__name__.lower()}")
 
 
 def attack_graded(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng) -> Found:

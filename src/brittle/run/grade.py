@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Outcome
-from brittle.catalog import config_of, entry_of
+from brittle.catalog import traits_of
 from brittle.geometry import box
 from brittle.geometry.norms import LINF, Norm
 from brittle.goals import Goal
@@ -28,10 +28,8 @@ class Rules:
     @staticmethod
     def of(attack: Any) -> "Rules":
         """What a registered attack promises: its ``eps`` if it is a budget attack, the box unless ``box=False``."""
-        entry, config = entry_of(attack), config_of(attack)
-        inside = bool(config.get("box", True))
-        # FGSM and its like promise their budget only up to the clipping, which never makes a perturbation larger.
-        return Rules(inside, (attack.norm, attack.eps) if entry.kind == "budget" else None)
+        traits = traits_of(attack)
+        return Rules(traits.box, None if traits.eps is None else (traits.norm, traits.eps))
 
     def kept(self, images: Images, perturbed: Images) -> tuple[Tensor, Tensor]:
         """bool ``[B]`` each: inside the box (or need not be), within the budget (or has none)."""

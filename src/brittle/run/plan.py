@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from brittle.attacks import Attack
-from brittle.catalog import config_of, entry_of, label_of
+from brittle.catalog import config_of, entry_of, held_by, label_of, traits_of
 from brittle.data.examples import Examples
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
@@ -111,15 +111,17 @@ def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
 
 def _spec(method: Any) -> AttackSpec:
     entry, label, config = entry_of(method), label_of(method), config_of(method)
-    for key, value in config.items():
-        if isinstance(value, float) and not math.isfinite(value):  # no attack means it, and JSON has no word for it
-            raise BrittleError(f"expected a finite {key} for {entry.name}, got {value}")
+    traits = traits_of(method)
+    for one in (method, *held_by(method)):
+        for key, value in config_of(one).items():
+            if isinstance(value, float) and not math.isfinite(value):  # no attack means it, and JSON has no word for it
+                raise BrittleError(f"expected a finite {key} for {entry_of(one).name}, got {value}")
     return AttackSpec(
         label=label,
         name=entry.name,
         slug=slug_of(label),
-        kind=entry.kind,
-        norm=method.norm.name,
+        kind=traits.kind,
+        norm=traits.norm.name,
         paper=entry.paper,
         config=config,
     )

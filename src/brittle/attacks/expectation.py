@@ -1,0 +1,59 @@
+"""Expectation: an attack on a classifier's average behaviour (Athalye et al. 2018, arXiv:1707.07397)."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.attacks._contract import Outcome, require, require_finite, require_held, require_served
+from brittle.attacks._loop import ActiveSet
+from brittle.attacks.pgd import PGD
+from brittle.catalog import Method, option, register
+from brittle.goals import Goal
+from brittle.models.averaged import Averaged
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register(
+    "expectation", paper="arXiv:1707.07397", kind=None, norms=(), access="decision", cost="samples * the attack's + 2 F"
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expectation:
+    """Expectation over transformation: the attack sees logits and gradients averaged over several passes.
+
+    For classifiers that answer at random (random resizing, dropout left on, noise): one draw of the gradient says
+    little, and an attack that follows it overestimates robustness. With ``noise`` the average is also over Gaussian
+    noise on the pixels, so that what is found survives such noise (as in attacks on smoothed classifiers).
+
+    A claim is checked on one more pass of the classifier itself.
+    """
+
+    attack: Method = option(PGD(), "the attack that sees the average")
+    samples: int = option(8, "passes to average over")
+    noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass")
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 1, "samples >= 1", self.samples)
+        require_finite("noise", self.noise)
+        require_held(self, self.attack)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        require_served(self, goal)
+        found = images.clone()
+        claimed = goal.is_surely_met(classifier.logits(images))
+        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
+        forwards += 1
+        active = ActiveSet(len(images), images.device)
+        active.drop(claimed)
+        rows = active.rows
+        if len(rows):
+            average = Averaged(classifier, samples=self.samples, noise=self.noise, rng=rng)
+            outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
+            found[rows], steps[rows] = outcome.images, outcome.steps
+            claimed[rows] = outcome.claimed & goal[rows].is_surely_met(classifier.logits(outcome.images))
+            forwards[rows] += self.samples * outcome.forwards + 1
+            backwards[rows] += self.samples * outcome.backwards
+        return Outcome(found, claimed, steps, forwards, backwards)

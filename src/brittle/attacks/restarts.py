@@ -1,0 +1,56 @@
+"""Restarts: the same attack again with other random draws."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.attacks._contract import Outcome, require, require_held, require_served
+from brittle.attacks._loop import ActiveSet, BestSoFar
+from brittle.attacks.pgd import PGD
+from brittle.catalog import Method, option, register, traits_of
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register("restarts", paper="arXiv:1706.06083", kind=None, norms=(), access="decision", cost="times * the attack's")
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restarts:
+    """Runs an attack several times with other random draws, and keeps the best result of each image.
+
+    Of a minimal attack the smallest perturbation is kept. Under a budget the first success is as good as any, so an
+    image leaves at its first. The first run has the draws that the attack would have alone. Made for attacks that draw
+    at random: any other does the same each time.
+
+    Restarts are how Madry et al. 2018 (section 5) made sure that their PGD had not just been unlucky.
+    """
+
+    attack: Method = option(PGD(random_start=True), "the attack; one that draws at random")
+    times: int = option(5, "runs, the first included")
+
+    def __post_init__(self) -> None:
+        require(self.times >= 1, "times >= 1", self.times)
+        require_held(self, self.attack)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        require_served(self, goal)
+        traits = traits_of(self.attack)
+        best = BestSoFar(images, traits.norm)
+        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
+        active = ActiveSet(len(images), images.device)
+        for run in range(self.times):
+            if not len(active):
+                break
+            rows = active.rows
+            draws = rng[rows] if run == 0 else rng[rows].another(f"restart {run}")
+            found: Outcome = self.attack(classifier, images[rows], goal[rows], rng=draws)
+            best.offer(rows, found.images, found.claimed)
+            steps[rows] += found.steps
+            forwards[rows] += found.forwards
+            backwards[rows] += found.backwards
+            # Nothing is smaller than no perturbation at all; and under a budget one success is enough.
+            active.drop(best.claimed[rows] if traits.kind == "budget" else best.size[rows] == 0)
+        return Outcome(best.images, best.claimed, steps, forwards, backwards)
