@@ -204,7 +204,7 @@ def nearest_by_scipy(target: Any, radius: float, p: float) -> Any:
         bounds=[(0, radius if size is None else None)] * (2 * n),
         constraints=[] if size is None else [{"type": "ineq", "fun": lambda z: radius - size(z)}],
         method="SLSQP",
-        options={"ftol": 1e-14, "maxiter": 1000},
+        options={"ftol": 1e-12, "maxiter": 1000},
     )
     assert solved.success, solved.message
     return solved.x[:n] - solved.x[n:]

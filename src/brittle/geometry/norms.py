@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias, TypeGuard, final
 import torch
 from torch import Tensor
 
+from brittle.geometry import _l1
 from brittle.geometry._lp_ball import project_lp
 from brittle.geometry.box import Room
 from brittle.types import BrittleError, Unsupported, did_you_mean
@@ -51,6 +52,14 @@ class Norm(Protocol):
         Where the room is too small to reach the plane, the step goes as near as it can. Zero ``w`` gives a zero step.
         enough: ``[B]``, at most gap: where the step for no room, clipped, still has ``<w, step> >= enough``, that is
         the step. For callers who aim beyond what they need, and lose nothing if the room takes a little of it away.
+        """
+
+    def approach(self, delta: Tensor, gap: Tensor, w: Tensor, room: Room, pace: float) -> Tensor:
+        """From ``delta`` a part of the way to ``to_plane(gap, w, room)``, for planes that change as delta moves.
+
+        pace: in (0, 1]. In L2, L-infinity and Lp the way is straight and pace is the part of it. In L1, where solutions
+        jump from pixel to pixel, it is a proximal step onto the plane, to its ``argmin ||e||_1 + ||e - delta||^2 / (2 t)``,
+        with a threshold t of pace / 3 times the distance of the plane. Where the plane stays, ``to_plane`` does too.
         """
 
 
@@ -181,12 +190,18 @@ class Lp:
             size = per_row(self.measure(delta), delta)
             return torch.where(size > r, delta * (r / size.clamp_min(_TINY)), delta)
         if self.p == 1:
-            return _project_l1(delta, r)
+            return _l1.project(delta, r)
         return project_lp(delta, r, self.p)
+
+    def approach(self, delta: Tensor, gap: Tensor, w: Tensor, room: Room, pace: float) -> Tensor:
+        if self.p == 1:
+            distance = gap / LINF.measure(w).clamp_min(_TINY)
+            return _l1.proximal(delta, gap, w, room, distance * (pace / 3))
+        return torch.lerp(delta, self.to_plane(gap, w, room), pace)
 
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
         if self.p == 1 and room is not None:
-            return _fill(gap, w, room)
+            return _l1.fill(gap, w, room)
         # In units of the largest entry, as in measure. For p < 2 the shape has powers of w that float32 cannot hold.
         largest = w.flatten(1).abs().amax(1).clamp_min(_TINY)
         dtype = torch.float64 if 1 < self.p < 2 else w.dtype
@@ -198,32 +213,6 @@ class Lp:
 def _one_hot_largest(values: Tensor) -> Tensor:
     flat = values.flatten(1)
     return torch.zeros_like(flat).scatter_(1, flat.argmax(1, keepdim=True), 1.0).view_as(values)
-
-
-def _fill(gap: Tensor, w: Tensor, room: Room) -> Tensor:
-    """L1 with a room: a fractional knapsack. The largest ``|w|`` first, each to the wall, until the gap is closed."""
-    flat = w.flatten(1)
-    wall = torch.where(flat > 0, room.high.flatten(1), room.low.flatten(1)) * (flat != 0)
-    order = flat.abs().argsort(dim=1, descending=True, stable=True)
-    gain = (flat * wall).gather(1, order)
-    before = gain.cumsum(1) - gain
-    used = ((gap.unsqueeze(1) - before) / gain.clamp_min(_TINY)).clamp(0, 1)
-    return torch.zeros_like(flat).scatter_(1, order, used * wall.gather(1, order)).view_as(w)
-
-
-def _project_l1(delta: Tensor, r: Tensor) -> Tensor:
-    """Soft-thresholding at the level that meets the radius (Duchi et al. 2008, fig. 1).
-
-    In double precision: the level is a small difference of sums over all pixels.
-    """
-    size = delta.flatten(1).abs().double()
-    radius = r.flatten(1)
-    ordered = size.sort(1, descending=True).values
-    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=size.dtype)
-    level = (ordered.cumsum(1) - radius) / count
-    last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
-    threshold = level.gather(1, last).clamp_min(0)  # 0 for what is inside, which then stays as it is
-    return (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
 
 
 @final
@@ -256,6 +245,9 @@ class PixelCount:
         return delta * (rank < limit.floor()).view(len(delta), 1, *delta.shape[2:])
 
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:
+        raise Unsupported("l0 has no smallest step to a plane in closed form; expected l1, l2, linf or lP")
+
+    def approach(self, delta: Tensor, gap: Tensor, w: Tensor, room: Room, pace: float) -> Tensor:
         raise Unsupported("l0 has no smallest step to a plane in closed form; expected l1, l2, linf or lP")
 
 

@@ -1,0 +1,90 @@
+"""FMN: fast minimum-norm attacks (Pintor et al. 2021, arXiv:2102.12827, algorithm 1)."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.attacks._contract import Outcome, require, require_finite, require_norm
+from brittle.attacks._loop import ActiveSet, BestSoFar
+from brittle.attacks._margin import margin_descent
+from brittle.catalog import option, register
+from brittle.geometry.box import clip
+from brittle.geometry.norms import L2, NormLike, norm_of, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register("fmn", paper="arXiv:2102.12827", kind="minimal", norms=("l1", "l2", "linf", "lp"), cost="steps * (F + B) + F")
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FMN:
+    """Gradient steps projected to a budget that follows the boundary: smaller after a success, larger after a failure.
+
+    ``d <- project(d + alpha g / ||g||_2, eps)`` with eps shrunk or grown by the factor gamma and, until the first
+    success, set to the estimated distance of the boundary, ``||d|| + gap / ||g||_*`` (lines 5 to 8). Both alpha and
+    gamma fall along a cosine. The smallest adversarial point of all steps is kept.
+
+    Deviations: the paper's first step is 1 in L2 whatever the network, which on ResNet-20 is 18 times what is found in
+    the end. Here it is ``step_size`` times the estimated L2 distance of the boundary, and 30 steps find what otherwise
+    takes 100. And eps is set a hundredth beyond that estimate: on a flat boundary every step would end just on it.
+    """
+
+    norm: NormLike = option(L2, "norm to minimise")
+    steps: int = option(100, "gradient steps")
+    step_size: float = option(1.0, "first step, in units of the estimated L2 distance to the boundary")
+    gamma: float = option(0.05, "first relative change of the budget")
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, "steps >= 1", self.steps)
+        require(0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
+        require_finite("gamma", self.gamma)
+        require(self.gamma < 1, "gamma < 1", self.gamma)
+        require_norm(self, self.norm)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        norm = norm_of(self.norm)
+        best = BestSoFar(images, norm)
+        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
+        active, delta = ActiveSet(len(images), images.device), torch.zeros_like(images)
+        eps = torch.full((len(images),), torch.inf, device=images.device)
+        alpha = torch.zeros_like(eps)
+
+        for step in range(self.steps):
+            rows = active.rows
+            if not len(rows):
+                break
+            x = images[rows] + delta
+            logits, gradient = margin_descent(classifier, x, goal[rows])
+            met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits)
+            forwards[rows] += 1
+            backwards[rows] += 1
+            best.offer(rows, x, met)
+            slope = L2.measure(gradient)
+            keep = active.drop((slope == 0) | (best.size[rows] == 0))
+            rows, delta, gradient, margin = active.rows, delta[keep], gradient[keep], margin[keep]
+            met, slope, eps, alpha = met[keep], slope[keep], eps[keep], alpha[keep]
+            if step == 0:
+                alpha = self.step_size * margin.abs() / slope
+
+            fall = (1 + math.cos(math.pi * step / self.steps)) / 2
+            gamma = self.gamma * fall
+            size = norm.measure(delta)
+            boundary = 1.01 * (size + margin / norm.dual.measure(gradient))
+            grown = torch.where(best.claimed[rows], (1 + gamma) * eps, boundary)
+            shrunk = (1 - gamma) * torch.minimum(eps, best.size[rows])
+            eps = torch.where(met, shrunk, grown)
+            delta = torch.addcmul(delta, gradient, per_row(fall * alpha / slope, gradient))
+            delta = norm.project(delta, eps)
+            delta = clip(images[rows] + delta) - images[rows]
+            steps[rows] += 1
+
+        rows = active.rows
+        if len(rows):
+            x = clip(images[rows] + delta)
+            best.offer(rows, x, goal[rows].is_surely_met(classifier.logits(x)))
+            forwards[rows] += 1
+        return Outcome(best.images, best.claimed, steps, forwards, backwards)
