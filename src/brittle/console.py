@@ -19,7 +19,7 @@ from rich.text import Text
 
 from brittle.catalog import ATTACKS
 from brittle.data import DATA_SOURCES
-from brittle.docs import facts, options
+from brittle.docs import chooser, facts, groups, options
 from brittle.measure import Summary, summarize
 from brittle.models import MODELS
 from brittle.report import summary_table
@@ -72,11 +72,19 @@ def print_summary(summary: Summary) -> None:
 
 
 def print_attacks() -> None:
-    """All attacks: what each does, and below it its kind, norms, goals, access and paper."""
-    table = _table("attack", "what it does")
-    for entry in ATTACKS.values():
-        table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
-    Console().print(table)
+    """Which attack serves which norm; then all attacks in groups, each with what it does, its cost and its paper."""
+    console = Console()
+    head, *rows = chooser()
+    table = _table(*head)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for title, entries in groups().items():
+        console.print(Text(f"\n{title}", style="bold"))
+        table = _table("attack", "what it does")
+        for entry in entries:
+            table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
+        console.print(table)
 
 
 def print_attack(name: str) -> None:
