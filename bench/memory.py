@@ -36,8 +36,8 @@ def section() -> Section:
             ),
         ),
         notes=(
-            f"DeepFool with one step on SqueezeNet 1.0, images of {SIDE} x {SIDE} pixels, each audit with its report in a"
-            f" process of its own. The {MANY} images alone would take {held:.0f} MiB.",
+            f"DeepFool with one step on SqueezeNet 1.0, images of {SIDE} x {SIDE} pixels; each audit, with its report,"
+            f" in a process of its own. The {MANY} images alone would take {held:.0f} MiB.",
         ),
         facts={"MiB": {str(count): peak for count, peak in peaks.items()}},
     )

@@ -6,12 +6,14 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from brittle.arguments import at_least, batch_size_of, device_of, numbers
 
 if TYPE_CHECKING:
     from brittle.run.records import Manifest
@@ -29,21 +31,20 @@ _INTERRUPTED = 130
 _ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
 
 
-def _at_least(least: int) -> Callable[[Any], int]:
-    """Reads a whole number, and says what was expected and what was got."""
-
-    def read(value: Any) -> int:
-        text = str(value)
-        if not text.removeprefix("-").isdecimal() or int(text) < least:
-            raise typer.BadParameter(f"expected a whole number of at least {least}, got {text!r}")
-        return int(text)
-
-    return read
-
-
 Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
-Seed = Annotated[int, typer.Option(parser=_at_least(0), metavar="N", help="seed of every random draw")]
+Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
+Model = Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")]
+Data = Annotated[str, typer.Option(metavar="SPEC", help="data spec. See: brittle data")]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="weights for the model (.safetensors, or a plain state dict)")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(parser=at_least(1), metavar="N", help="this many examples, evenly spaced over the data"),
+]
+BatchSize = Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")]
 
 
 def _version(wanted: bool) -> None:
@@ -81,20 +82,15 @@ def demo(
 
 @app.command()
 def audit(
-    model: Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")],
-    data: Annotated[str, typer.Option(metavar="SPEC", help="data spec. See: brittle data")],
+    model: Model,
+    data: Data,
     attack: Annotated[list[str], typer.Option(metavar="NAME", help=_ATTACK_HELP)],
     out: Out,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="weights for the model (.safetensors, or a plain state dict)")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(parser=_at_least(1), metavar="N", help="this many examples, evenly spaced over the data"),
-    ] = None,
+    weights: Weights = None,
+    limit: Limit = None,
     seed: Seed = 0,
-    batch_size: Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")] = "auto",
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")] = "auto",
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
     mean: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="the network's normalisation, instead of the published one")
     ] = None,
@@ -113,10 +109,10 @@ def audit(
     loaded = load_model(
         model,
         weights=weights,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
-        device=_device(device),
-        batch_size=_batch_size(batch_size),
+        mean=numbers("--mean", mean),
+        std=numbers("--std", std),
+        device=device_of(device),
+        batch_size=batch_size_of(batch_size),
     )
     examples = load_data(data, limit=limit, fit=loaded.fit)
     audit_with_progress(
@@ -124,6 +120,33 @@ def audit(
             loaded.classifier, examples, attacks, out=out, seed=seed, model=model, command=_command(), **hooks
         )
     )
+
+
+@app.command()
+def fit(
+    attack: Annotated[str, typer.Argument(metavar="NAME", help="universal[,field=value...] or universal-sgd[,...]")],
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="FILE.safetensors; a picture is written beside it")],
+    weights: Weights = None,
+    limit: Limit = None,
+    test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+) -> None:
+    """Fits one perturbation to many images; `audit --attack perturbation,file=FILE` then uses it on any model."""
+    from brittle.console import fit_with_progress
+    from brittle.data import load_data
+    from brittle.fitting import check_target, fitting_attack
+    from brittle.models import load_model
+
+    method = fitting_attack(attack)
+    check_target(out)
+    loaded = load_model(model, weights=weights, device=device_of(device), batch_size=batch_size_of(batch_size))
+    examples = load_data(data, limit=limit, fit=loaded.fit)
+    unseen = None if test_data is None else load_data(test_data, fit=loaded.fit)
+    fit_with_progress(loaded.classifier, method, examples, unseen, out=out, seed=seed)
 
 
 @app.command()
@@ -181,39 +204,6 @@ def data() -> None:
 
 def _command() -> str:
     return shlex.join(["brittle", *sys.argv[1:]])
-
-
-def _numbers(option: str, text: str | None) -> list[float] | None:
-    from brittle.types import BrittleError
-
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise BrittleError(f"expected {option} as numbers such as 0.5,0.5,0.5, got {text!r}") from None
-
-
-def _batch_size(text: str) -> int | None:
-    from brittle.types import BrittleError
-
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise BrittleError(f"expected --batch-size as a number of at least 1, or auto, got {text!r}")
-    return int(text)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    from brittle.types import BrittleError
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise BrittleError(f"expected --device auto, cpu or cuda, got {name!r}")
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
 
 
 def main() -> None:

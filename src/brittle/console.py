@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,17 +18,28 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from brittle.catalog import ATTACKS
-from brittle.data import DATA_SOURCES
+from brittle import fitting
+from brittle.attacks._fitting import Step
+from brittle.catalog import ATTACKS, label_of
+from brittle.data import DATA_SOURCES, Examples
 from brittle.docs import chooser, facts, groups, options
 from brittle.measure import Summary, summarize
-from brittle.models import MODELS
+from brittle.measure.intervals import wilson
+from brittle.models import MODELS, Classifier
 from brittle.report import summary_table
 from brittle.run import engine
 from brittle.run.records import Manifest
 from brittle.types import BrittleError, did_you_mean
 
-__all__ = ["audit_with_progress", "print_attack", "print_attacks", "print_data", "print_models", "print_summary"]
+__all__ = [
+    "audit_with_progress",
+    "fit_with_progress",
+    "print_attack",
+    "print_attacks",
+    "print_data",
+    "print_models",
+    "print_summary",
+]
 
 
 def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
@@ -64,6 +76,39 @@ def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
         run = start({"on_plan": on_plan, "on_progress": on_progress})
     print_summary(summarize(run.manifest, run.records))
     Console().print(Text(f"report: {run.directory / 'report.html'}"), soft_wrap=True)
+
+
+def fit_with_progress(
+    classifier: Classifier, attack: Any, examples: Examples, unseen: Examples | None, *, out: Path, seed: int
+) -> None:
+    """Fits a perturbation with a progress bar on stderr, then prints its rates and where it is."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True))
+    with ExitStack() as stack:
+
+        def on_step(step: Step) -> None:
+            if not progress.tasks:  # only now: what is refused shows its one line and nothing else
+                stack.enter_context(progress)
+                progress.add_task(label_of(attack), total=step.total)
+            progress.update(progress.tasks[0].id, completed=step.done)
+
+        fitted = fitting.fit(classifier, attack, examples, out=out, unseen=unseen, seed=seed, on_step=on_step)
+    made, sides = fitted.perturbation, (fitted.on_fitted, fitted.on_unseen)
+    where = "fooled, the other half" if fitted.held_out else "fooled, test data"
+    table = _table("perturbation", "fooled, images fitted to", where)
+    table.add_row(Text(fitted.label), *(_rate(side.fooled, side.right) for side in sides))
+    table.add_row("random, of the same size", *(_rate(side.fooled_by_chance, side.right) for side in sides))
+    console = Console()
+    console.print(table)
+    console.print(Text(f"file: {fitted.file} ({made.norm.name}, eps {made.eps:.6g})"), soft_wrap=True)
+    console.print(
+        Text(f"picture: {fitted.picture}, amplified {fitted.factor:.3g} times around mid-grey"), soft_wrap=True
+    )
+
+
+def _rate(count: int, of: int) -> Text:
+    low, high = wilson(count, of) or (0.0, 1.0)
+    return Text(f"{count / max(1, of):.1%} [{low:.1%}, {high:.1%}] of {of}")
 
 
 def print_summary(summary: Summary) -> None:

@@ -23,7 +23,7 @@ SEES = {
     "report": {"types", "measure", "run.records"},
     "run.records": {"types"},
 }
-TOP = ["api", "demo", "docs", "console", "cli"]
+TOP = ["api", "fitting", "demo", "docs", "console", "arguments", "cli"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

@@ -112,7 +112,7 @@ CASES: dict[str, list[str]] = {
     python("mynets:number"): ["function without arguments", "got int"],
     python("mynets:needs_argument"): ["python:mynets:needs_argument raised TypeError"],
     python("mynets:fails"): ["python:mynets:fails raised RuntimeError: no such dataset in the cupboard"],
-    python("mynets:returns_number"): ["return a torch.nn.Module or a brittle.Classifier, got int"],
+    python("mynets:returns_number"): ["return a torch.nn.Module, a fitted estimator or a brittle.Classifier, got int"],
     python("mynets:four_dimensional"): ["expected logits [8, K] from the network, got shape (8, 4, 6, 6)"],
     python("mynets:not_finite"): ["expected finite logits, got NaN or infinity on 8 of 8 images"],
     python("mynets:three_classes"): ["expected labels from 0 to 2, as the network has 3 classes, got"],

@@ -256,7 +256,7 @@ BAD_PYTHON = {
     "nowhere.models:network": "no module 'nowhere' in .* or among the installed packages",
     "mymodels:netwrk": r"module 'mymodels' has no 'netwrk'; did you mean 'network'\?",
     "mymodels:threshold": "to be a function without arguments that returns the network, got int",
-    "mymodels:number": "to return a torch.nn.Module or a brittle.Classifier, got int",
+    "mymodels:number": "to return a torch.nn.Module, a fitted estimator or a brittle.Classifier, got int",
     "mymodels:broken": "python:mymodels:broken raised ValueError: first line second line$",
     "unfinished:network": "importing unfinished failed: the module 'torch_that_is_not_there' it needs is not installed",
     "badsyntax:network": "importing badsyntax failed: SyntaxError",

@@ -413,8 +413,8 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], mess
 
 
 def test_only_modules_are_networks() -> None:
-    with pytest.raises(BrittleError, match=r"expected a torch\.nn\.Module, got function"):
-        Classifier(images_of)  # type: ignore[arg-type]
+    with pytest.raises(BrittleError, match=r"expected a torch\.nn\.Module, or a fitted estimator .*, got function"):
+        Classifier(images_of)
 
 
 def test_wrong_channels_and_class_names_are_refused() -> None:

@@ -211,8 +211,8 @@ def law_fails_in_good_order_without_a_gradient(subject: Subject, world: World) -
 def law_finds_the_plane(subject: Subject, world: World) -> None:
     p = getattr(subject.norm, "p", None)
     norm = subject.norm
-    if p is None or norm is None:
-        return  # it promises nothing in a norm with a closed-form distance
+    if p is None or norm is None or subject.fitted:
+        return  # it promises nothing in a norm with a closed-form distance, or nothing on other images
     linear, distance = linear_world(p)
     ratios = OVER_OPTIMUM if subject.access == "gradient" else OVER_OPTIMUM_BLIND
     limit = ratios[subject.kind] * distance

@@ -1,23 +1,33 @@
 """The attacks under the laws, made from the registry alone."""
 
+import atexit
 import dataclasses
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import brittle.attacks  # noqa: F401 - importing it registers them
-from brittle.attacks import Outcome
+from brittle.attacks import Outcome, UniversalSGD
 from brittle.catalog import ATTACKS, Access, Entry, Kind, is_attack, traits_of
-from brittle.geometry.norms import L0, Norm, norm_named
+from brittle.data import examples_of
+from brittle.geometry.norms import L0, LINF, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
-from laws.worlds import World
+from laws.worlds import World, one_thread, trained_world
 
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
 
-QUICK: dict[str, dict[str, Any]] = {}
+QUICK: dict[str, dict[str, Any]] = {
+    "apgd": {"steps": 25},
+    "fmn": {"steps": 40},
+    "hopskipjump": {"queries": 300},
+    "standard": {"steps": 8, "targets": 3, "queries": 15},
+}
 """Settings that cost less, for attacks that ask for thousands of passes as they come."""
 
 
@@ -49,6 +59,11 @@ class Subject:
         return outcome
 
     @property
+    def fitted(self) -> bool:
+        """One perturbation for all images, which promises nothing on those that it was not fitted to."""
+        return bool(getattr(self.attack, "fitted", False))
+
+    @property
     def stays_in_the_box(self) -> bool:
         return bool(getattr(self.attack, "box", True))
 
@@ -77,11 +92,30 @@ def subjects_of(entry: Entry) -> list[Subject]:
 
 
 def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
-    attack = entry.attack(**QUICK.get(entry.name, {}) | values)
+    attack = entry.attack(**QUICK.get(entry.name, {}) | _files_of(entry) | values)
     traits = traits_of(attack)
     if traits.eps is not None:
         attack = _with_eps(attack, modest_eps(traits.norm))
+    if entry.fits:
+        attack = fitted_to_the_world(attack)
     return Subject(name, attack, traits.kind, traits.goals, traits.norm, traits.access)
+
+
+def _files_of(entry: Entry) -> dict[str, Any]:
+    """What a fitted attack has to be given: a file that holds it, fitted with another budget than that of the laws."""
+    if not getattr(entry.attack, "fitted", False):
+        return {}
+    path = Path(tempfile.mkdtemp(prefix="brittle-laws-")) / "perturbation.safetensors"
+    fitted_to_the_world(UniversalSGD(eps=0.5 * modest_eps(LINF))).save(path)
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return {"file": str(path)}
+
+
+def fitted_to_the_world(attack: Any) -> Any:
+    """What an attack that fits one perturbation to many images makes of the trained world's."""
+    world = trained_world()
+    with one_thread():
+        return attack.fit(world.shared_classifier, examples_of(world.images, ids=world.ids))
 
 
 def _with_eps(attack: Any, eps: float) -> Any:

@@ -29,7 +29,7 @@ def test_law(subject: Subject, law: Law, world: World) -> None:
 
 def test_every_attack_is_a_subject_in_each_of_its_norms() -> None:
     for entry in ATTACKS.values():
-        own = [subject for subject in SUBJECTS if type(subject.attack) is entry.attack]
+        own = [subject for subject in SUBJECTS if subject.name.startswith(f"{entry.name}, ")]
         assert len(own) > len(entry.norms) * ("norm" in entry.fields())
 
 

@@ -1,11 +1,46 @@
 """One algorithm, one file. Importing this package registers every attack in the catalog."""
 
 from brittle.attacks._contract import Attack, Outcome
+from brittle.attacks.apgd import APGD
 from brittle.attacks.best_of import BestOf
+from brittle.attacks.boundary_walk import BoundaryWalk
 from brittle.attacks.deepfool import DeepFool
 from brittle.attacks.expectation import Expectation
 from brittle.attacks.fgsm import FGSM
+from brittle.attacks.fmn import FMN
+from brittle.attacks.hopskipjump import HopSkipJump
+from brittle.attacks.lbfgs import LBFGS
+from brittle.attacks.minimal import Minimal
+from brittle.attacks.perturbation import Perturbation
 from brittle.attacks.pgd import PGD
+from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.restarts import Restarts
+from brittle.attacks.sigma_zero import SigmaZero
+from brittle.attacks.sparsefool import SparseFool
+from brittle.attacks.superdeepfool import SuperDeepFool
+from brittle.attacks.universal import Universal
+from brittle.attacks.universal_sgd import UniversalSGD
 
-__all__ = ["FGSM", "PGD", "Attack", "BestOf", "DeepFool", "Expectation", "Outcome", "Restarts"]
+__all__ = [
+    "APGD",
+    "FGSM",
+    "FMN",
+    "LBFGS",
+    "PGD",
+    "Attack",
+    "BestOf",
+    "BoundaryWalk",
+    "DeepFool",
+    "Expectation",
+    "HopSkipJump",
+    "Minimal",
+    "Outcome",
+    "Perturbation",
+    "PixelGreedy",
+    "Restarts",
+    "SigmaZero",
+    "SparseFool",
+    "SuperDeepFool",
+    "Universal",
+    "UniversalSGD",
+]

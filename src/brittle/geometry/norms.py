@@ -58,8 +58,8 @@ class Norm(Protocol):
         """From ``delta`` a part of the way to ``to_plane(gap, w, room)``, for planes that change as delta moves.
 
         pace: in (0, 1]. In L2, L-infinity and Lp the way is straight and pace is the part of it. In L1, where solutions
-        jump from pixel to pixel, it is a proximal step onto the plane, to its ``argmin ||e||_1 + ||e - delta||^2 / (2 t)``,
-        with a threshold t of pace / 3 times the distance of the plane. Where the plane stays, ``to_plane`` does too.
+        jump from pixel to pixel, it is a proximal step onto the plane, ``argmin ||e||_1 + ||e - delta||^2 / (2 t)`` of
+        its points, with t = pace / 3 times the plane's distance. Where the plane stays, so does ``to_plane``.
         """
 
 

@@ -8,9 +8,11 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
+from brittle.catalog import Access
 from brittle.goals import Goal
+from brittle.models.estimator import Estimator
 from brittle.models.fold import folded
-from brittle.types import BrittleError, Images, Logits
+from brittle.types import BrittleError, Images, Logits, Unsupported
 
 
 class Pullback(Protocol):
@@ -22,31 +24,37 @@ class Pullback(Protocol):
     def __call__(self, cotangents: Tensor, *, more: bool = False) -> Images: ...
 
 
-_CPU_BATCH, _GPU_BATCH = 64, 512
+_CPU_BATCH, _GPU_BATCH, _ESTIMATOR_BATCH = 64, 512, 1024
 _FAST_TOLERANCE = 1e-4
 
 
 @final
 class Classifier:
-    """A network as attacks see it.
+    """A network as attacks see it, or a fitted estimator.
 
     net: maps normalised images ``[B, C, H, W]`` to logits ``[B, K]`` (K >= 2), or to one logit ``[B]`` / ``[B, 1]``
     for two classes. Of any floating-point type: images are cast to its weights', logits come back as float32. It is run
     in eval mode and every module gets its own mode back; weights, hooks and ``requires_grad`` are left alone, and so
     are the images, whatever the network writes into its input.
+    Or a fitted estimator of scikit-learn's kind (SVM, forest, nearest neighbours, a pipeline): see
+    ``brittle.models.estimator``. It sees images flattened channel by channel, labels are indices into its ``classes_``,
+    and there are no gradients. One fitted on pixels up to 255 gets ``mean=(0,), std=(1 / 255,)``.
     mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
-    class_names: by index. device: where to run; default: where the network's parameters are.
-    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU.
+    class_names: by index; default for an estimator: its ``classes_``. device: where to run; default: where the
+    network's parameters are.
+    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU, and
+    1024 for an estimator.
     fast: fold batch norms and use channels_last where possible. Taken only after its logits have agreed with the plain
     network's on the first batch seen.
     name: what reports call it; default: the network's class name.
 
+    ``access`` is the most that an attack may ask it for: "gradient", "score" (logits), or "decision" (one-hot logits).
     ``forwards`` and ``backwards`` count examples passed through the network in either direction.
     """
 
     def __init__(
         self,
-        net: nn.Module,
+        net: object,
         *,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -57,26 +65,31 @@ class Classifier:
         name: str | None = None,
     ) -> None:
         if not isinstance(net, nn.Module):
-            raise BrittleError(f"expected a torch.nn.Module, got {type(net).__name__}")
+            net = Estimator(net)
         if batch_size is not None and batch_size < 1:
             raise BrittleError(f"expected a batch size of at least 1, got {batch_size}")
         parameter = next(net.parameters(), None)
         own = parameter.device if parameter is not None else torch.device("cpu")
         self.device = torch.device(device) if device is not None else own
-        self.net = net.to(self.device)
+        self.net: nn.Module = net.to(self.device)
         self.mean = _per_channel("mean", mean)
         self.std = _per_channel("std", std)
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise BrittleError("expected mean and std together, one number per channel")
         if self.std is not None and min(self.std) <= 0:
             raise BrittleError(f"expected a positive std, got {self.std}")
+        self.access: Access = "gradient"
+        usual_batch, usual_name = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH, type(net).__name__
+        if isinstance(net, Estimator):
+            self.access, usual_batch, usual_name = net.access, _ESTIMATOR_BATCH, type(net.estimator).__name__
+            class_names = net.class_names if class_names is None else class_names
         self.class_names = None if class_names is None else tuple(class_names)
-        self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
-        self.name = name or type(net).__name__
+        self.batch_size = batch_size or usual_batch
+        self.name = name or usual_name
         self.forwards = 0
         self.backwards = 0
         self._num_classes: int | None = None
-        self._fast_allowed = fast
+        self._fast_allowed = fast and self.access == "gradient"
         self._fast: nn.Module | None = None
         self._fast_version: list[object] | None = None
 
@@ -104,6 +117,8 @@ class Classifier:
         for name, tensor in self.net.state_dict().items():
             digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        if isinstance(self.net, Estimator):
+            digest.update(self.net.digest())
         return digest.hexdigest()
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
@@ -119,6 +134,7 @@ class Classifier:
 
     def gradient(self, images: Images, goal: Goal) -> tuple[Logits, Images]:
         """Logits and the gradient of ``goal.loss`` in the images, ``batch_size`` rows at a time."""
+        self._require_gradients()
         logits, gradients = [], []
         for rows in self.chunks(len(images)):
             part, pullback = self.linearize(images[rows])
@@ -137,6 +153,7 @@ class Classifier:
         One forward pass; each call of the pull-back is one backward pass for the rows whose cotangents are not all
         zero. Memory is that of one pass over all rows: callers keep to ``batch_size`` rows.
         """
+        self._require_gradients()
         self.forwards += len(images)
         with torch.inference_mode(False), torch.enable_grad():
             leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
@@ -158,6 +175,13 @@ class Classifier:
         parts = -(-count // self.batch_size)
         for part in range(parts):
             yield slice(count * part // parts, count * (part + 1) // parts)
+
+    def _require_gradients(self) -> None:
+        if self.access != "gradient":
+            raise Unsupported(
+                f"{self.name} has no gradients, only {self.access}s: expected an attack that asks for no more;"
+                " `brittle attacks` says what each asks for"
+            )
 
     def _known_classes(self) -> int:
         return self._num_classes or len(self.class_names or ()) or 1

@@ -1,4 +1,4 @@
-"""``python:package.module:factory``: the user's own network, the one case in which code is imported by name."""
+"""``python:package.module:factory``: the user's own classifier, the one case in which code is imported by name."""
 
 import difflib
 import importlib
@@ -11,13 +11,15 @@ from types import ModuleType
 from torch import nn
 
 from brittle.models.classifier import Classifier
+from brittle.models.estimator import Estimator
 from brittle.types import BrittleError
 
 _FORM = "python:package.module:factory"
 
 
 def made_by(target: str) -> nn.Module | Classifier:
-    """What ``package.module:factory`` returns: a network or a Classifier (either may also stand there itself).
+    """What ``package.module:factory`` returns: a network, a fitted estimator, which is put in the place of one, or a
+    Classifier (each may also stand there itself).
 
     The working directory is importable meanwhile. Whatever goes wrong in the user's code is quoted in a BrittleError.
     """
@@ -26,12 +28,19 @@ def made_by(target: str) -> nn.Module | Classifier:
         raise BrittleError(f"expected {_FORM}, got 'python:{target}'")
     with _working_directory_importable():
         found = _attribute(_imported(module_name), attribute)
-        made = found if isinstance(found, nn.Module | Classifier) else _called(found, target)
-    if not isinstance(made, nn.Module | Classifier):
-        raise BrittleError(
-            f"expected python:{target} to return a torch.nn.Module or a brittle.Classifier, got {type(made).__name__}"
-        )
-    return made
+        made = found if isinstance(found, nn.Module | Classifier) or _predicts(found) else _called(found, target)
+    if isinstance(made, nn.Module | Classifier):
+        return made
+    if _predicts(made):
+        return Estimator(made)
+    raise BrittleError(
+        f"expected python:{target} to return a torch.nn.Module, a fitted estimator or a brittle.Classifier, got"
+        f" {type(made).__name__}"
+    )
+
+
+def _predicts(made: object) -> bool:
+    return hasattr(made, "predict") and not isinstance(made, type)
 
 
 def _imported(name: str) -> ModuleType:

@@ -63,7 +63,7 @@ def preflight(classifier: Classifier, images: Images, labels: Labels | None) -> 
         known = None if labels is None else labels[:PROBE].to(classifier.device)
         random = _random(classifier, images, logits)
         flags = [
-            _probabilities(logits),
+            _probabilities(logits) if classifier.access == "gradient" else None,  # an estimator has nothing better
             random,
             None if random else _batch_dependent(classifier, images, logits),
             *_gradient_flags(classifier, images, logits.argmax(1) if known is None else known),
@@ -153,6 +153,8 @@ def _batch_dependent(classifier: Classifier, images: Images, logits: Logits) -> 
 
 
 def _gradient_flags(classifier: Classifier, images: Images, labels: Labels) -> Iterator[Flag]:
+    if classifier.access != "gradient":
+        return
     try:
         _, gradient = classifier.gradient(images, Untargeted(labels))
     except RuntimeError as error:

@@ -152,7 +152,7 @@ _SOURCES = (
     ),
     ModelSource(
         "python:package.module:factory",
-        "your own: a function without arguments that returns a torch.nn.Module or a brittle.Classifier",
+        "your own: a function without arguments that returns a torch.nn.Module, a fitted estimator or a Classifier",
         _python,
     ),
 )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.catalog import entry_of, traits_of
+from brittle.attacks._fitting import must_fit
+from brittle.catalog import ATTACKS, Access, entry_of, traits_of
 from brittle.data.examples import examples_of
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
@@ -64,13 +65,15 @@ def attack(
 
     images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
     ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
-    Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for.
+    Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
+    and for gradients or scores that it asks for and the classifier does not have.
     """
     if not isinstance(classifier, Classifier):
         raise BrittleError(
             f"expected a brittle.Classifier, got {type(classifier).__name__}; wrap it: Classifier(net, ...)"
         )
     check_goal(method, goal)
+    check_access(method, classifier)
     wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     if len(images):
@@ -82,8 +85,11 @@ def attack(
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
-    """Refuses what is no registered attack, and a goal that it does not serve."""
-    entry, goals = entry_of(method), traits_of(method).goals
+    """Refuses what is no registered attack or must be fitted first, and a goal that it does not serve."""
+    entry = entry_of(method)
+    if entry.fits:
+        raise Unsupported(must_fit(method))
+    goals = traits_of(method).goals
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
         raise BrittleError(
@@ -91,6 +97,23 @@ def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
         )
     if kind.__name__.lower() not in goals:
         raise Unsupported(f"{entry.name} supports {' and '.join(goals) or 'no'} goals, got {kind.__name__.lower()}")
+
+
+_LEAST_FIRST: tuple[Access, ...] = ("decision", "score", "gradient")
+
+
+def check_access(method: object, classifier: Classifier) -> None:
+    """Refuses an attack that asks for more than the classifier has to give, and names those that do not."""
+    asked, given = traits_of(method).access, classifier.access
+    able = _LEAST_FIRST[: _LEAST_FIRST.index(given) + 1]
+    if asked not in able:
+        others = sorted(
+            name for name, entry in ATTACKS.items() if entry.kind and entry.access in able and not entry.fits
+        )
+        raise Unsupported(
+            f"{entry_of(method).name} asks for {asked}s, {classifier.name} only gives {given}s; attacks that work on"
+            f" it: {', '.join(others) or 'none yet'}"
+        )
 
 
 def attack_graded(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng) -> Found:

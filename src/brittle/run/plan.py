@@ -15,7 +15,7 @@ from brittle.catalog import config_of, entry_of, held_by, label_of, traits_of
 from brittle.data.examples import Examples
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
-from brittle.run.attack import check_goal
+from brittle.run.attack import check_access, check_goal
 from brittle.run.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
 from brittle.types import BrittleError, Flag
 
@@ -40,11 +40,12 @@ def plan(
     command: str | None,
     shard_size: int | None,
 ) -> Manifest:
-    """The manifest of a run to come. Raises BrittleError for no or repeated attacks and for goals they do not serve."""
+    """The manifest of a run to come. Raises BrittleError for no, repeated, or unsuited attacks (goal, access)."""
     if not attacks:
         raise BrittleError("expected at least one attack, got none")
     for method in attacks:
         check_goal(method, Untargeted)
+        check_access(method, classifier)
     specs = [_spec(method) for method in attacks]
     slugs = [spec.slug for spec in specs]
     for spec in specs:

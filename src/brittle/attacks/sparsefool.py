@@ -1,0 +1,188 @@
+"""SparseFool, sparse perturbations by way of the L2 boundary (Modas et al. 2019, arXiv:1811.02248, algorithms 1, 2)."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks._contract import Outcome, require, require_finite
+from brittle.attacks._loop import ActiveSet
+from brittle.attacks._pull_back import pull_back
+from brittle.catalog import option, register
+from brittle.geometry.box import Room, clip
+from brittle.geometry.norms import L1, L2, inner, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images, Logits
+
+_LEAST_OVERSHOOT = 0.1  # of the first step's overshoot
+_HAIR = 2e-5  # of the logits' size: the least gap a step aims at
+_LEAST_REACH = 0.05  # of the gap: planes that are nearer than this, or behind, are those of a boundary lost on the way
+_NEAR = 0.1  # of the gap: a point with less of it left is as good as on the boundary
+_HOME = 0.15  # of the first gap: with less of it left, the linearisation at the image itself is as good
+
+
+@register(
+    "sparsefool",
+    paper="arXiv:1811.02248",
+    kind="minimal",
+    norms=("l1",),
+    cost="about 19 F and 14 B; max_steps * (1 + walk) * (F + B) + trim * F at the most",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SparseFool:
+    """Few pixels: looks up the boundary in L2, and walks in L1, within the box, to the plane found there.
+
+    Each step is algorithm 2 of the paper: DeepFool from where it stands finds the boundary in L2; the gradient there is
+    the normal of a plane; the linear solver (algorithm 1: the pixel and channel with the largest gradient first, each
+    to its wall) goes to that plane, and ``lam`` times as far. Where the goal is met to start with, the image comes back
+    as it is. The sources take lam = 3 for CIFAR-10 and ImageNet, and 1 for MNIST. Here it is 2: on ResNet-20 (CIFAR-10)
+    that fools as many as 3 with perturbations a quarter smaller, for an eighth more passes; 1 leaves 2 of 128 unfooled.
+
+    Deviations. DeepFool takes ``walk`` steps at the most and looks at one class, that with the smallest gap; the plane
+    is the linearisation at its last point, which need not be on the boundary. Longer walks and nine classes change
+    fewer or more pixels by a few hundredths, at several times the passes. The overshoot is part of each step, so that
+    what is returned is what was tested. ``trim`` is new: it takes back what the steps turn out not to have needed, a
+    fifth of the perturbation; with 0 this is the paper's method.
+
+    The paper is untargeted. Targeted, gap and normal are those of the target against the largest other logit.
+    """
+
+    lam: float = option(2.0, "how far to go, in distances to the plane, >= 1: less for fewer pixels, more to fool more")
+    delta: float | None = option(None, "bound on the change of each pixel and channel; default: none but [0, 1]")
+    overshoot: float = option(0.02, "how far beyond the boundary to aim, as a fraction of the way")
+    walk: int = option(2, "L2 steps to find the boundary; with 0 the plane is the linearisation at the image itself")
+    trim: int = option(4, "trials to take back what is not needed, a forward pass each; 0 for the paper's method")
+    max_steps: int = option(50, "steps before giving up")
+
+    def __post_init__(self) -> None:
+        require_finite("lam", self.lam, least=1.0)
+        require(self.delta is None or 0 < self.delta < math.inf, "a finite delta > 0", self.delta)
+        require_finite("overshoot", self.overshoot)
+        require(self.walk >= 0, "walk >= 0", self.walk)
+        require(self.trim >= 0, "trim >= 0", self.trim)
+        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        found = images.clone()
+        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
+        first_gap = torch.zeros(len(images), device=images.device)
+        active = ActiveSet(len(images), images.device)
+
+        for step in range(self.max_steps):
+            done = torch.zeros(len(active), dtype=torch.bool, device=images.device)
+            for part in classifier.chunks(len(active)):
+                rows = active.rows[part]
+                x, low, high = found[rows], *self._limits(images[rows])
+                plane = self._nearby_plane(classifier, x, goal[rows], _HOME * first_gap[rows])
+                claimed[rows] = plane.met
+                forwards[rows] += plane.forwards
+                backwards[rows] += plane.backwards
+                if step == 0:
+                    first_gap[rows] = plane.gap
+                # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
+                beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
+                move = L1.to_plane(self.lam * plane.gap + beyond, plane.normal, Room(low - x, high - x))
+                move = move * per_row(~plane.met, move)
+                found[rows] = torch.clamp(x + move, low, high)
+                # Nowhere to go: the goal is met, a zero gradient, or every pixel that would help is at its wall.
+                done[part] = ~(move != 0).flatten(1).any(1)
+            active.drop(done)
+            steps[active.rows] += 1
+            if not len(active):
+                break
+        else:
+            rows = active.rows
+            claimed[rows] = goal[rows].is_surely_met(classifier.logits(found[rows]))
+            forwards[rows] += 1
+
+        if self.trim:
+            fooled = (claimed & (steps > 0)).nonzero().squeeze(1)
+            for part in classifier.chunks(len(fooled)):
+                rows = fooled[part]
+                found[rows] = self._trimmed(classifier, images[rows], found[rows], goal[rows], first_gap[rows])
+                forwards[rows] += 1 + self.trim
+                backwards[rows] += 1
+        return Outcome(found, claimed, steps, forwards, backwards)
+
+    def _limits(self, images: Images) -> tuple[Images, Images]:
+        """The lowest and the highest value that each pixel may take."""
+        if self.delta is None:
+            return torch.zeros_like(images), torch.ones_like(images)
+        return clip(images - self.delta), clip(images + self.delta)
+
+    def _nearby_plane(self, classifier: Classifier, x: Images, goal: Goal, home: Tensor) -> "_Plane":
+        """The boundary near ``x``, linearised where a few L2 DeepFool steps lead, as a plane seen from ``x``.
+
+        home: where the gap is smaller, no step is taken.
+        """
+        logits, gap, normal = _linearised(classifier, x, goal, until_met=True)
+        met = goal.is_surely_met(logits)
+        # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
+        gap = torch.maximum(gap, _HAIR * logits.abs().amax(1).clamp_min(1))
+        point, value, slope = x.clone(), gap.clone(), normal.clone()
+        forwards = torch.ones_like(met, dtype=torch.int64)
+        walking = (~met & (gap > home)).nonzero().squeeze(1)
+        for _ in range(self.walk if len(walking) else 0):
+            point[walking] += L2.to_plane((1 + self.overshoot) * value[walking], slope[walking])
+            _, value[walking], slope[walking] = _linearised(classifier, point[walking], goal[walking])
+            forwards[walking] += 1
+            walking = walking[value[walking] > _NEAR * gap[walking]]
+            if not len(walking):
+                break
+        seen = value + inner(slope, point - x)  # how far the plane is from x, in logits
+        lost = ~(seen > _LEAST_REACH * gap) | ~(slope != 0).flatten(1).any(1)
+        return _Plane(
+            torch.where(lost, gap, seen),
+            torch.where(per_row(lost, x), normal, slope),
+            met,
+            forwards,
+            forwards - met.long(),
+        )
+
+    def _trimmed(self, classifier: Classifier, origin: Images, x: Images, goal: Goal, gap: Tensor) -> Images:
+        """Takes back the part of a perturbation that is not needed, the least useful pixels first.
+
+        The linear solver once more: from the original, along the gradient at ``x`` (which is a point of the boundary,
+        nearly), within what each pixel has changed. How far it has to go is found by trial; ``gap`` is the margin at
+        the original.
+        """
+        _, end, normal = _linearised(classifier, x, goal)
+        low, high = self._limits(origin)
+        change = x - origin
+        span = Room(change.clamp_max(0), change.clamp_min(0))
+        whole = inner(normal, torch.where(normal > 0, span.high, span.low))
+
+        def path(share: Tensor) -> Images:
+            return torch.clamp(origin + L1.to_plane(share * whole, normal, span), low, high)
+
+        return pull_back(classifier, goal, x, path, (gap, end), self.trim)
+
+
+class _Plane(NamedTuple):
+    """The boundary seen from a row's point: ``<normal, step> = gap`` leads onto it; met: there is no need to."""
+
+    gap: Tensor
+    normal: Images
+    met: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+
+def _linearised(
+    classifier: Classifier, x: Images, goal: Goal, *, until_met: bool = False
+) -> tuple[Logits, Tensor, Images]:
+    """Logits, the margin to the goal, and minus its gradient; until_met: where it is surely met, none is asked for."""
+    logits, pullback = classifier.linearize(x)
+    with torch.inference_mode(False), torch.enable_grad():
+        leaf = logits.clone().requires_grad_()
+        margin = goal.margin(leaf)
+        (cotangents,) = torch.autograd.grad(-margin.sum(), leaf)
+    if until_met:
+        cotangents = cotangents * ~goal.is_surely_met(logits).unsqueeze(1)
+    return logits, margin.detach(), pullback(cotangents)

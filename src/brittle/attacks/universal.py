@@ -1,0 +1,111 @@
+"""Universal adversarial perturbations (Moosavi-Dezfooli et al. 2017, arXiv:1610.08401, algorithm 1)."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks._contract import Outcome, require, require_budget, require_held, require_norm
+from brittle.attacks._fitting import OnStep, Pool, Step, refuse_call
+from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.perturbation import Perturbation
+from brittle.catalog import Method, label_of, option, register, traits_of
+from brittle.data.examples import Examples
+from brittle.geometry.box import clip
+from brittle.geometry.norms import L2, NormLike, norm_of
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register(
+    "universal",
+    paper="arXiv:1610.08401",
+    kind="budget",
+    norms=("l1", "l2", "linf", "lp"),
+    goals=("untargeted",),
+    cost="to fit, a pass: 2 F, and the attack's for images that are not fooled yet",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Universal:
+    """Fits one perturbation that fools most images: adds up the steps that take each over its boundary.
+
+    Algorithm 1: images x in random order; where v leaves x its class, the attack finds the smallest step that takes
+    ``x + v`` over the boundary, and ``v <- project(v + step, eps)``. Passes go on until a part ``rate`` of the images
+    changes its class (the paper's 1 - delta; eps is its xi), or ``passes`` have been made.
+
+    Deviations. Images are attacked ``batch`` at a time from one v, and their steps added together; 1 is the paper to
+    the letter. Steps are small beside v and most of them point the same way: on ResNet-20 (CIFAR-10, 128 images, one
+    pass, means of four orders, fooled on 1,000 unseen images) batches of 1, 8, 16 and 32 give 44.9, 45.1, 42.7 and
+    40.5 % in L2 with eps = 1, and 40.1, 41.2, 41.3 and 38.7 % in L-infinity with 8/255. ``x + v`` is clipped to valid
+    pixels, as it will be when it is used. What comes back is the best v that a pass has ended with, not the last.
+    """
+
+    norm: NormLike = option(L2, "norm of the budget")
+    eps: float = option(1.0, "budget: largest size of the perturbation, in pixels of [0, 1]")
+    rate: float = option(0.8, "fooling rate on the images fitted to at which to stop")
+    passes: int = option(10, "passes over the images at the most")
+    batch: int = option(8, "images whose steps are computed together and added; 1 is the paper's algorithm")
+    attack: Method = option(DeepFool(), "the attack that takes an image over its boundary")
+
+    def __post_init__(self) -> None:
+        require_norm(self, self.norm)
+        require_budget(self.eps, self.norm)
+        require(0 <= self.rate <= 1, "rate from 0 to 1", self.rate)
+        require(self.passes >= 1, "passes >= 1", self.passes)
+        require(self.batch >= 1, "batch >= 1", self.batch)
+        require_held(self, self.attack)
+        traits = traits_of(self.attack)
+        require("untargeted" in traits.goals, "an attack for untargeted goals in Universal", label_of(self.attack))
+        require(traits.box, "an attack that stays in the box in Universal", label_of(self.attack))
+
+    def fit(
+        self, classifier: Classifier, examples: Examples, *, seed: int = 0, on_step: OnStep | None = None
+    ) -> Perturbation:
+        """The perturbation for this classifier, fitted to all the examples; their labels are not needed.
+
+        seed: of the order of the images and of what the attack draws. on_step: told how far it is.
+        Raises BrittleError for no examples, Unsupported where the attack cannot work on the classifier.
+        """
+        pool = Pool(classifier, examples, seed)
+        v = best = pool.nothing
+        most = 0.0
+        for number in range(self.passes):
+            v = self._pass(pool, v, number, on_step)
+            rate = pool.fooled(v)
+            if rate >= most:
+                best, most = v, rate
+            if rate >= self.rate:
+                break
+        return pool.fitted(self, best, most)
+
+    def _pass(self, pool: Pool, v: Tensor, number: int, on_step: OnStep | None) -> Tensor:
+        """Once over all images. Those that v fools already are sorted out before the attack, which is dear."""
+        order, waiting, at = pool.order(f"universal order {number}"), list[int](), 0
+        while at < len(order) or waiting:
+            if at < len(order) and len(waiting) < self.batch:
+                rows = order[at : at + self.batch]
+                met = pool.goal(rows).is_surely_met(pool.classifier.logits(clip(pool.images(rows) + v)))
+                waiting += [row for row, fooled in zip(rows, met.tolist(), strict=True) if not fooled]
+                at += len(rows)
+                continue
+            rows, waiting = waiting[: self.batch], waiting[self.batch :]
+            v = self._towards_fooling(pool, v, rows, number)
+            if on_step:
+                on_step(Step(number * len(pool) + at - len(waiting), self.passes * len(pool)))
+        return v
+
+    def _towards_fooling(self, pool: Pool, v: Tensor, rows: list[int], number: int) -> Tensor:
+        """``project(v + steps)``, of the rows whose attack reached its goal; where v fools by now, there is no step."""
+        x = clip(pool.images(rows) + v)
+        draws = pool.rng[torch.tensor(rows)].another(f"universal pass {number}")
+        found: Outcome = self.attack(pool.classifier, x, pool.goal(rows), rng=draws)
+        steps = (found.images - x)[found.claimed].sum(0, keepdim=True)
+        return norm_of(self.norm).project(v + steps, self.eps)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        """Refused: it is not for single images."""
+        refuse_call(self)

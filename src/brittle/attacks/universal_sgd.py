@@ -1,0 +1,114 @@
+"""Universal perturbations by stochastic gradients (Shafahi et al. 2020, arXiv:1811.11304, algorithm 1)."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks._contract import Outcome, require, require_budget, require_finite, require_norm
+from brittle.attacks._fitting import OnStep, Pool, Step, refuse_call
+from brittle.attacks.perturbation import Perturbation
+from brittle.catalog import option, register
+from brittle.data.examples import Examples
+from brittle.geometry.box import clip
+from brittle.geometry.norms import LINF, NormLike, norm_of, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+
+@register(
+    "universal-sgd",
+    paper="arXiv:1811.11304",
+    kind="budget",
+    norms=("l1", "l2", "linf", "lp"),
+    goals=("untargeted",),
+    cost="to fit: epochs * (F + B) + 2 F",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UniversalSGD:
+    """Fits one perturbation that fools most images: climbs the mean loss of small batches of them.
+
+    ``v <- project(v + step_size * steepest(m), eps)`` with ``m <- momentum * m + mean gradient`` of the images whose
+    loss is below ``clamp``: those beyond it are fooled by far, and must not outweigh the others (the paper's clipped
+    loss). In L-infinity the step is the sign of m, in other norms the unit step along it, so that the step size is in
+    pixels whatever the loss; it falls to zero along a cosine.
+
+    The loss is the log-odds against the class that an image has, as in every attack here: unlike the cross-entropy it
+    does not vanish where the classifier is sure.
+
+    With few images v fits them and not the others. Each batch is therefore shifted by some random pixels, round the
+    edges, which takes v on unseen images (ResNet-20, CIFAR-10, 128 images, 10 epochs, L2 with eps = 1) from 58 to 69 %,
+    and leaves fewer of X fooled. The algorithm of 2017 reaches 45 % there.
+    """
+
+    norm: NormLike = option(LINF, "norm of the budget")
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
+    epochs: int = option(10, "passes over the images")
+    minibatch: int = option(8, "images of one step; more make fewer steps of an epoch")
+    step_size: float | None = option(None, "size of the first steps; default eps / 2")
+    momentum: float = option(0.9, "decay of the accumulated gradient; 0 for none")
+    clamp: float = option(20.0, "log-odds against its class beyond which an image counts no more")
+    shift: float = option(1 / 16, "batches are shifted by up to this part of the image's sides, at random; 0: not")
+
+    def __post_init__(self) -> None:
+        require_norm(self, self.norm)
+        require_budget(self.eps, self.norm)
+        require(self.epochs >= 1, "epochs >= 1", self.epochs)
+        require(self.minibatch >= 1, "minibatch >= 1", self.minibatch)
+        require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
+        require(0 <= self.momentum < 1, "momentum from 0 to below 1", self.momentum)
+        require_finite("clamp", self.clamp, least=-math.inf)
+        require(0 <= self.shift <= 0.5, "shift from 0 to 0.5", self.shift)
+
+    def fit(
+        self, classifier: Classifier, examples: Examples, *, seed: int = 0, on_step: OnStep | None = None
+    ) -> Perturbation:
+        """The perturbation for this classifier, fitted to all the examples; their labels are not needed.
+
+        seed: of the order of the images and their shifts. on_step: told how far it is.
+        Raises BrittleError for no examples, Unsupported for a classifier without gradients.
+        """
+        pool, norm = Pool(classifier, examples, seed), norm_of(self.norm)
+        v, velocity, taken = pool.nothing, torch.zeros_like(pool.nothing), 0
+        total = self.epochs * -(-len(pool) // self.minibatch)
+        for epoch in range(self.epochs):
+            order = pool.order(f"universal-sgd order {epoch}")
+            for at in range(0, len(order), self.minibatch):
+                rows = order[at : at + self.minibatch]
+                velocity = self.momentum * velocity + self._gradient(pool, v, rows, taken)
+                v = norm.project(v + self._pace(taken / total) * norm.steepest(velocity), self.eps)
+                taken += 1
+                if on_step:
+                    on_step(Step(epoch * len(pool) + at + len(rows), self.epochs * len(pool)))
+        return pool.fitted(self, v, pool.fooled(v))
+
+    def _pace(self, done: float) -> float:
+        """The size of a step when a part ``done`` of all has been taken."""
+        first = self.eps / 2 if self.step_size is None else self.step_size
+        return first * (1 + math.cos(math.pi * done)) / 2
+
+    def _gradient(self, pool: Pool, v: Tensor, rows: list[int], number: int) -> Tensor:
+        """The mean gradient of the clamped loss on some images, ``[1, C, H, W]``."""
+        images, goal = self._shifted(pool.images(rows), pool.rng.seed, number), pool.goal(rows)
+        logits, gradient = pool.classifier.gradient(clip(images + v), goal)
+        counts = goal.loss(logits) < self.clamp
+        return torch.where(per_row(counts, gradient), gradient, 0).mean(0, keepdim=True)
+
+    def _shifted(self, images: Images, seed: int, number: int) -> Images:
+        """All by the same number of rows and columns."""
+        if not self.shift:
+            return images
+        draws = Rng(seed, (f"step {number}",)).uniform("universal-sgd shift", torch.zeros(1, 2))[0]
+        moves = [
+            round(float(self.shift * side * (2 * draw - 1))) for side, draw in zip(images.shape[2:], draws, strict=True)
+        ]
+        return torch.roll(images, moves, (2, 3))
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        """Refused: it is not for single images."""
+        refuse_call(self)
