@@ -1,0 +1,183 @@
+"""The fewest pixels: PixelGreedy and sigma-zero where the answer is known, and Minimal, which chooses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from brittle.attacks import BoundaryWalk, Minimal, Outcome, PixelGreedy, SigmaZero
+from brittle.data import load_data
+from brittle.geometry.norms import L0, L1, L2, LINF, Lp
+from brittle.goals import Goal, Targeted, Untargeted
+from brittle.models import Classifier, load_model
+from brittle.rng import Rng
+from brittle.types import BrittleError
+from known.affine import Affine
+
+
+class Formula(nn.Module):
+    """Two classes; ``gap(pixels)`` is the logit of class 0 minus that of class 1."""
+
+    def __init__(self, gap: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.gap = gap
+
+    def forward(self, images: Tensor) -> Tensor:
+        gap = self.gap(images.flatten(1))
+        return torch.stack([gap, torch.zeros_like(gap)], dim=1)
+
+
+def run(attack: Any, net: nn.Module, images: Tensor, goal: Goal) -> Outcome:
+    outcome: Outcome = attack(
+        Classifier(net, fast=False), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images))))
+    )
+    return outcome
+
+
+def affine(channels: int, classes: int = 2) -> tuple[Affine, Tensor, Tensor, Tensor]:
+    """A classifier, images, their labels, and the fewest pixels that change the class of each: a count by sorting."""
+    generator = torch.Generator().manual_seed(channels)
+    weight = torch.randn(classes, channels * 64, generator=generator)
+    net = Affine(weight, torch.zeros(classes))
+    images = torch.rand(12, channels, 8, 8, generator=generator)
+    logits = net(images).detach()
+    labels = logits.argmax(1)
+    fewest = torch.full((12,), torch.inf)
+    for row in range(12):
+        for other in range(classes):
+            w = (weight[other] - weight[labels[row]]).view(channels, 64)
+            gains = (w * ((w > 0).float() - images[row].view(channels, 64))).sum(0).sort(descending=True).values
+            reached = gains.cumsum(0) > (logits[row, labels[row]] - logits[row, other])
+            if other != labels[row] and bool(reached.any()):
+                fewest[row] = min(float(fewest[row]), float(reached.int().argmax()) + 1)
+    return net, images, labels, fewest
+
+
+def pixels(outcome: Outcome, images: Tensor) -> Tensor:
+    return L0.measure(outcome.images - images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_greedy_finds_the_fewest_pixels_of_an_affine_classifier(channels: int) -> None:
+    net, images, labels, fewest = affine(channels)
+    assert fewest.unique().numel() >= 3
+    outcome = run(PixelGreedy(), net, images, Untargeted(labels))
+    assert outcome.claimed.all()
+    # From the 9th on pixels come in twos, and one too many is put back.
+    assert torch.equal(pixels(outcome, images), fewest)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sigma_zero_comes_near_the_fewest_pixels(channels: int) -> None:
+    net, images, labels, fewest = affine(channels)
+    outcome = run(SigmaZero(steps=200), net, images, Untargeted(labels))
+    assert outcome.claimed.all()
+    counts = pixels(outcome, images)
+    assert (counts >= fewest).all()
+    assert float((counts / fewest).mean()) < 1.2
+
+
+@pytest.mark.parametrize("attack", [PixelGreedy(), SigmaZero()])
+def test_a_target_is_reached(attack: Any) -> None:
+    net, images, labels, _ = affine(3, classes=4)
+    target = (labels + 1) % 4
+    outcome = run(attack, net, images, Targeted(target))
+    assert outcome.claimed.all()
+    assert torch.equal(net(outcome.images).argmax(1), target)
+
+
+def lured(x: Tensor) -> Tensor:
+    """Pixel 0 helps most on its own; pixels 1 and 2 together do without it."""
+    return 3.05 - 1.6 * x[:, 0] - 1.4 * x[:, 1] - 0.1 * x[:, 2] - 1.6 * x[:, 1] * x[:, 2]
+
+
+def test_prune_puts_back_what_was_not_needed() -> None:
+    images, goal = torch.zeros(1, 1, 2, 2), Untargeted(torch.zeros(1, dtype=torch.int64))
+    pruned, all_of_it = (run(PixelGreedy(prune=prune), Formula(lured), images, goal) for prune in (True, False))
+    assert pruned.images.flatten().tolist() == [0, 1, 1, 0]
+    assert all_of_it.images.flatten().tolist() == [1, 1, 1, 0]
+    assert (int(all_of_it.steps), int(pruned.forwards - all_of_it.forwards)) == (3, 5)  # tries 3, and then the other 2
+
+
+def misleading(x: Tensor) -> Tensor:
+    """The gradient at 0 praises pixel 0, which saturates; pixel 1 alone is enough."""
+    return 1.0 - 0.5 * torch.tanh(8 * x[:, 0]) - 2.0 * x[:, 1]
+
+
+def test_shortlist_tries_what_the_gradient_only_promises() -> None:
+    images, goal = torch.zeros(1, 1, 2, 2), Untargeted(torch.zeros(1, dtype=torch.int64))
+    by_gradient, tried = (run(PixelGreedy(shortlist=n, prune=False), Formula(misleading), images, goal) for n in (1, 2))
+    assert tried.images.flatten().tolist() == [0, 1, 0, 0]
+    assert by_gradient.images.flatten().tolist() == [1, 1, 0, 0]
+
+
+def test_max_steps_gives_up() -> None:
+    net, images, labels, fewest = affine(1)
+    outcome = run(PixelGreedy(max_steps=2), net, images, Untargeted(labels))
+    assert torch.equal(outcome.claimed, fewest <= 2)
+    assert int(outcome.steps.max()) == 2
+
+
+def test_steps_sigma_tau_and_step_size_of_sigma_zero_matter() -> None:
+    net, images, labels, _ = affine(3)
+    variants: dict[str, dict[str, Any]] = {
+        "as it comes": {},
+        "steps": {"steps": 20},
+        "sigma": {"sigma": 0.3},
+        "tau": {"tau": 0.9},
+        "step_size": {"step_size": 0.1},
+    }
+    found = {what: run(SigmaZero(**options), net, images, Untargeted(labels)) for what, options in variants.items()}
+    for what, outcome in found.items():
+        assert what == "as it comes" or not torch.equal(outcome.images, found["as it comes"].images), what
+    assert int(found["steps"].steps.max()) == 20
+    assert pixels(found["steps"], images).mean() >= pixels(found["as it comes"], images).mean()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PixelGreedy(shortlist=0), "expected shortlist >= 1, got 0"),
+        (lambda: PixelGreedy(max_steps=0), "expected max_steps >= 1, got 0"),
+        (lambda: SigmaZero(steps=0), "expected steps >= 1, got 0"),
+        (lambda: SigmaZero(step_size=0.0), "expected a finite step_size > 0, got 0.0"),
+        (lambda: SigmaZero(sigma=-1.0), "expected a finite sigma > 0, got -1.0"),
+        (lambda: SigmaZero(tau=float("nan")), "expected a finite tau >= 0, got nan"),
+        (lambda: Minimal(norm=cast(Any, 2)), "expected norm l0, l1, l2, linf or lP, got 2"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(BrittleError, match=message):
+        make()
+
+
+def test_minimal_is_what_it_says() -> None:
+    net, images, labels, _ = affine(3)
+    assert isinstance(Minimal(norm="l0").attack, PixelGreedy)
+    for norm in (L1, L2, LINF, Lp(1.5)):
+        chosen = Minimal(norm=norm).attack
+        assert isinstance(chosen, BoundaryWalk)
+        assert chosen.norm == norm
+        one, other = (run(attack, net, images, Untargeted(labels)) for attack in (Minimal(norm=norm), chosen))
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_two_pixels_are_enough_for_half_of_cifar(real_data: Path) -> None:
+    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
+    examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=None, fit=None)
+    images = examples.images(0, 32)
+    assert examples.labels is not None
+    right = classifier.logits(images).argmax(1) == examples.labels[:32]
+    images, labels = images[right], examples.labels[:32][right]
+    rng = Rng(0, tuple(str(row) for row in range(len(images))))
+    counts = {}
+    for shortlist in (1, 16):
+        outcome = PixelGreedy(shortlist=shortlist)(classifier, images, Untargeted(labels), rng=rng)
+        counts[shortlist] = torch.where(outcome.claimed, pixels(outcome, images), torch.inf)
+    assert float(counts[16].median()) <= 3
+    assert float(counts[16].sort().values[: len(labels) * 3 // 4].sum()) < float(
+        counts[1].sort().values[: len(labels) * 3 // 4].sum()
+    )
