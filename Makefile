@@ -25,9 +25,10 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 # The peers have a virtual environment of their own. One of their dependencies builds with an older setuptools only.
-.venv-bench/installed: pyproject.toml bench/requirements.txt
+.venv-bench/installed: pyproject.toml bench/requirements.txt bench/requirements-alone.txt
 	$(PYTHON) -m venv .venv-bench
 	PIP_CONSTRAINT=bench/build-constraints.txt .venv-bench/bin/python -m pip install --quiet --editable . -r bench/requirements.txt
+	.venv-bench/bin/python -m pip install --quiet --no-deps -r bench/requirements-alone.txt
 	touch $@
 
 clean:

@@ -63,7 +63,7 @@ def pixels(outcome: Outcome, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_greedy_finds_the_fewest_pixels_of_an_affine_classifier(channels: int) -> None:
     net, images, labels, fewest = affine(channels)
-    assert fewest.unique().numel() >= 3
+    assert len(set(fewest.tolist())) >= 3
     outcome = run(PixelGreedy(), net, images, Untargeted(labels))
     assert outcome.claimed.all()
     # From the 9th on pixels come in twos, and one too many is put back.
