@@ -1,4 +1,4 @@
-"""The offline demo: a small CNN trained on the spot on scikit-learn's digits, attacked in every way there is."""
+"""The offline demo: a small CNN trained on the spot on scikit-learn's digits, attacked in every norm."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ ATTACKS = (
     "pgd,eps=0.02:0.05:0.1:0.2:0.3",
     "deepfool",
     "deepfool,norm=linf",
-    "deepfool,norm=l1",
+    "minimal",
+    "minimal,norm=linf",
+    "minimal,norm=l1",
+    "minimal,norm=l0",
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brittle import demo
-from brittle.catalog import ATTACKS
+from brittle.catalog import ATTACKS, attacks_from, traits_of
 from brittle.cli import main
 from brittle.data import DATA_SOURCES
 from brittle.measure import summarize
@@ -98,8 +98,10 @@ def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert fooled["deepfool"] == 1
 
 
-def test_the_demo_shows_every_attack() -> None:
-    assert {text.partition(",")[0] for text in demo.ATTACKS} == set(ATTACKS)
+def test_the_demo_shows_both_kinds_in_every_norm() -> None:
+    traits = [traits_of(attack) for text in demo.ATTACKS for attack in attacks_from(text)]
+    assert {one.kind for one in traits} == {"budget", "minimal"}
+    assert {one.norm.name for one in traits if one.kind == "minimal"} == {"l0", "l1", "l2", "linf"}
 
 
 def test_the_lists(cli: Cli) -> None:
