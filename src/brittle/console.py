@@ -94,8 +94,8 @@ def fit_with_progress(
 
         fitted = fitting.fit(classifier, attack, examples, out=out, unseen=unseen, seed=seed, on_step=on_step)
     made, sides = fitted.perturbation, (fitted.on_fitted, fitted.on_unseen)
-    where = "fooled, the other half" if fitted.held_out else "fooled, test data"
-    table = _table("perturbation", "fooled, images fitted to", where)
+    other = "fooled in the unseen half" if fitted.held_out else "fooled in the test data"
+    table = _table("perturbation", "fooled among those fitted to", other)
     table.add_row(Text(fitted.label), *(_rate(side.fooled, side.right) for side in sides))
     table.add_row("random, of the same size", *(_rate(side.fooled_by_chance, side.right) for side in sides))
     console = Console()
@@ -108,7 +108,7 @@ def fit_with_progress(
 
 def _rate(count: int, of: int) -> Text:
     low, high = wilson(count, of) or (0.0, 1.0)
-    return Text(f"{count / max(1, of):.1%} [{low:.1%}, {high:.1%}] of {of}")
+    return Text(f"{100 * count / max(1, of):.1f} % ({count} of {of})\n{100 * low:.1f} to {100 * high:.1f} %")
 
 
 def print_summary(summary: Summary) -> None:

@@ -24,6 +24,7 @@ _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
 
 QUICK: dict[str, dict[str, Any]] = {
     "apgd": {"steps": 25},
+    "few-pixel": {"population": 20, "generations": 8},
     "fmn": {"steps": 40},
     "hopskipjump": {"queries": 300},
     "standard": {"steps": 8, "targets": 3, "queries": 15},

@@ -44,21 +44,21 @@ class HopSkipJump:
     """Walks along the decision boundary by estimates of its normal, and sees nothing but whether the goal is met.
 
     Algorithm 2 of the paper: from a random image that meets the goal go back to the boundary; there, ask at random
-    points nearby on which side they are, of which the mean is an estimate of the normal (eq. 16, with the baseline of
-    section 3.3.2); leap along it, half as far until the goal is met; go back towards the image; and so on. The t-th
-    estimate takes ``sqrt(t)`` times as many probes as the first. Images for which no random image meets the goal, as is
-    common for targets, come back as they are.
+    points nearby on which side they are, of which the mean, with a baseline against variance, is an estimate of the
+    normal; leap along it, half as far until the goal is met; go back towards the image; and so on. The t-th estimate
+    takes ``sqrt(t)`` times as many probes as the first. Images for which no random image meets the goal, as is common
+    for targets, come back as they are.
 
     An answer is ``goal.is_surely_met``: one bit. The argmax alone would be one as well, but what is returned lies so
     near the boundary that rounding could undo it.
 
-    Where it differs, because queries are what counts (medians of L2 on ResNet-20 after 1000 are a third): the first
-    estimates take fewer probes than the paper's 100, as they are made far from where the walk ends. Probes reach for a
-    fixed part of the distance, not for one that shrinks with the number of pixels, and the way back to the boundary is
-    halved until what is left does not bias them, eight or nine times for 3072 values instead of eighteen. They differ
-    less between channels than between pixels, as gradients of networks for photographs do: see ``colour``. In
-    L-infinity a leap is along the sign of a decaying sum of the estimates: in L2 the walk itself adds them up, but a
-    sum of signs forgets which of them were sure. And what a leap has made worse is not kept.
+    Where it differs, because queries are what counts (on ResNet-20 the median in L2 after 1000 is less than half): the
+    first estimates take fewer probes than the paper's 100, as they are made far from where the walk ends. Probes reach
+    for a fixed part of the distance, not for one that shrinks with the number of pixels, and the way back to the
+    boundary is halved until what is left does not bias them: nine times for 3072 values, not eighteen. They differ less
+    between channels than between pixels, as gradients of networks for photographs do: see ``colour``. In L-infinity a
+    leap is along the sign of a decaying sum of the estimates: in L2 the walk itself adds them up, but a sum of signs
+    forgets which of them were sure. And what a leap has made worse is not kept.
     """
 
     norm: NormLike = option(L2, "norm to minimise, l2 or linf")
@@ -90,7 +90,7 @@ class HopSkipJump:
         active.drop(~boundary.best.claimed[active.rows])
         halvings = max(1, math.ceil(math.log2(math.sqrt(images[:1].numel() or 1) / self.reach)))
         after = _LEAPS + halvings  # what a leap and the way back may take
-        boundary.approach(active.rows, boundary.best.images[active.rows], 0 * boundary.best.size[active.rows], halvings)
+        boundary.approach(active.rows, boundary.best.images[active.rows], halvings)
         total = torch.zeros_like(images)
         for step in count(1):
             active.drop(boundary.left(active.rows) < after + _FEWEST)
@@ -98,14 +98,13 @@ class HopSkipJump:
                 break
             rows = active.rows
             steps[rows] += 1
-            probes = (boundary.left(rows) - after).clamp_max(max(_FEWEST, int(self.probes * math.sqrt(step))))
+            probes = (boundary.left(rows) - after).clamp_max(int(self.probes * math.sqrt(step)))
             normal = self._normal(boundary, rows, probes, rng[rows], step)
             kept, length = (_KEPT, 1.0) if norm == LINF else (0.0, 1 / math.sqrt(step))
             total[rows] = kept * total[rows] + normal * per_row(probes.sqrt(), normal)
             far, moved = _leapt(boundary, rows, norm.steepest(total[rows]), length * boundary.best.size[rows])
-            boundary.approach(rows[moved], far[moved], torch.zeros_like(probes[moved], dtype=far.dtype), halvings)
-        found = boundary.best.size
-        boundary.approach(walked, boundary.best.images[walked], found[walked] * (1 - 2.0 ** (1 - halvings)), _FINER)
+            boundary.approach(rows[moved], far[moved], halvings)
+        boundary.approach(walked, boundary.best.images[walked], _FINER, low=1 - 2.0 ** (1 - halvings))
         return Outcome(boundary.best.images, boundary.best.claimed, steps, boundary.asked, torch.zeros_like(steps))
 
     def _start(self, boundary: "_Boundary", rows: Tensor, rng: Rng) -> None:
@@ -126,16 +125,16 @@ class HopSkipJump:
             target = squares[:, :, :height, :width]
             far = boundary.between(rows, target, _CLOSER * best.size[rows])
             met = boundary.ask(rows, far)
-            boundary.approach(rows[met], far[met], torch.zeros_like(best.size[rows[met]]), _COARSE)
+            boundary.approach(rows[met], far[met], _COARSE)
 
     def _normal(self, boundary: "_Boundary", rows: Tensor, probes: Tensor, rng: Rng, step: int) -> Tensor:
-        """Estimates of the unit normals at the best images, on the side where the goal is met (eq. 16)."""
+        """Estimates of the unit normals at the best images, on the side where the goal is met."""
         most, start = int(probes.max()), boundary.best.images[rows]
         radius = self.reach * (start - boundary.origin[rows]).flatten(1).norm(dim=1)
         normals = torch.zeros_like(start)
         for part in _parts(len(rows), most * start[:1].numel()):
             x = start[part].unsqueeze(1)
-            shape = (len(x), max(_FEWEST, int(self.probes * math.sqrt(step))), *x.shape[2:])
+            shape = (len(x), int(self.probes * math.sqrt(step)), *x.shape[2:])
             noise = rng[torch.arange(len(rows))[part]].normal(f"probes {step}", x.new_empty(shape))[:, :most]
             grey = noise.mean(2, keepdim=True)
             noise = grey + math.sqrt(self.colour) * (noise - grey)
@@ -187,17 +186,18 @@ class _Boundary:
         share = distance / self.norm.measure(far - origin).clamp_min(torch.finfo(far.dtype).tiny)
         return clip(origin + per_row(share.clamp_max(1), far) * (far - origin))
 
-    def approach(self, rows: Tensor, far: Images, low: Tensor, halvings: int) -> None:
-        """Bisects the way between ``far``, which meets the goal, and a distance ``low`` that may not."""
+    def approach(self, rows: Tensor, far: Images, halvings: int, low: float = 0.0) -> None:
+        """Bisects the way from ``far``, which meets the goal, to ``low`` of its distance."""
         high = self.norm.measure(far - self.origin[rows])
+        least = low * high
         for _ in range(halvings):
-            open_rows = (self.left(rows) > 0) & (low < high)
-            rows, far, low, high = rows[open_rows], far[open_rows], low[open_rows], high[open_rows]
+            open_rows = (self.left(rows) > 0) & (least < high)
+            rows, far, least, high = rows[open_rows], far[open_rows], least[open_rows], high[open_rows]
             if not len(rows):
                 break
-            middle = (low + high) / 2
+            middle = (least + high) / 2
             met = self.ask(rows, self.between(rows, far, middle))
-            low, high = torch.where(met, low, middle), torch.where(met, middle, high)
+            least, high = torch.where(met, least, middle), torch.where(met, middle, high)
 
 
 def _leapt(boundary: _Boundary, rows: Tensor, direction: Tensor, length: Tensor) -> tuple[Images, Tensor]:

@@ -37,11 +37,13 @@ class Universal:
     ``x + v`` over the boundary, and ``v <- project(v + step, eps)``. Passes go on until a part ``rate`` of the images
     changes its class (the paper's 1 - delta; eps is its xi), or ``passes`` have been made.
 
-    Deviations. Images are attacked ``batch`` at a time from one v, and their steps added together; 1 is the paper to
-    the letter. Steps are small beside v and most of them point the same way: on ResNet-20 (CIFAR-10, 128 images, one
-    pass, means of four orders, fooled on 1,000 unseen images) batches of 1, 8, 16 and 32 give 44.9, 45.1, 42.7 and
-    40.5 % in L2 with eps = 1, and 40.1, 41.2, 41.3 and 38.7 % in L-infinity with 8/255. ``x + v`` is clipped to valid
-    pixels, as it will be when it is used. What comes back is the best v that a pass has ended with, not the last.
+    Deviations, with figures from ResNet-20 (CIFAR-10, fitted to 128 images, fooled among 1,000 unseen ones, L2 with
+    eps = 1 and L-infinity with 8/255). Images are attacked ``batch`` at a time from one v, and their steps are added; 1
+    is the paper to the letter. One pass with batches of 1, 8 and 32: 43.9, 45.6 and 40.7 %; 50.4, 50.8 and 50.0 %. The
+    default attack goes twice as far as the boundary, where the paper stops just beyond it (``attack=deepfool``): an
+    image that has only just crossed is back after the next image's step. Four passes: 48.7 instead of 40.9 %, and 56.2
+    instead of 44.5 %, in less time. ``x + v`` is clipped to valid pixels, as it will be when it is used, and what comes
+    back is the best v that a pass has ended with, not the last.
     """
 
     norm: NormLike = option(L2, "norm of the budget")
@@ -49,7 +51,7 @@ class Universal:
     rate: float = option(0.8, "fooling rate on the images fitted to at which to stop")
     passes: int = option(10, "passes over the images at the most")
     batch: int = option(8, "images whose steps are computed together and added; 1 is the paper's algorithm")
-    attack: Method = option(DeepFool(), "the attack that takes an image over its boundary")
+    attack: Method = option(DeepFool(overshoot=1.0), "the attack that takes an image over its boundary")
 
     def __post_init__(self) -> None:
         require_norm(self, self.norm)

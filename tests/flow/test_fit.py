@@ -1,0 +1,191 @@
+"""``brittle fit``: end to end, and every mistake told in one line with nothing written or lost."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from kit import make_kit
+from PIL import Image
+from test_bad_inputs import contents
+
+from brittle.attacks import Perturbation, UniversalSGD
+from brittle.data import Examples, examples_of, load_data
+from brittle.fitting import fit, picked
+from brittle.models import load_model
+from brittle.run.records import read_records
+from brittle.types import BrittleError
+from conftest import Cli
+from laws.worlds import one_thread
+
+NET = "--model digits-cnn --weights good.safetensors"
+RGB = "--model resnet20 --weights resnet20.safetensors"
+DIGITS = "--data digits --limit 12"
+
+
+def fitting(*parts: str, attack: str = "universal-sgd,epochs=1") -> str:
+    """A good command of which the parts replace what they name."""
+    given = " ".join(parts)
+    whole = [NET if "--model" not in given else "", DIGITS if "--data" not in given else ""]
+    whole += ["--out u.safetensors" if "--out" not in given else ""]
+    return " ".join(["fit", shlex.quote(attack), *whole, given])
+
+
+CASES: dict[str, list[str]] = {
+    f"fit {NET} {DIGITS} --out u.safetensors": ["Missing argument"],
+    f"fit universal {NET} {DIGITS}": ["Missing option", "--out"],
+    f"fit universal {NET} --out u.safetensors": ["Missing option", "--data"],
+    fitting("--tst-data digits"): ["no such option: --tst-data", "did you mean --test-data?"],
+    fitting("--seed -1"): ["--seed", "at least 0, got '-1'"],
+    fitting("--limit 0"): ["--limit", "at least 1, got '0'"],
+    fitting("--limit 1"): ["expected at least 2 examples, to fit to one half and try the other, got 1"],
+    fitting("--device gpu"): ["--device auto, cpu or cuda, got 'gpu'"],
+    fitting("--batch-size none"): ["--batch-size", "got 'none'"],
+    # what to fit
+    fitting(attack="univresal"): ["unknown attack 'univresal'", "did you mean 'universal'?"],
+    fitting(attack="fgsm"): ["an attack that fits one perturbation to many images", "universal-sgd", "got fgsm"],
+    fitting(attack="universal,eps=1:2"): ["expected one attack to fit, not a sweep; got 'universal,eps=1:2'"],
+    fitting(attack="universal,eps=nan"): ["expected a finite eps >= 0, got nan"],
+    fitting(attack="universal,epsilon=1"): ["attack 'universal' has no option 'epsilon'", "did you mean 'eps'?"],
+    fitting(attack="universal,attack=universal"): ["expected an attack on single examples in Universal"],
+    # on what
+    fitting("--model digit-cnn"): ["unknown model 'digit-cnn'"],
+    fitting(RGB, "--data digits"): ["digits are grey images of 8 x 8 pixels"],
+    fitting(RGB, "--data cut"): ["'cut/1.jpg' is not an image or is truncated"],
+    fitting("--test-data digit"): ["unknown data 'digit'", "did you mean 'digits'?"],
+    fitting(RGB, "--data ten.parquet --test-data eleven.parquet"): ["labels from 0 to 9", "got 10"],
+    # where to
+    fitting("--out u.pt"): ["expected --out as a file name that ends in .safetensors, got 'u.pt'"],
+    fitting("--out good.safetensors"): ["'good.safetensors' exists; choose another --out, or remove it"],
+    fitting("--out shown.safetensors"): ["'shown.png' exists"],
+    fitting("--out nowhere/u.safetensors"): ["there is no directory 'nowhere'"],
+    fitting(f"--out {'x' * 300}.safetensors"): ["cannot write", "File name too long"],
+    # what must be fitted is no attack on single images, and what has been is read with care
+    f"audit {NET} {DIGITS} --out out --attack universal": ["run `brittle fit universal,...`", "file=FILE"],
+    f"audit {NET} {DIGITS} --out out --attack universal-sgd": ["run `brittle fit universal-sgd,...`"],
+    f"audit {NET} {DIGITS} --out out --attack 'restarts,attack=universal'": ["expected an attack on single examples"],
+    f"audit {NET} {DIGITS} --out out --attack perturbation": ["expected file=FILE for perturbation"],
+    f"audit {NET} {DIGITS} --out out --attack perturbation,file=goood.safetensors": [
+        "did you mean 'good.safetensors'?"
+    ],
+    f"audit {NET} {DIGITS} --out out --attack perturbation,file=good.safetensors": ["`brittle fit` has written"],
+    f"audit {NET} {DIGITS} --out out --attack perturbation,file=text.safetensors": ["expected a perturbation file"],
+}
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kit")
+    make_kit(folder)
+    (folder / "shown.png").write_bytes(b"somebody's picture")
+    return folder
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_one_line_says_what_is_wrong_and_nothing_is_written(
+    line: str, kit: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kit)
+    before = contents(kit)
+    ran = cli(*shlex.split(line))
+    assert ran.code == 2, ran
+    assert ran.out == ""
+    assert ran.err.startswith("brittle: "), ran.err
+    assert ran.err.count("\n") == 1, ran.err
+    for part in CASES[line]:
+        assert part in ran.err
+    assert contents(kit) == before
+
+
+@pytest.mark.usefixtures("without_report")
+def test_fit_writes_a_perturbation_that_an_audit_then_uses(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    data = "--model digits-cnn --data digits --limit 200"
+    ran = cli(*shlex.split(f"fit universal-sgd,norm=l2,eps=1.5 {data} --out u.safetensors --seed 3"))
+    assert ran.code == 0, ran.err
+    assert "1000/1000" in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["u.png", "u.safetensors"]
+    table = ran.out.splitlines()
+    assert table[0].split("  ")[0] == "perturbation"
+    assert "fooled in the unseen half" in table[0]
+    assert "universal-sgd(norm=l2, eps=1.5)" in ran.out
+    assert "random, of the same size" in ran.out
+    assert "file: u.safetensors (l2, eps 1.5)" in ran.out
+    made = Perturbation.load("u.safetensors")
+    assert made.about["seed"] == "3"
+    assert made.about["data"].startswith("digits")
+    assert made.about["examples"] == "100"
+    with Image.open("u.png") as picture:
+        assert min(picture.size) >= 256
+        factor = 0.5 / float(made.values.abs().max())
+        assert picture.info["Description"] == f"universal perturbation, amplified {factor:.6g} times around mid-grey"
+        assert f"picture: u.png, amplified {factor:.3g} times around mid-grey" in ran.out
+        corners = [picture.getpixel((0, 0)), picture.getpixel((picture.width - 1, picture.height - 1))]
+    expected = [round(255 * (0.5 + factor * float(made.values[0, at, at]))) for at in (0, -1)]
+    assert corners == pytest.approx(expected, abs=1)
+
+    # The unseen half is every second example: an audit of all of them finds the two counts' sum.
+    audited = cli(*shlex.split(f"audit {data} --attack perturbation,file=u.safetensors --out run"))
+    assert audited.code == 0, audited.err
+    found = read_records(tmp_path / "run")
+    right = found["label"] == found["clean_prediction"]
+    for half, name in ((found["position"] % 2 == 0, 0), (found["position"] % 2 == 1, 1)):
+        fooled, of = int((right & half & found["fooled"]).sum()), int((right & half).sum())
+        assert f"({fooled} of {of})" in table[1], name
+    refused = cli(*shlex.split(f"fit universal-sgd {data} --out u.safetensors"))
+    assert refused.code == 2
+
+
+def test_test_data_take_the_place_of_the_other_half(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    ran = cli(
+        *shlex.split(
+            "fit universal,norm=linf,eps=20/255,passes=1 --model digits-cnn --data digits --limit 20 --test-data digits"
+            " --out u.safetensors"
+        )
+    )
+    assert ran.code == 0, ran.err
+    assert "fooled in the test data" in ran.out
+    assert Perturbation.load("u.safetensors").about["examples"] == "20"
+    assert Perturbation.load("u.safetensors").norm.name == "linf"
+
+
+# ---- what lies beneath
+
+
+def test_picked_examples_are_those_examples() -> None:
+    images = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    whole = examples_of(images, torch.arange(6))
+    some = picked(whole, range(1, 6, 2))
+    assert some.ids == whole.ids[1::2]
+    assert some.labels is not None
+    assert some.labels.tolist() == [1, 3, 5]
+    assert torch.equal(some.images(1, 3), images[[3, 5]])
+    assert len({whole.fingerprint, some.fingerprint, picked(whole, range(0, 6, 2)).fingerprint}) == 3
+
+
+def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path) -> None:
+    with one_thread():
+        classifier = load_model("digits-cnn").classifier
+        data: Examples = load_data("digits", limit=60)
+        images = data.images(0, 60)
+        assert data.labels is not None
+        labels = data.labels.clone()
+        labels[:10] = (labels[:10] + 1) % 10  # now wrong, whatever the network says
+        method = UniversalSGD(norm="l2", eps=1.5, epochs=3)
+        given = fit(
+            classifier, method, examples_of(images, labels), unseen=examples_of(images), out=tmp_path / "u.safetensors"
+        )
+    clean = classifier.logits(images).argmax(1)
+    moved = classifier.logits((images + given.perturbation.values).clamp(0, 1)).argmax(1)
+    right = clean == labels
+    assert given.on_fitted[:3] == (60, int(right.sum()), int((right & (moved != labels)).sum()))
+    assert given.on_unseen[:3] == (60, 60, int((moved != clean).sum()))
+    assert 0 <= given.on_unseen.fooled_by_chance < given.on_unseen.fooled
+    assert not given.held_out
+    with pytest.raises(BrittleError, match="exists"):
+        fit(classifier, method, data, out=tmp_path / "u.safetensors")
