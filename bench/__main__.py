@@ -6,7 +6,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import audit, batches, correctness, deepfool, gradient, one_image, start_up
+from bench import (
+    audit,
+    batches,
+    budget,
+    correctness,
+    decision,
+    deepfool,
+    gradient,
+    lbfgs,
+    memory,
+    minimal,
+    one_image,
+    sparse_minimal,
+    sparsefool,
+    start_up,
+    universal,
+)
 from bench.machine import machine
 from bench.report import Section, as_json, as_markdown
 from bench.setting import Skipped
@@ -22,6 +38,20 @@ ROWS: dict[str, Callable[[], Section]] = {
     "audit": partial(audit.section, OUT / "audit"),
     "correctness": partial(correctness.section, OUT / "audit"),
     "start-up": start_up.section,
+    "minimal-l0": sparse_minimal.section,
+    "minimal-l1": partial(minimal.section, "l1"),
+    "minimal-l2": partial(minimal.section, "l2"),
+    "minimal-linf": partial(minimal.section, "linf"),
+    "sparsefool": sparsefool.section,
+    "lbfgs": lbfgs.section,
+    "universal": universal.section,
+    "apgd-ce": partial(budget.section_apgd, "ce"),
+    "apgd-t": partial(budget.section_apgd, "t"),
+    "standard": budget.section_standard,
+    "hopskipjump-l2-1000": partial(decision.section, "l2", 5),
+    "hopskipjump-l2-5000": partial(decision.section, "l2", 17),
+    "hopskipjump-linf-1000": partial(decision.section, "linf", 5),
+    "memory": memory.section,
 }
 
 

@@ -15,13 +15,14 @@ from torch import Tensor
 from brittle.attacks import Perturbation
 from brittle.attacks._fitting import OnStep
 from brittle.attacks.perturbation import SUFFIX
-from brittle.catalog import ATTACKS, attacks_from, entry_of, label_of
+from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by, label_of
 from brittle.data.examples import Examples
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible
 from brittle.rng import Rng
+from brittle.run.attack import check_access
 from brittle.run.labels import check_class_count, in_classes_of
 from brittle.types import BrittleError
 
@@ -99,9 +100,12 @@ def fit(
     unseen: other examples; by default every second one of ``examples`` is held out. seed: of every random draw.
     Beside the rates are those of a random perturbation of the same size in the same norm (in L-infinity random signs,
     otherwise normal draws). ``out`` gets the perturbation, and a PNG beside it shows it, amplified around mid-grey.
-    Raises BrittleError before anything is written: data that do not fit the classifier, too few of them.
+    Raises BrittleError before any work for data that do not fit the classifier or are too few, and Unsupported for an
+    attack that asks for more than the classifier gives.
     """
     check_target(out)
+    for one in held_by(attack) or [attack]:
+        check_access(one, classifier)
     examples, held_out = _checked(classifier, examples), unseen is None
     if unseen is None:
         if len(examples) < 2:
@@ -113,9 +117,9 @@ def fit(
     values = made.values.unsqueeze(0).to(classifier.device)
     chance = _random_like(values, made, seed)
     on_fitted, on_unseen = (_rates(classifier, part, values, chance) for part in (examples, unseen))
+    made.save(out)
     picture = out.with_suffix(".png")
     factor = _draw(made.values, picture)
-    made.save(out)
     return Fitted(label_of(attack), made, on_fitted, on_unseen, held_out, out, picture, factor)
 
 

@@ -2,19 +2,22 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from kit import make_kit
 from PIL import Image
 from test_bad_inputs import contents
 
-from brittle.attacks import Perturbation, UniversalSGD
+from brittle.attacks import Perturbation, Square, Universal, UniversalSGD
 from brittle.data import Examples, examples_of, load_data
 from brittle.fitting import fit, picked
-from brittle.models import load_model
+from brittle.models import Classifier, load_model
 from brittle.run.records import read_records
-from brittle.types import BrittleError
+from brittle.types import BrittleError, Unsupported
 from conftest import Cli
 from laws.worlds import one_thread
 
@@ -189,3 +192,44 @@ def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path
     assert not given.held_out
     with pytest.raises(BrittleError, match="exists"):
         fit(classifier, method, data, out=tmp_path / "u.safetensors")
+
+
+Rows = npt.NDArray[np.float64]
+
+
+class Scores:
+    """A fitted estimator that gives probabilities, of which the second grows with the mean of the pixels."""
+
+    def predict_proba(self, rows: Rows) -> Rows:
+        light = rows.mean(axis=1)
+        return np.stack([1 - light, light], axis=1)
+
+    def predict(self, rows: Rows) -> Any:
+        return self.predict_proba(rows).argmax(axis=1)
+
+
+def test_a_classifier_without_gradients_is_fitted_with_an_attack_that_needs_none(tmp_path: Path) -> None:
+    classifier, out = Classifier(Scores()), tmp_path / "u.safetensors"
+    images = 0.3 + 0.15 * torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    for method, name in ((Universal(), "deepfool"), (UniversalSGD(), "universal-sgd")):
+        with pytest.raises(Unsupported, match=f"{name} asks for gradients, .* only gives scores; .*square"):
+            fit(classifier, method, examples_of(images), out=out)
+    assert classifier.forwards == 0
+    assert not list(tmp_path.iterdir())
+    inside = Square(norm="linf", eps=0.2, queries=100)
+    given = fit(classifier, Universal(norm="linf", eps=0.2, attack=inside), examples_of(images), out=out)
+    assert given.on_unseen == (4, 4, 4, 0)
+
+
+def test_a_picture_that_cannot_be_written_costs_nobody_the_perturbation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    classifier, data = load_model("digits-cnn").classifier, load_data("digits", limit=4)
+    with one_thread(), pytest.raises(BrittleError, match=r"cannot write .*u.png': No space left on device"):
+        fit(classifier, UniversalSGD(epochs=1), data, out=tmp_path / "u.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["u.safetensors"]
+    assert Perturbation.load(tmp_path / "u.safetensors").about["examples"] == "2"

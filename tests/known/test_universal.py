@@ -153,20 +153,38 @@ def test_both_are_far_above_chance_and_gradients_generalise_better() -> None:
     assert by_chance < by_gradients - 0.1
 
 
-def test_real_network(real_data: Path) -> None:
-    """ResNet-20 on 48 images: more unseen images are fooled than by chance, by the gradient variant most."""
+@cache
+def resnet20(folder: Path) -> Data:
+    """ResNet-20, 64 CIFAR-10 test images to fit to, and 128 others."""
     from brittle.models import load_model
 
-    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
-    data = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=112)
-    images = data.images(0, 112)
-    mine, unseen = examples_of(images[::2][:48]), images[1::2]
+    classifier = load_model("resnet20", weights=folder / "weights" / "cifar10_resnet20.safetensors").classifier
+    images = load_data(str(folder / "cifar10-jpeg" / "test.parquet"), limit=192).images(0, 192)
+    return classifier, examples_of(images[:64]), images[64:]
+
+
+@pytest.mark.parametrize("method", [Universal(passes=2), UniversalSGD(norm=L2, eps=1.0, epochs=3)], ids=label_of)
+def test_real_network_rate_rises_with_eps_and_with_the_number_of_images(method: Any, real_data: Path) -> None:
+    """What the paper's figures show, on images that v has not been fitted to."""
+    classifier, examples, unseen = resnet20(real_data)
+    by_eps = [
+        rate(classifier, unseen, dataclasses.replace(method, eps=eps).fit(classifier, examples))
+        for eps in (0.25, 0.5, 1.0)
+    ]
+    assert by_eps[0] + 0.05 < by_eps[1] < by_eps[2] - 0.05, by_eps
+    few = rate(classifier, unseen, method.fit(classifier, examples_of(examples.images(0, 8))))
+    assert few < by_eps[2] - 0.05, (few, by_eps[2])
+
+
+def test_real_network_beside_chance(real_data: Path) -> None:
+    """More unseen images are fooled than by chance, by the gradient variant most."""
+    classifier, mine, unseen = resnet20(real_data)
     fits = {
         "2017": Universal(passes=1).fit(classifier, mine),
         "gradients": UniversalSGD(norm=L2, eps=1.0, epochs=4).fit(classifier, mine),
     }
-    signs = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
-    fits["chance"] = Perturbation.of(signs / signs.norm() * (1 - 1e-6), norm=L2, eps=1.0)
+    draws = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    fits["chance"] = Perturbation.of(draws / draws.norm() * (1 - 1e-6), norm=L2, eps=1.0)
     rates = {name: rate(classifier, unseen, made) for name, made in fits.items()}
     assert rates["chance"] < rates["2017"] < rates["gradients"], rates
 
@@ -390,6 +408,8 @@ def test_file_sha256_and_everything_else_survive_a_file(made: Perturbation, tmp_
     made.save(path)
     loaded = Perturbation.load(path)
     assert [one.name for one in tmp_path.iterdir()] == ["u.safetensors"]
+    (tmp_path / "usual").touch()
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert torch.equal(loaded.values, made.values)
     assert (loaded.norm, loaded.eps, loaded.about, loaded.sha256) == (LINF, 0.1, {"data": "noise"}, made.sha256)
     assert loaded == attacks_from(f"perturbation,file={path}")[0] == dataclasses.replace(loaded)
@@ -503,11 +523,11 @@ def test_files_that_hold_no_perturbation_are_refused(made: Perturbation, tmp_pat
 def test_a_file_is_written_whole_or_not_at_all(
     made: Perturbation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: object, path: Path, __: object) -> None:
-        path.write_bytes(b"the beginning")
+    def full(path: Path, _: bytes) -> None:
+        path.write_text("the beginning")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("brittle.attacks.perturbation.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(BrittleError, match=r"cannot write .*: No space left on device"):
         made.save(tmp_path / "u.safetensors")
     assert not list(tmp_path.iterdir())

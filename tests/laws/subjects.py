@@ -27,6 +27,9 @@ QUICK: dict[str, dict[str, Any]] = {
     "few-pixel": {"population": 20, "generations": 8},
     "fmn": {"steps": 40},
     "hopskipjump": {"queries": 300},
+    "pixel-search": {"queries": 40},
+    "sparse-rs": {"queries": 60},
+    "square": {"queries": 300},
     "standard": {"steps": 8, "targets": 3, "queries": 15},
 }
 """Settings that cost less, for attacks that ask for thousands of passes as they come."""

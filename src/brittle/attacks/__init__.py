@@ -16,7 +16,10 @@ from brittle.attacks.pgd import PGD
 from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.restarts import Restarts
 from brittle.attacks.sigma_zero import SigmaZero
+from brittle.attacks.sparse_rs import SparseRS
 from brittle.attacks.sparsefool import SparseFool
+from brittle.attacks.square import Square
+from brittle.attacks.standard import Standard
 from brittle.attacks.superdeepfool import SuperDeepFool
 from brittle.attacks.universal import Universal
 from brittle.attacks.universal_sgd import UniversalSGD
@@ -40,6 +43,9 @@ __all__ = [
     "Restarts",
     "SigmaZero",
     "SparseFool",
+    "SparseRS",
+    "Square",
+    "Standard",
     "SuperDeepFool",
     "Universal",
     "UniversalSGD",

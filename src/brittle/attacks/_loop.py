@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from brittle.geometry.norms import Norm
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
 from brittle.types import Images
 
 
@@ -54,3 +56,9 @@ class BestSoFar:
         self.images[rows[taken]] = images[taken]
         self.size[rows[smaller]] = size[smaller]
         return smaller
+
+
+def margins(classifier: Classifier, images: Images, goal: Goal) -> tuple[Tensor, Tensor]:
+    """What random searches ask for: the margins, inf where not a number, and where the goal is surely met."""
+    logits = classifier.logits(images)
+    return goal.margin(logits).nan_to_num(nan=torch.inf), goal.is_surely_met(logits)

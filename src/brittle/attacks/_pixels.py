@@ -1,6 +1,5 @@
 """Images with a few pixels set, for attacks that try out many of them."""
 
-import torch
 from torch import Tensor
 
 from brittle.attacks._contract import require

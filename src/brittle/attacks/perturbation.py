@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple, final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require, require_budget, require_goal
@@ -96,14 +96,20 @@ class Perturbation:
         return cls(file=str(path))
 
     def save(self, path: str | Path) -> None:
-        """Writes the values, norm, eps and ``about`` as safetensors: the whole file or none."""
+        """Writes it as safetensors, the whole file or none; raises BrittleError where that cannot be.
+
+        One tensor, ``perturbation``: float32 ``[C, H, W]``, what is added to pixels in [0, 1]. Metadata, all text:
+        ``format`` ("brittle perturbation 1"), ``norm`` ("l2"), ``eps`` (the budget in that norm), and what ``about``
+        holds, which is for people: a file that another tool has made needs none of it.
+        """
         target, content = Path(path), self._content
         require(target.suffix == SUFFIX, f"a file name that ends in {SUFFIX}", str(path))
         metadata = content.about | {"format": _FORMAT, "norm": self.norm.name, "eps": repr(self._eps)}
         temporary = target.with_name(f".writing-{target.name}")
         try:
             try:
-                save_file({_KEY: self.values.contiguous()}, temporary, metadata)
+                # Not by save_file, which leaves a file that only its owner may read.
+                temporary.write_bytes(save({_KEY: self.values.contiguous()}, metadata))
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)

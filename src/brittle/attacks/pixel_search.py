@@ -1,4 +1,4 @@
-"""Pixel search: which pixels to change, found from the answers to questions about single ones (after arXiv:1909.05040)."""
+"""Pixel search: which pixels to change, from the answers to questions about single ones (after arXiv:1909.05040)."""
 
 from dataclasses import dataclass
 from typing import final
@@ -64,7 +64,7 @@ class PixelSearch:
             slot = visit % self.eps
             search.enter(slot)
             if visit == 0:
-                for places in search.grid(self.survey).split(_BLOCK):
+                for places in search.grid(self.survey):
                     search.ask(search.farthest(places))
             else:
                 search.ask(search.shortlist())
@@ -90,7 +90,8 @@ class _Search:
     best, least: the candidate with the smallest margin in this visit, and that margin. misses: visits without success.
     """
 
-    _OF_ROWS = tuple("images goal effect asked front reach pixels margin base base_margin best least misses".split())
+    _STATE = ("images", "goal", "effect", "asked", "front", "reach", "pixels", "margin", "base", "base_margin")
+    _OF_ROWS = (*_STATE, "best", "least", "misses")
 
     def __init__(self, attack: PixelSearch, classifier: Classifier, images: Images, goal: Goal) -> None:
         self.queries, self.classifier, self.goal = attack.queries, classifier, goal
@@ -166,16 +167,16 @@ class _Search:
 
     # ---- what to ask about: candidates [n, m], -1 for none
 
-    def grid(self, count: int) -> Tensor:
-        """Positions on an even grid, at most ``count``, from the centre outwards."""
+    def grid(self, count: int) -> list[Tensor]:
+        """Positions on an even grid, at most ``count``, from the centre outwards, in blocks."""
         rows = min(max(round((count * self.height / self.width) ** 0.5), 1), self.height, count)
         columns = min(count // rows, self.width)
         y = (torch.arange(rows) * 2 + 1) * self.height // (2 * rows)
         x = (torch.arange(columns) * 2 + 1) * self.width // (2 * columns)
         away = ((y + 0.5) / self.height - 0.5).square().unsqueeze(1) + ((x + 0.5) / self.width - 0.5).square()
         self.stride = max(self.height // rows, self.width // columns)
-        places = (y.unsqueeze(1) * self.width + x).flatten()
-        return places[away.flatten().argsort(stable=True)].to(self.images.device)
+        places = (y.unsqueeze(1) * self.width + x).flatten()[away.flatten().argsort(stable=True)]
+        return list(torch.split(places.to(self.images.device), _BLOCK))
 
     def farthest(self, places: Tensor) -> Tensor:
         """At each of these positions the corner that is farthest from the colour there."""
@@ -266,7 +267,7 @@ class _Search:
 
 
 def _corners(images: Images) -> Tensor:
-    """The corners of the colour cube, ``[2 ** bits, C]``: bit k of the index is channel k, or the k-th group of them."""
+    """The corners of the colour cube, ``[2 ** bits, C]``: bit k of the index is channel k, or the k-th group."""
     channels = images.shape[1]
     bits = min(channels, _BITS)
     index = torch.arange(2**bits, device=images.device).unsqueeze(1)

@@ -1,27 +1,26 @@
-"""Sparse-RS: random search over a few pixels and their colours (Croce et al. 2022, arXiv:2006.12834, L0 version)."""
+"""Sparse-RS: random search over a few pixels and their colours (Croce et al. 2022, arXiv:2006.12834)."""
 
-import os
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks._contract import Outcome, require
+from brittle.attacks._loop import ActiveSet, margins
+from brittle.attacks._pixels import require_pixels
 from brittle.catalog import option, register
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
-_SCHEDULE = ((0, 2), (50, 4), (200, 5), (500, 6), (1000, 8), (2000, 10), (4000, 12), (6000, 15), (8000, 20))
-_OF = 10_000
-_BLOCK = 100
-_TIE = 1e-6
-V_ADD = os.environ.get("V_ADD", "sweep")
-V_COL = os.environ.get("V_COL", "differ")
-V_RECOL = float(os.environ.get("V_RECOL", "0"))
+_STARTS = (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # parts of the way after which alpha is divided by
+_DIVISORS = (1, 2, 4, 5, 6, 8, 10, 12, 15, 20)
+_REACH = 2  # rows and columns to either side that count as beside
+_BLOCK = 100  # proposals whose random numbers are drawn at once: to seed a generator takes longer than to use it
+_TIE = 1e-6  # an improvement by less is rounding, which depends on the batch
 
 
 @register(
@@ -30,104 +29,108 @@ V_RECOL = float(os.environ.get("V_RECOL", "0"))
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SparseRS:
-    """Random search."""
+    """Random search: exchanges some of the changed pixels for others, keeps that where the margin becomes smaller.
 
-    eps: int = option(10, "budget: pixels that may change; a pixel is all channels of a position")
+    The L0 version (section 3.1): ``eps`` pixels are set to corners of the colour cube. A proposal puts ``alpha * eps``
+    of them back, fewer as queries are spent, and sets as many others to random corners. Images leave at their first
+    success.
+
+    What differs, each for fewer queries. Where a pixel helps, those beside it often help more: a new pixel is with
+    probability ``near`` one beside the old, and then keeps its colour every other time. The other new ones come in
+    turn, in a random order of the example's own, so that none comes twice before all have come once. And a corner that
+    equals the pixel's own colour, which would change nothing, has one of its channels turned over. ResNet-20, 2 pixels,
+    1,000 queries: 38 of 48 fooled with 277 queries on average; 34 with 337 without ``near``.
+    """
+
+    eps: int = option(10, "budget: pixels that may change, all channels of each")
     queries: int = option(10_000, "forward passes at the most, the look at the image itself included")
-    alpha: float = option(0.8, "fraction of the pixels that are exchanged at first")
-    rescale: bool = option(True, "stretch the schedule")
+    alpha: float = option(0.8, "fraction of the changed pixels that the first proposals exchange")
+    shrink: int = option(10_000, "queries in which proposals become as small as they get")
+    near: float = option(0.5, "probability that a new pixel is beside the one it replaces; the paper's is 0")
+
+    def __post_init__(self) -> None:
+        require_pixels(self.eps)
+        require(self.queries >= 1, "queries >= 1", self.queries)
+        require(0 < self.alpha <= 1, "alpha in (0, 1]", self.alpha)
+        require(self.shrink >= 1, "shrink >= 1", self.shrink)
+        require(0 <= self.near <= 1, "near in [0, 1]", self.near)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        channels, height, width = images.shape[1:]
-        pixels = height * width
-        k = min(int(self.eps), pixels)
-        found = images.clone()
+        channels, pixels = images.shape[1], images.shape[2] * images.shape[3]
+        k = min(self.eps, pixels)
+        found, shape = images.clone(), images.shape[1:]
         claimed = goal.is_surely_met(classifier.logits(images))
-        forwards = torch.ones_like(claimed, dtype=torch.int64)
+        forwards = torch.ones_like(goal.labels)
         active = ActiveSet(len(images), images.device)
-        keep = active.drop(claimed)
-        if len(keep) and self.queries > 1 and k:
-            goal, rng = goal[keep], rng[keep]
-            x = images[keep].flatten(2)
-            order = rng.uniform("order", x[:, 0]).argsort(dim=1, stable=True)
-            where = order[:, :k].unsqueeze(1).expand(-1, channels, -1)
-            best = x.clone().scatter_(2, where, self._colours(rng.uniform("start", x[:, :, :k]), x.gather(2, where)))
-            least = torch.full((len(keep),), torch.inf)
-            cursor = torch.zeros(len(keep), dtype=torch.int64)
-            for step in range(self.queries - 1):
-                if step:
-                    at = (step - 1) % _BLOCK
-                    n = len(best)
-                    if at == 0:
-                        m = self.exchanged(step, k)
-                        draws = rng.uniform(f"exchange {step - 1}", best.new_empty(n, _BLOCK, k))
-                        colours = rng.uniform(f"colours {step - 1}", best.new_empty(n, _BLOCK, channels, m + 1))
-                        pos = rng.uniform(f"pos {step - 1}", best.new_empty(n, _BLOCK, m + 1))
-                    m = min(self.exchanged(step, k), pixels - k)
-                    out = (
-                        draws[:, at].topk(m, 1, sorted=False).indices if m > 1 else draws[:, at].argmax(1, keepdim=True)
-                    )
-                    if V_ADD == "sweep":
-                        into = k + (cursor.unsqueeze(1) + torch.arange(m)) % (pixels - k)
-                        cursor += m
-                    else:
-                        into = k + (pos[:, at, :m] * (pixels - k)).long()
-                    recol = torch.zeros(n, 1, dtype=torch.bool)
-                    if V_RECOL and m == 1:
-                        recol = pos[:, at, 1:2] < V_RECOL
-                        into = torch.where(recol, out, into)
-                    gone, come = order.gather(1, out), order.gather(1, into)
-                    gone_w, come_w = (w.unsqueeze(1).expand(-1, channels, -1) for w in (gone, come))
-                    old_gone, x_gone, x_come = best.gather(2, gone_w), x.gather(2, gone_w), x.gather(2, come_w)
-                    best.scatter_(2, gone_w, x_gone)
-                    base = torch.where(recol.unsqueeze(2), old_gone, x_come)
-                    best.scatter_(2, come_w, self._colours(colours[:, at, :, :m], base))
-                logits = classifier.logits(best.view(-1, channels, height, width))
-                forwards[active.rows] += 1
-                margin = goal.margin(logits)
-                better = margin < least - _TIE * logits.abs().amax(1)
-                least = torch.where(better, margin, least)
-                if step:
-                    b = better.view(-1, 1)
-                    now = best.gather(2, come_w)
-                    best.scatter_(2, come_w, torch.where(b.unsqueeze(2), now, x_come))
-                    best.scatter_(
-                        2, gone_w, torch.where(b.unsqueeze(2), torch.where(recol.unsqueeze(2), now, x_gone), old_gone)
-                    )
-                    order.scatter_(1, out, torch.where(b, come, gone))
-                    order.scatter_(1, into, torch.where(b & ~recol, gone, come))
-                met = goal.is_surely_met(logits)
-                if met.any():
-                    solved = active.rows[met]
-                    found[solved] = best[met].view(-1, channels, height, width)
-                    claimed[solved] = True
-                    keep = active.drop(met)
-                    x, best, least, order, cursor, goal, rng = (
-                        x[keep],
-                        best[keep],
-                        least[keep],
-                        order[keep],
-                        cursor[keep],
-                        goal[keep],
-                        rng[keep],
-                    )
-                    if step:
-                        draws, colours, pos = draws[keep], colours[keep], pos[keep]
-                    if not len(active):
-                        break
-            found[active.rows] = best.view(-1, channels, height, width)
+        keep = active.drop(claimed | (self.queries == 1))
+        goal, rng, x = goal[keep], rng[keep], images[keep].flatten(2)
+
+        # ``where`` holds the changed pixels; new ones come from ``queue``, in turn.
+        queue = rng.uniform("sparse-rs queue", x[:, 0]).argsort(dim=1, stable=True)
+        where, turn = queue[:, :k], k
+        best = _painted(x, where, _corners(rng.uniform("sparse-rs colours", x[:, :, :k]), _colours(x, where)))
+        least, met = margins(classifier, best.view(-1, *shape), goal)
+        forwards[active.rows] += 1
+        draws = best
+        for proposal in range(self.queries - 2):
+            if met.any():
+                found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
+                keep = active.drop(met)
+                x, best, least, met, where = x[keep], best[keep], least[keep], met[keep], where[keep]
+                queue, draws, goal, rng = queue[keep], draws[keep], goal[keep], rng[keep]
+            if not len(active):
+                break
+            block, at = divmod(proposal, _BLOCK)
+            if at == 0:
+                draws = rng.uniform(f"sparse-rs {block}", best.new_empty(len(best), _BLOCK, 4 + channels, k))
+            order, near, down, right = draws[:, at, :4].unbind(1)
+            m = self.exchanged(proposal, k)
+            out = order.topk(m, dim=1).indices
+            leaving, near = where.gather(1, out), near[:, :m]
+            in_turn = queue[:, (turn + torch.arange(m, device=x.device)) % pixels]
+            turn += m
+            coming = torch.where(near < self.near, _beside(leaving, down[:, :m], right[:, :m], images), in_turn)
+            corners = _corners(draws[:, at, 4:, :m], _colours(x, coming))
+            colours = torch.where((near < self.near / 2).unsqueeze(1), _colours(best, leaving), corners)
+            tried = _painted(_painted(best, leaving, _colours(x, leaving)), coming, colours)
+            margin, success = margins(classifier, tried.view(-1, *shape), goal)
+            forwards[active.rows] += 1
+
+            better = (margin < least - _TIE * least.abs().clamp(1, 1e9)).unsqueeze(1)
+            where = where.scatter(1, out, torch.where(better, coming, leaving))
+            best = torch.where(better.unsqueeze(2), tried, best)
+            least, met = torch.where(better.squeeze(1), margin, least), success & better.squeeze(1)
+        found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
         return Outcome(found, claimed, forwards - 1, forwards, torch.zeros_like(forwards))
 
-    def exchanged(self, step: int, k: int) -> int:
-        of = int(step / self.queries * _OF) if self.rescale else step
-        divisor = next((d for start, d in reversed(_SCHEDULE) if of > start), 1)
-        return max(int(self.alpha / divisor * k), 1)
+    def exchanged(self, proposal: int, k: int) -> int:
+        """How many of k pixels a proposal exchanges, the first being 0."""
+        return max(int(self.alpha / _DIVISORS[bisect_left(_STARTS, proposal / self.shrink)] * k), 1)
 
-    def _colours(self, draw: Tensor, original: Tensor) -> Tensor:
-        colour = (draw < 0.5).to(original.dtype)
-        if V_COL == "differ":
-            same = (colour == original).all(1, keepdim=True)
-            which = (draw[:, :1] * 2 % 1 * original.shape[1]).long()
-            flip = torch.arange(original.shape[1]).view(1, -1, 1) == which
-            colour = torch.where(same & flip, 1 - colour, colour)
-        return colour
+
+def _colours(flat: Tensor, where: Tensor) -> Tensor:
+    """Of images ``[n, C, H * W]`` at positions ``[n, k]``: ``[n, C, k]``."""
+    return flat.gather(2, where.unsqueeze(1).expand(-1, flat.shape[1], -1))
+
+
+def _painted(flat: Tensor, where: Tensor, colours: Tensor) -> Tensor:
+    """Copies with these colours at these positions."""
+    return flat.scatter(2, where.unsqueeze(1).expand(-1, flat.shape[1], -1), colours)
+
+
+def _beside(where: Tensor, down: Tensor, right: Tensor, images: Images) -> Tensor:
+    """Positions at most ``_REACH`` rows and columns from others, from uniform numbers."""
+    height, width = images.shape[2:]
+    y = where // width + (down * (2 * _REACH + 1)).long() - _REACH
+    x = where % width + (right * (2 * _REACH + 1)).long() - _REACH
+    return y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+
+
+def _corners(draw: Tensor, original: Tensor) -> Tensor:
+    """Random corners of the colour cube ``[n, C, k]``, never the original colour."""
+    channels = original.shape[1]
+    corner = (draw < 0.5).to(original.dtype)
+    same = (corner == original).all(1, keepdim=True)
+    # The first channel's draw says which one turns over: what it has left of randomness below or above a half.
+    one = torch.arange(channels, device=draw.device).view(1, -1, 1) == (draw[:, :1] * 2 % 1 * channels).long()
+    return torch.where(same & one, 1 - corner, corner)
