@@ -18,6 +18,7 @@ from bench import (
     memory,
     minimal,
     one_image,
+    random_search,
     sparse_minimal,
     sparsefool,
     start_up,
@@ -51,6 +52,9 @@ ROWS: dict[str, Callable[[], Section]] = {
     "hopskipjump-l2-1000": partial(decision.section, "l2", 5),
     "hopskipjump-l2-5000": partial(decision.section, "l2", 17),
     "hopskipjump-linf-1000": partial(decision.section, "linf", 5),
+    "square-linf": partial(random_search.section_square, "linf", 5000),
+    "square-l2": partial(random_search.section_square, "l2", 1000),
+    "sparse-rs": partial(random_search.section_sparse_rs, 1000),
     "memory": memory.section,
 }
 

@@ -42,12 +42,11 @@ def test_dark_and_bright_carry_more_than_the_middle() -> None:
 
 
 def test_beside_a_step_it_is_what_the_step_masks() -> None:
-    """A step of 100 levels down the image is seen whole: mg = 100, and bg = 100 + 11/32 of it in the row above."""
+    """A step of 80 levels below the row is seen whole, and raises the mean around by the 13 of 32 that lie beyond it."""
     image = flat(100)
-    image[:, :, 5:] = 200 / 255
-    background = 100 + 100 * 12 / 32  # rows two below weigh 5, one below 7
-    got = 255 * just_noticeable(image)[0, 0, 4, 4].item()
-    assert got == pytest.approx(100 * 14 / 16 * 0 + masking(*map(torch.tensor, (background, 100.0))).item(), rel=1e-6)
+    image[:, :, 5:] = 180 / 255
+    expected = masking(torch.tensor(100 + 80 * 13 / 32), torch.tensor(80.0)).item()
+    assert 255 * just_noticeable(image)[0, 0, 4, 4].item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_texture_carries_more_the_more_contrast_it_has() -> None:

@@ -84,6 +84,9 @@ class NoProjection:
     def to_plane(self, *arguments: object, **options: object) -> Tensor:
         raise NotImplementedError
 
+    def approach(self, *arguments: object, **options: object) -> Tensor:
+        raise NotImplementedError
+
 
 def projects_nothing(classifier: Classifier, images: Tensor, goal: Goal, rng: Rng, eps: float) -> Outcome:
     return PGD(norm=NoProjection(), eps=eps)(classifier, images, goal, rng=rng)

@@ -38,8 +38,8 @@ _JOIN = 6 / 29  # of CIE 15: the cube root ends where it is this, and a line goe
 def lab(images: Images) -> Tensor:
     """CIELAB under D65 of sRGB ``[N, 3, H, W]`` in [0, 1]: L* in [0, 100], a*, b*, in the images' type.
 
-    IEC 61966-2-1 undoes the transfer curve, CIE 15 (section 8.2.1) makes Lab. Differentiable once; the slope is finite
-    everywhere, at black 1/12.92 of the line's.
+    IEC 61966-2-1 undoes the transfer curve, CIE 15:2004 (section 8.2.1) makes Lab. Differentiable once, with a finite
+    slope everywhere, black included: both curves start with a line.
     """
     result: Tensor = _Lab.apply(images)
     return result
