@@ -41,7 +41,7 @@ def check_budget(subject: Subject, originals: Tensor, images: Tensor) -> None:
         return
     size = float(subject.norm.measure(images.double() - originals.double()).max())
     rounding = 2**-24 * float(subject.norm.measure(torch.ones(1, *images.shape[1:])))
-    eps = traits_of(subject.attack).eps
+    eps = subject.attack.eps if hasattr(subject.attack, "eps") else traits_of(subject.attack).eps
     assert eps is not None, "a budget attack without a budget"
     assert size <= eps * (1 + 1e-5) + rounding, f"beyond the budget: {size} instead of at most {eps}"
 
