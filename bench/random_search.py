@@ -92,7 +92,7 @@ def _section(case: Setting, title: str, calls: Calls, norm: str, eps: float, not
         tables=(Table(("call", "ms an image (range)", "fooled"), rows),),
         notes=(
             f"The first {COUNT} CIFAR-10 test images that ResNet-20 gets right (ART: the first {ART_COUNT}); {ROUNDS}"
-            f" run after a warm-up. {note} Fooled is judged by a fresh pass of the plain network, within box and budget.",
+            f" run after a warm-up. {note} Fooled is what a fresh pass of the plain network says, within box and budget.",
         ),
         facts={name: {"seconds": one.seconds, "fooled": int(fooled[name].sum())} for name, one in timed.items()},
     )
@@ -104,7 +104,8 @@ def _fooled(case: Setting, images: Images, norm: str, eps: float) -> torch.Tenso
         away = case.plain(images).argmax(1) != case.labels[:count]
     size = norm_named(norm).measure(images - case.images[:count])
     inside: torch.Tensor = (size <= eps * (1 + 1e-5) + 1e-6) & ((images >= 0) & (images <= 1)).flatten(1).all(1)
-    return away & inside
+    fooled: torch.Tensor = away & inside
+    return fooled
 
 
 def _ours(case: Setting, attack: Any) -> Images:
