@@ -92,7 +92,7 @@ def _section(case: Setting, title: str, calls: Calls, norm: str, eps: float, not
         tables=(Table(("call", "ms an image (range)", "fooled"), rows),),
         notes=(
             f"The first {COUNT} CIFAR-10 test images that ResNet-20 gets right (ART: the first {ART_COUNT}); {ROUNDS}"
-            f" run after a warm-up. {note} Fooled is what a fresh pass of the plain network says, within box and budget.",
+            f" run after a warm-up. {note} A fresh pass of the plain network judges, box and budget too.",
         ),
         facts={name: {"seconds": one.seconds, "fooled": int(fooled[name].sum())} for name, one in timed.items()},
     )
