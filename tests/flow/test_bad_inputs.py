@@ -75,7 +75,7 @@ CASES: dict[str, list[str]] = {
     audit("--mean nan --std 1"): ["expected mean as one finite number per channel"],
     # attacks
     attack("deepfol"): ["unknown attack 'deepfol'", "did you mean 'deepfool'?"],
-    attack("xyzzy"): ["unknown attack 'xyzzy'", "known: deepfool, fgsm, pgd"],
+    attack("xyzzy"): ["unknown attack 'xyzzy'; known: ", *ATTACKS],
     attack(""): ["unknown attack ''", "known: "],
     attack("fgsm,epz=0.1"): ["attack 'fgsm' has no option 'epz'", "did you mean 'eps'?"],
     attack("fgsm,eps"): ["expected field=value after the attack's name, got 'eps'"],

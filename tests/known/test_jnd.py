@@ -42,7 +42,7 @@ def test_dark_and_bright_carry_more_than_the_middle() -> None:
 
 
 def test_beside_a_step_it_is_what_the_step_masks() -> None:
-    """A step of 80 levels below the row is seen whole, and raises the mean around by the 13 of 32 that lie beyond it."""
+    """A step of 80 levels below the row is seen whole, and raises the mean by the 13 of 32 beyond it."""
     image = flat(100)
     image[:, :, 5:] = 180 / 255
     expected = masking(torch.tensor(100 + 80 * 13 / 32), torch.tensor(80.0)).item()

@@ -101,8 +101,8 @@ def colour_metric(images: Images) -> Tensor:
 def small_difference(metric: Tensor, step: Tensor) -> Tensor:
     """``d^T G d``, the squared CIEDE2000 ``[N, H, W]`` of small steps d ``[N, 3, H, W]`` from where G was made.
 
-    A twentieth of the work of ``ciede2000``, smooth where it has a cusp, and at two grey levels of noise on random colours
-    half a percent from it in the median, 4 in the 99th percentile. Differentiable once, in the step.
+    A twentieth of the work of ``ciede2000``, smooth where it has a cusp. Its root is half a percent off in the median
+    and 4 in the 99th percentile, for two grey levels of noise on random colours. Differentiable once, in the step.
     """
     result: Tensor = _Quadratic.apply(metric, step)
     return result

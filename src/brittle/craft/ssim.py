@@ -19,7 +19,7 @@ def ssim(one: Images, other: Images) -> Tensor:
 
     From the sum s and the difference d of the images rather than from themselves: ``4 mu1 mu2`` is
     ``mu_s^2 - mu_d^2``, ``2 (mu1^2 + mu2^2)`` is ``mu_s^2 + mu_d^2``, and likewise for the variances. That takes four
-    filterings instead of five, and rounding does a quarter of the harm where images are bright, smooth and nearly equal.
+    filterings instead of five, and rounding does less harm where images are bright, smooth and nearly equal.
     """
     count, channels = one.shape[:2]
     if not count:
