@@ -235,7 +235,8 @@ def _run() -> int:
             raise
         code = _INTERRUPTED
     if code == _INTERRUPTED:
-        typer.echo("brittle: stopped; what is finished is kept, and the same command resumes", err=True)
+        kept = "; what is finished is kept, and the same command resumes" if "audit" in sys.argv[1:2] else ""
+        typer.echo(f"brittle: stopped{kept}", err=True)
     return code if isinstance(code, int) else 0
 
 

@@ -16,11 +16,9 @@ DOCS = SOURCE.parents[1] / "docs"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # Each room may import the rooms to its left.
-ORDER = ["types", "goals", "rng", "geometry", "catalog", "data", "models", "attacks", "run"]
-# Beside the attacks, and no part of a run: one photograph at a time.
-CRAFT = {"craft": set(ORDER[: ORDER.index("attacks")])}
+ORDER = ["types", "goals", "rng", "geometry", "visibility", "catalog", "data", "models", "attacks", "run"]
 # These see the records and no more of the run; what joins the rooms stands on top, in this order.
-SEES = CRAFT | {
+SEES = {
     "measure": {"types", "geometry", "run.records"},
     "report": {"types", "measure", "run.records"},
     "run.records": {"types"},
@@ -78,7 +76,7 @@ def may_import(module: str, imported: str) -> bool:
 
 def test_every_room_has_its_place() -> None:
     rooms = {room_of(name_of(path)) for path in MODULES} - {""}
-    assert rooms == {*ORDER, *TOP, "craft", "measure", "report"}
+    assert rooms == {*ORDER, *TOP, "measure", "report"}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if name_of(path)], ids=name_of)
@@ -94,10 +92,8 @@ def test_imports_point_one_way(path: Path) -> None:
         ("models.zoo", "data.fit", True),
         ("data.parquet", "models.zoo", False),
         ("attacks.pgd", "run.engine", False),
-        ("craft.colour", "models.classifier", True),
-        ("craft.colour", "attacks.pgd", False),
-        ("run.engine", "craft.colour", False),
-        ("attacks.pgd", "craft.colour", False),
+        ("visibility.colour", "models.classifier", False),
+        ("attacks.pgd", "visibility.colour", True),
         ("measure.summary", "run.records", True),
         ("measure.summary", "run.engine", False),
         ("measure.summary", "models.classifier", False),

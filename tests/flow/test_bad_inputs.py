@@ -12,6 +12,8 @@ import pytest
 import torch
 from kit import jpeg, make_kit, photos
 
+import brittle.attacks  # noqa: F401 - importing it registers them
+from brittle.catalog import ATTACKS
 from conftest import Cli
 
 NET = "--model digits-cnn --weights good.safetensors"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from brittle.craft.colour import ciede2000, colour_frame, colour_metric, lab, small_difference
+from brittle.visibility.colour import ciede2000, colour_frame, colour_metric, lab, small_difference
 
 # Sharma, Wu and Dalal 2005, table 1: two colours in CIELAB, and their difference.
 PUBLISHED = [

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brittle.craft.jnd import adaptation, just_noticeable, masking
+from brittle.visibility.jnd import adaptation, just_noticeable, masking
 
 
 def flat(level: float, channels: int = 1) -> Tensor:

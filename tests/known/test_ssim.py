@@ -7,7 +7,7 @@ from scipy.signal import correlate2d  # type: ignore[import-untyped]
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from brittle.craft.ssim import ssim
+from brittle.visibility.ssim import ssim
 
 
 def pair(*shape: int, noise: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:

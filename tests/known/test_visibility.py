@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.craft.colour import ciede2000, lab
-from brittle.craft.lpips import load_lpips
-from brittle.craft.ssim import ssim
-from brittle.craft.visibility import Visibility, visibility
 from brittle.types import BrittleError
+from brittle.visibility.colour import ciede2000, lab
+from brittle.visibility.lpips import load_lpips
+from brittle.visibility.measures import Visibility, visibility
+from brittle.visibility.ssim import ssim
 
 
 def photos(count: int = 3, channels: int = 3) -> Tensor:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from brittle.run.plan import differences
 from brittle.run.records import Manifest, read_manifest
@@ -128,7 +128,8 @@ def write_images(path: Path, images: Images) -> None:
     levels = (images * 255).round().clamp(0, 255)
     exact = bool((levels / 255 == images).all())
     stored = levels.to(torch.uint8) if exact else images
-    _write(path, lambda target: save_file({"images": stored.contiguous().cpu()}, target))
+    # Not by save_file, which leaves a file that only its owner may read.
+    _write(path, lambda target: target.write_bytes(save({"images": stored.contiguous().cpu()})))
 
 
 def _write(path: Path, writer: Callable[[Path], object]) -> None:

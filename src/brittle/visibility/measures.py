@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from brittle.craft.colour import ciede2000, lab
-from brittle.craft.ssim import ssim
 from brittle.types import BrittleError, Images
+from brittle.visibility.colour import ciede2000, lab
+from brittle.visibility.ssim import ssim
 
 
 class Visibility(NamedTuple):

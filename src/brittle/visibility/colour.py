@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from brittle.craft._ciede2000 import (
+from brittle.types import Images
+from brittle.visibility._ciede2000 import (
     NO_HUE,
     Difference,
     blue_bend,
@@ -21,7 +22,6 @@ from brittle.craft._ciede2000 import (
     saturation,
     stretch,
 )
-from brittle.types import Images
 
 # Linear sRGB to XYZ over that of white (IEC 61966-2-1: primaries of ITU-R BT.709, white D65). Rows are divided by their
 # sums, so that greys have a = b = 0 and not what seven printed digits make of it.

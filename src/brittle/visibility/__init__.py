@@ -1,0 +1,1 @@
+"""How visible a change is: colour differences, structural similarity, what eyes cannot see. Pure tensor maths."""
