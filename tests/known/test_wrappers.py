@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import FGSM, PGD, BestOf, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
+from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
 from brittle.catalog import ATTACKS, Kind, label_of, option, register, traits_of
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
@@ -217,7 +217,7 @@ def test_an_image_that_needs_no_change_is_not_tried_again(curved: World) -> None
 
 
 def test_more_restarts_fool_more_and_never_less(curved: World) -> None:
-    attack = PGD(norm=LINF, eps=0.02, steps=1, random_start=True)
+    attack = PGD(norm=LINF, eps=0.04, steps=2, step_size=0.01, random_start=True)
     claimed = [curved.run(Restarts(attack=attack, times=times)).claimed for times in (1, 3, 12)]
     assert (claimed[0] <= claimed[1]).all()
     assert (claimed[1] <= claimed[2]).all()
@@ -253,12 +253,12 @@ def test_a_large_success_is_better_than_a_small_failure(curved: World, minimal: 
 
 def test_each_of_the_attacks_has_its_say(curved: World) -> None:
     """Two real ones, neither of which is always the better."""
-    attacks = (DeepFool(candidates=1), DeepFool(overshoot=0.3))
+    attacks = (FMN(steps=8), DeepFool())
     alone = [curved.run(attack) for attack in attacks]
     both = curved.run(BestOf(attacks=attacks))
     first, second = (L2.measure(outcome.images - curved.images) for outcome in alone)
     assert torch.equal(L2.measure(both.images - curved.images), torch.minimum(first, second))
-    assert 0 < int((first < second).sum()) < 24
+    assert 0 < int((second < first).sum()) < 12
     for count in ("steps", "forwards", "backwards"):
         assert torch.equal(getattr(both, count), getattr(alone[0], count) + getattr(alone[1], count))
 
@@ -355,7 +355,7 @@ def test_answers_are_means_over_passes() -> None:
     first = torch.tensor([[1.0, 0.0]]).expand(4, 2)
     torch.testing.assert_close(pullback(first, more=True).flatten(1), (-plane).expand(4, 64))
     torch.testing.assert_close(pullback(1 - first).flatten(1), plane.expand(4, 64))
-    assert (classifier.forwards, classifier.backwards) == (4 * 3 * 6 - 4 * 6, 4 * 9 + 4 * 1)
+    assert (classifier.forwards, classifier.backwards) == (4 * (3 + 9 + 6), 4 * (1 + 3 + 3 + 6))
 
 
 def test_noise_is_the_same_for_every_image_and_question() -> None:
@@ -366,7 +366,7 @@ def test_noise_is_the_same_for_every_image_and_question() -> None:
     first, again = net.seen[:40], net.seen[40:]
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one, one[:1].expand_as(one))
-        assert torch.equal(one[:1], other)
+        assert torch.equal(one[:1], other[:1])
     noise = torch.stack([one[0] for one in first]) - 0.5
     assert 0.19 < float(noise.std()) < 0.21
     assert abs(float(noise.mean())) < 0.02
@@ -426,15 +426,19 @@ def test_the_average_shows_the_way_where_single_gradients_mislead() -> None:
 
 
 def test_with_noise_what_is_found_survives_noise(curved: World) -> None:
-    def surviving(outcome: Outcome) -> float:
-        draws = torch.randn(200, 1, 8, 8, generator=torch.Generator().manual_seed(9)) * 0.1
+    """The class of the mean logits over noise that the attack has not seen; DeepFool alone stops at the boundary."""
+    net = Curved()
+    with torch.no_grad():
+        net.first.mul_(3)
+        world = World(net, curved.images, net(curved.images).argmax(1))
+    draws = 0.2 * torch.randn(400, 1, 1, 8, 8, generator=torch.Generator().manual_seed(9))
+    fooled = []
+    for attack in (DeepFool(), Expectation(attack=DeepFool(), samples=64, noise=0.2)):
+        found = world.run(attack).images
         with torch.no_grad():
-            classes = torch.stack([curved.net(outcome.images + draw).argmax(1) for draw in draws])
-        return float((classes != curved.labels).float().mean())
-
-    attack = PGD(norm=L2, eps=0.6, steps=5)
-    plain, robust = curved.run(attack), curved.run(Expectation(attack=attack, samples=8, noise=0.1))
-    assert surviving(robust) > surviving(plain)
+            classes = torch.stack([net(found + draw) for draw in draws]).mean(0).argmax(1)
+        fooled.append(int((classes != world.labels).sum()))
+    assert fooled[1] >= fooled[0] + 5
 
 
 @pytest.mark.parametrize(

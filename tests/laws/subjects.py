@@ -25,7 +25,7 @@ _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
 QUICK: dict[str, dict[str, Any]] = {
     "apgd": {"steps": 25},
     "few-pixel": {"population": 20, "generations": 8},
-    "fmn": {"steps": 40},
+    "fmn": {"steps": 50},
     "hopskipjump": {"queries": 300},
     "pixel-search": {"queries": 40},
     "sparse-rs": {"queries": 60},
@@ -102,7 +102,8 @@ def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
         attack = _with_eps(attack, modest_eps(traits.norm))
     if entry.fits:
         attack = fitted_to_the_world(attack)
-    return Subject(name, attack, traits.kind, traits.goals, traits.norm, traits.access)
+    norm = traits.norm if entry.minimises == "norm" else None
+    return Subject(name, attack, traits.kind, traits.goals, norm, traits.access)
 
 
 def _files_of(entry: Entry) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from brittle.attacks._contract import Attack, Outcome
 from brittle.attacks.apgd import APGD
 from brittle.attacks.best_of import BestOf
 from brittle.attacks.boundary_walk import BoundaryWalk
+from brittle.attacks.craft import Craft
 from brittle.attacks.deepfool import DeepFool
 from brittle.attacks.expectation import Expectation
+from brittle.attacks.few_pixel import FewPixel
 from brittle.attacks.fgsm import FGSM
 from brittle.attacks.fmn import FMN
 from brittle.attacks.hopskipjump import HopSkipJump
@@ -14,6 +16,7 @@ from brittle.attacks.minimal import Minimal
 from brittle.attacks.perturbation import Perturbation
 from brittle.attacks.pgd import PGD
 from brittle.attacks.pixel_greedy import PixelGreedy
+from brittle.attacks.pixel_search import PixelSearch
 from brittle.attacks.restarts import Restarts
 from brittle.attacks.sigma_zero import SigmaZero
 from brittle.attacks.sparse_rs import SparseRS
@@ -33,13 +36,16 @@ __all__ = [
     "Attack",
     "BestOf",
     "BoundaryWalk",
+    "Craft",
     "DeepFool",
     "Expectation",
+    "FewPixel",
     "HopSkipJump",
     "Minimal",
     "Outcome",
     "Perturbation",
     "PixelGreedy",
+    "PixelSearch",
     "Restarts",
     "SigmaZero",
     "SparseFool",

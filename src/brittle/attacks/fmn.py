@@ -30,7 +30,8 @@ class FMN:
 
     Deviations: the paper's first step is 1 in L2 whatever the network, which on ResNet-20 is 18 times what is found in
     the end. Here it is ``step_size`` times the estimated L2 distance of the boundary, and 30 steps find what otherwise
-    takes 100. And eps is set a hundredth beyond that estimate: on a flat boundary every step would end just on it.
+    takes 100. Eps is set a hundredth beyond that estimate: on a flat boundary every step would end just on it. And a
+    gradient that pushes a pixel out of the box does not count: in L1 such pixels would take the budget of the others.
     """
 
     norm: NormLike = option(L2, "norm to minimise")
@@ -60,6 +61,7 @@ class FMN:
             x = images[rows] + delta
             logits, gradient = margin_descent(classifier, x, goal[rows])
             met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits)
+            gradient = gradient * ((x > 0) | (gradient > 0)) * ((x < 1) | (gradient < 0))
             forwards[rows] += 1
             backwards[rows] += 1
             best.offer(rows, x, met)

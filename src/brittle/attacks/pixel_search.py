@@ -64,57 +64,52 @@ class PixelSearch:
             slot = visit % self.eps
             search.enter(slot)
             if visit == 0:
-                for places in search.grid(self.survey):
-                    search.ask(search.farthest(places))
+                search.look_around(self.survey)
             else:
                 search.ask(search.shortlist())
-            openings = 0
-            while len(search.active) and (self.eps == 1 or openings < self.rounds):
-                search.ask(search.neighbours())
-                if self.eps == 1:
-                    search.leave(search.asked.all(1))
-                openings += 1
+            search.spread()
             search.settle(slot)
             visit += 1
         return Outcome(search.found, search.claimed, search.steps, search.forwards, torch.zeros_like(search.forwards))
 
 
 class _Search:
-    """What is known of the rows that are still searched. A candidate is ``position * corners + corner``.
+    """What is known of the rows that are still searched. A candidate is a number, ``position * corners + corner``.
 
-    effect: ``[n, K]``, by how much setting a candidate changed the margin when last asked about; inf before.
-    asked: bool ``[n, K]``, about this candidate in this visit; or nothing would change. front: ``[n, K]``, margins of
-    those not opened in this visit, inf for the others. reach: ``[n, K]``, how far off an opening looks.
-    pixels: ``[n, d]``, the candidates settled on, -1 for none. margin: of the images with them.
-    base, base_margin: the images that this visit changes, which are without the pixel that it replaces, and theirs.
-    best, least: the candidate with the smallest margin in this visit, and that margin. misses: visits without success.
+    Of all visits: effect: ``[n, K]``, by how much setting a candidate changed the margin when last asked about, inf
+    before. pixels: ``[n, d]``, the candidates settled on, -1 for none. margin: of the images with them. misses: visits
+    in a row that have changed nothing.
+    Of this visit: base, base_margin: the images that it changes, which lack the pixel that it replaces, and theirs.
+    asked: bool ``[n, K]``, about this candidate, or its pixel has that colour already or is settled. front: ``[n, K]``,
+    margins of those that have not been opened, inf for all others. reach: ``[n, K]``, how far from a candidate its
+    neighbours are; on large images openings look far first. best, least: the best candidate and the margin with it.
     """
 
-    _STATE = ("images", "goal", "effect", "asked", "front", "reach", "pixels", "margin", "base", "base_margin")
-    _OF_ROWS = (*_STATE, "best", "least", "misses")
+    _OVERALL = ("images", "goal", "effect", "pixels", "margin", "misses")
+    _OF_ROWS = (*_OVERALL, "base", "base_margin", "asked", "front", "reach", "best", "least")
 
     def __init__(self, attack: PixelSearch, classifier: Classifier, images: Images, goal: Goal) -> None:
-        self.queries, self.classifier, self.goal = attack.queries, classifier, goal
+        self.attack, self.classifier, self.goal = attack, classifier, goal
         logits = classifier.logits(images)
         self.found, self.claimed = images.clone(), goal.is_surely_met(logits)
         self.forwards, self.steps = torch.ones_like(goal.labels), torch.zeros_like(goal.labels)
         self.active = ActiveSet(len(images), images.device)
         self.height, self.width = images.shape[2:]
         self.colours = _corners(images)
-        self.corners, self.stride = len(self.colours), 1
+        self.corners = len(self.colours)
 
         self.images = self.base = images
         self.effect = images.new_full((len(images), self.height * self.width * self.corners), torch.inf)
         self.front = self.asked = self.reach = self.effect  # each visit has its own
-        self.pixels = goal.labels.unsqueeze(1).expand(-1, attack.eps) * 0 - 1
+        self.pixels = torch.full((len(images), attack.eps), -1, device=images.device)
         self.margin = self.base_margin = self.least = goal.margin(logits)
-        self.best, self.misses = self.pixels[:, 0], goal.labels * 0
+        self.best, self.misses = self.pixels[:, 0], torch.zeros_like(goal.labels)
         self.leave(self.claimed | self.spent)
 
     @property
     def spent(self) -> Tensor:
         """bool ``[n]``: no question is left to ask."""
-        return self.forwards[self.active.rows] >= self.queries
+        return self.forwards[self.active.rows] >= self.attack.queries
 
     def leave(self, done: Tensor) -> None:
         """Forgets rows; what comes back is the best of them."""
@@ -149,15 +144,32 @@ class _Search:
         row = filled.nonzero().squeeze(1)
         self.asked[row, self.best[row]], self.front[row, self.best[row]] = True, self.margin[row]
 
+    def look_around(self, count: int) -> None:
+        """Asks about at most ``count`` positions on an even grid, from the centre outwards."""
+        places, spacing = self._grid(count)
+        for block in torch.split(places, _BLOCK):
+            candidates = self._farthest(block)
+            self.reach.scatter_(1, candidates, max(spacing // 2, 1))
+            self.ask(candidates)
+
+    def spread(self) -> None:
+        """Opens candidates: ``rounds`` times, or where there is one pixel only, until nothing is left to ask."""
+        opened, alone = 0, self.attack.eps == 1
+        while len(self.active) and (alone or opened < self.attack.rounds):
+            self.ask(self.neighbours())
+            opened += 1
+            if alone:
+                self.leave(self.asked.all(1))
+
     def settle(self, slot: int) -> None:
-        """Keeps what this visit has found, if it is better than what was there."""
+        """Keeps what this visit has found, if it is better than what was there; leaves rows that nothing helps."""
         better = self.best != self.pixels[:, slot]
         self._paint(better)
         self.pixels = self.pixels.clone()
         self.pixels[:, slot], self.margin = self.best, self.least
         self.misses = torch.where(better, 0, self.misses + 1)
         blocks = -(-self.height * self.width // _BLOCK)
-        self.leave(self.misses > blocks * self.pixels.shape[1])
+        self.leave(self.misses > blocks * self.attack.eps)  # each block of the shortlist has been tried in each slot
 
     def _paint(self, which: Tensor) -> None:
         """Puts the best candidate of this visit into what comes back for some rows."""
@@ -167,53 +179,47 @@ class _Search:
 
     # ---- what to ask about: candidates [n, m], -1 for none
 
-    def grid(self, count: int) -> list[Tensor]:
-        """Positions on an even grid, at most ``count``, from the centre outwards, in blocks."""
+    def _grid(self, count: int) -> tuple[Tensor, int]:
+        """Positions ``y * W + x``, and how far apart they are."""
         rows = min(max(round((count * self.height / self.width) ** 0.5), 1), self.height, count)
         columns = min(count // rows, self.width)
         y = (torch.arange(rows) * 2 + 1) * self.height // (2 * rows)
         x = (torch.arange(columns) * 2 + 1) * self.width // (2 * columns)
         away = ((y + 0.5) / self.height - 0.5).square().unsqueeze(1) + ((x + 0.5) / self.width - 0.5).square()
-        self.stride = max(self.height // rows, self.width // columns)
         places = (y.unsqueeze(1) * self.width + x).flatten()[away.flatten().argsort(stable=True)]
-        return list(torch.split(places.to(self.images.device), _BLOCK))
+        return places.to(self.images.device), max(self.height // rows, self.width // columns)
 
-    def farthest(self, places: Tensor) -> Tensor:
+    def _farthest(self, places: Tensor) -> Tensor:
         """At each of these positions the corner that is farthest from the colour there."""
         there = self._colours_at(self.images, places.expand(len(self.images), -1))
-        corner = (there.unsqueeze(2) - self.colours).square().sum(3).argmax(2)
-        candidates = places * self.corners + corner
-        self.reach.scatter_(1, candidates, max(self.stride // 2, 1))
-        return candidates
+        return places * self.corners + (there.unsqueeze(2) - self.colours).square().sum(3).argmax(2)
 
     def shortlist(self) -> Tensor:
         """Positions with the best effects so far, and the corner that had it; after misses, those behind them."""
         known = self.effect.masked_fill(self.asked, torch.inf).view(len(self.effect), -1, self.corners)
         effect, corner = known.min(2)
         effect, place = effect.sort(dim=1, stable=True)
-        start = self.misses // self.pixels.shape[1] * _BLOCK
+        start = self.misses // self.attack.eps * _BLOCK
         rank = (start.unsqueeze(1) + torch.arange(_BLOCK, device=start.device)).clamp_max(place.shape[1] - 1)
         place = place.gather(1, rank)
         candidates = place * self.corners + corner.gather(1, place)
         return torch.where(effect.gather(1, rank).isfinite(), candidates, -1)
 
     def neighbours(self) -> Tensor:
-        """Next to the best candidates not opened yet: positions around them, and other colours; or what is left."""
+        """Next to the best candidates not opened yet; where all are opened, some that have not been asked about."""
         opened = [self._open() for _ in range(_OPENED)]
         candidates = torch.cat([one for _, one in opened], dim=1)
         dry = (~opened[0][0]).nonzero().squeeze(1)
         if len(dry):
-            left, order = self.asked[dry].sort(dim=1, stable=True)
-            few = slice(0, candidates.shape[1])
-            candidates[dry, : left[:, few].shape[1]] = torch.where(left[:, few], -1, order[:, few])
+            asked, order = self.asked[dry].sort(dim=1, stable=True)  # False comes first
+            width = min(candidates.shape[1], asked.shape[1])
+            candidates[dry, :width] = torch.where(asked[:, :width], -1, order[:, :width])
         return candidates
 
     def _open(self) -> tuple[Tensor, Tensor]:
-        """Whether there is a candidate to open, and its neighbours."""
+        """Whether there is a candidate to open, and its neighbours: same colour beside it, other colours in place."""
         best = self.front.argmin(1, keepdim=True)
-        there = self.front.gather(1, best).isfinite()
-        reach = self.reach.gather(1, best)
-        self.front.scatter_(1, best, torch.where(reach > 1, self.front.gather(1, best), torch.inf))
+        margin, reach = self.front.gather(1, best), self.reach.gather(1, best)
         place, corner = best // self.corners, best % self.corners
         turn = torch.tensor([[-1, 1, 0, 0], [0, 0, -1, 1]], device=best.device)
         y, x = place // self.width + turn[0] * reach, place % self.width + turn[1] * reach
@@ -221,10 +227,13 @@ class _Search:
         around = torch.where(inside, (y * self.width + x) * self.corners + corner, -1)
         bits = 2 ** torch.arange(self.corners.bit_length() - 1, device=best.device)
         candidates = torch.cat([around, place * self.corners + (corner ^ bits)], dim=1)
-        shorter = (reach // 2).clamp_min(1)
-        self.reach.scatter_(1, best, shorter)
-        self.reach.scatter_(1, candidates.clamp_min(0), shorter.expand_as(candidates))
-        return there.squeeze(1), torch.where(there, candidates, -1)
+
+        nearer = (reach // 2).clamp_min(1)  # it may be opened again, to look nearer
+        self.front.scatter_(1, best, torch.where(reach > 1, margin, torch.inf))
+        self.reach.scatter_(1, best, nearer)
+        self.reach.scatter_(1, candidates.clamp_min(0), nearer.expand_as(candidates))
+        is_one = margin.isfinite()
+        return is_one.squeeze(1), torch.where(is_one, candidates, -1)
 
     # ---- asking
 
@@ -232,21 +241,10 @@ class _Search:
         """Asks about those not asked about in this visit yet, as far as the queries go; the solved and spent leave."""
         if not len(self.active):
             return
-        order = torch.arange(candidates.shape[1], device=candidates.device)
-        twin = (candidates.unsqueeze(2) == candidates.unsqueeze(1)) & (order.unsqueeze(1) > order)
-        new = (candidates >= 0) & ~self.asked.gather(1, candidates.clamp_min(0)) & ~twin.any(2)
-        rows = self.active.rows
-        new &= new.cumsum(1) <= (self.queries - self.forwards[rows]).unsqueeze(1)
+        new, rows = self._askable(candidates), self.active.rows
+        margin, met = self._answers(candidates, new)
         row, column = new.nonzero(as_tuple=True)
         asked = candidates[row, column]
-        place, colour = (asked // self.corners).unsqueeze(1), self.colours[asked % self.corners].unsqueeze(1)
-        margin = torch.full_like(candidates, torch.inf, dtype=self.margin.dtype)
-        met = torch.zeros_like(new)
-        for part in self.classifier.chunks(len(row)):
-            r, c = row[part], column[part]
-            logits = self.classifier.logits(painted(self.base[r], place[part], colour[part]))
-            margin[r, c] = self.goal[r].margin(logits).nan_to_num(nan=torch.inf)
-            met[r, c] = self.goal[r].is_surely_met(logits)
         self.asked[row, asked] = True
         self.front[row, asked] = margin[row, column]
         self.effect[row, asked] = margin[row, column] - self.base_margin[row]
@@ -260,6 +258,27 @@ class _Search:
         self.least = torch.where(better, least, self.least)
         self.claimed[rows] = solved
         self.leave(solved | self.spent)
+
+    def _askable(self, candidates: Tensor) -> Tensor:
+        """bool, as candidates: it is one, is new, comes first among equal ones, and there is a query left for it."""
+        order = torch.arange(candidates.shape[1], device=candidates.device)
+        twin = (candidates.unsqueeze(2) == candidates.unsqueeze(1)) & (order.unsqueeze(1) > order)
+        new = (candidates >= 0) & ~self.asked.gather(1, candidates.clamp_min(0)) & ~twin.any(2)
+        left = self.attack.queries - self.forwards[self.active.rows]
+        return new & (new.cumsum(1) <= left.unsqueeze(1))
+
+    def _answers(self, candidates: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+        """Margins of the new candidates, and where they surely meet the goal; inf and False for the others."""
+        margin = torch.full_like(candidates, torch.inf, dtype=self.margin.dtype)
+        met = torch.zeros_like(new)
+        row, column = new.nonzero(as_tuple=True)
+        for part in self.classifier.chunks(len(row)):
+            r, c = row[part], column[part]
+            place, corner = candidates[r, c].unsqueeze(1) // self.corners, candidates[r, c].unsqueeze(1) % self.corners
+            logits = self.classifier.logits(painted(self.base[r], place, self.colours[corner]))
+            margin[r, c] = self.goal[r].margin(logits).nan_to_num(nan=torch.inf)
+            met[r, c] = self.goal[r].is_surely_met(logits)
+        return margin, met
 
     def _colours_at(self, images: Images, places: Tensor) -> Tensor:
         """``[n, m, C]`` at positions ``[n, m]``."""

@@ -26,6 +26,7 @@ class Entry:
     """One registered attack: its class and what its author declares about it.
 
     kind ``None``: a wrapper, which is of the kind of the attacks that it holds, in their norm and for their goals.
+    minimises: what a minimal attack keeps small: "norm", or "visibility", of which its norm is only a report.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry:
     access: Access
     cost: str
     summary: str
+    minimises: Literal["norm", "visibility"] = "norm"
 
     def fields(self) -> dict[str, tuple[Any, Any, str]]:
         """Option name -> (type, default, help), straight from the dataclass."""
@@ -78,6 +80,7 @@ def register(
     goals: tuple[str, ...] = ("untargeted", "targeted"),
     access: Access = "gradient",
     cost: str,
+    minimises: Literal["norm", "visibility"] = "norm",
 ) -> Callable[[C], C]:
     """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test.
 
@@ -89,7 +92,7 @@ def register(
         if name in ATTACKS:
             raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
         summary = (attack.__doc__ or "").strip().split("\n")[0]
-        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary)
+        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary, minimises)
         return attack
 
     return enrol

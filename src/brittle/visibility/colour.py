@@ -98,6 +98,14 @@ def colour_metric(images: Images) -> Tensor:
     return product
 
 
+def inverse_metric(metric: Tensor) -> Tensor:
+    """The inverse ``[N, 3, 3, H, W]`` of a metric, by cofactors; what it makes of a gradient is the steepest step."""
+    first, second, third = metric.unbind(1)
+    cofactors = [torch.linalg.cross(*pair, dim=1) for pair in ((second, third), (third, first), (first, second))]
+    determinant: Tensor = (first * cofactors[0]).sum(1)
+    return torch.stack(cofactors, 1) / determinant[:, None, None]
+
+
 def small_difference(metric: Tensor, step: Tensor) -> Tensor:
     """``d^T G d``, the squared CIEDE2000 ``[N, H, W]`` of small steps d ``[N, 3, H, W]`` from where G was made.
 

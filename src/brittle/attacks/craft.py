@@ -1,0 +1,150 @@
+"""Craft: the least visible change, in whole grey levels, that reaches a confidence."""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks._contract import Outcome, require
+from brittle.attacks._loop import ActiveSet
+from brittle.catalog import option, register
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+from brittle.visibility.colour import colour_metric, inverse_metric
+
+_LEVELS = 255
+_BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
+_BETTER = 0.995  # a change that is this much smaller is news
+_SHRINK, _CALMER = 0.05, 0.6  # how much the radius first shrinks by after a success; what patience leaves of that
+_HALVINGS = 5  # of the stride, before an image leaves
+
+
+@register(
+    "craft",
+    paper="arXiv:1911.02466",
+    kind="minimal",
+    norms=("l2",),
+    minimises="visibility",
+    cost="steps * (F + B) at the most, some 60 as a rule",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Craft:
+    """Reaches a confidence, then makes the change less visible: least squares of CIEDE2000 over the pixels.
+
+    For small changes CIEDE2000 is a metric in each pixel: ``d^T G d`` (``visibility.colour_metric``). So the step that
+    gains the most log-odds for its visibility is ``G^-1 g``, and visibility a radius. As in FMN (arXiv:2102.12827)
+    the radius shrinks by a fraction while the wanted confidence is reached and grows while it is not, up to the best
+    one so far; strides and fractions are halved when nothing has improved for ``patience`` steps, and after five
+    halvings the image leaves. PerC-AL (arXiv:1911.02466) has the idea of descending the colour distance and the loss
+    in turns; its fixed 1,000 steps are needed because each undoes part of the other.
+
+    What the network is asked about is always an image of whole grey levels, and what comes back is one: steps add up
+    in a change that is not rounded, of which the network sees the rounded image. So saving in 8 bits loses nothing.
+
+    Images where the goal is met to begin with are left alone. Where the confidence is not reached, the image with the
+    highest comes back. Images that are neither grey nor RGB are measured by their least squares alone.
+    """
+
+    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
+    steps: int = option(300, "gradient steps at the most")
+    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)")
+    patience: int = option(4, "steps without improvement after which the stride is halved")
+
+    def __post_init__(self) -> None:
+        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
+        require(self.steps >= 1, "steps >= 1", self.steps)
+        require(0 < self.stride < math.inf, "a finite stride > 0", self.stride)
+        require(self.patience >= 1, "patience >= 1", self.patience)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        wanted = math.log(self.confidence / (1 - self.confidence)) + _BEYOND
+        found, claimed = images.clone(), goal.is_surely_met(classifier.logits(images))
+        forwards = torch.ones_like(goal.labels)
+        steps = torch.zeros_like(forwards)
+        active = ActiveSet(len(images), images.device)
+        keep = active.drop(claimed)
+        original, goal, sight = images[keep], goal[keep], _Sight(images[keep])
+        change, best = torch.zeros_like(original), original
+        inf = torch.full((len(keep),), torch.inf, device=images.device)
+        size, score, radius, stale = inf, -inf, inf, torch.zeros_like(inf)  # size: of the smallest that has reached
+        stride, shrink, met = torch.full_like(inf, self.stride), torch.full_like(inf, _SHRINK), claimed[keep]
+        for _ in range(self.steps):
+            if not len(active):
+                break
+            seen = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
+            logits, gradient = classifier.gradient(seen, goal)
+            steps[active.rows] += 1
+
+            reached, now = goal.loss(logits) - wanted, sight.size(seen - original)
+            is_found, reaches = size.isfinite(), reached >= 0
+            better = torch.where(is_found, reaches & (now < size), reaches | (reached > score))
+            news = torch.where(is_found, reaches & (now < size * _BETTER), reaches | (reached > score + 0.01))
+            best = torch.where(better.view(-1, 1, 1, 1), seen, best)
+            met = torch.where(better, goal.is_surely_met(logits), met)
+            size, score = torch.where(better & reaches, now, size), torch.maximum(score, reached)
+
+            stale = torch.where(news, 0, stale + 1)
+            tired = stale >= self.patience
+            stride, shrink = torch.where(tired, stride / 2, stride), torch.where(tired, shrink * _CALMER, shrink)
+            stale = torch.where(tired, 0, stale)
+            smaller = torch.minimum(radius, now) * (1 - shrink)
+            radius = torch.where(reaches, smaller, torch.minimum(radius * (1 + shrink), size))
+
+            step = sight.steepest(gradient)
+            length = sight.size(step)
+            change = change + step * (stride / length.clamp_min(1e-30)).view(-1, 1, 1, 1)
+            change = change * (radius / sight.size(change).clamp_min(1e-30)).clamp_max(1).view(-1, 1, 1, 1)
+            change = (original + change).clamp(0, 1) - original
+
+            done = (stride < 0.9 * self.stride / 2**_HALVINGS) | (length == 0) | ~length.isfinite()
+            if done.any():
+                found[active.rows], claimed[active.rows] = best, met
+                keep = active.drop(done)
+                original, change, best, goal, met = original[keep], change[keep], best[keep], goal[keep], met[keep]
+                size, score, radius, stale = size[keep], score[keep], radius[keep], stale[keep]
+                stride, shrink = stride[keep], shrink[keep]
+                sight.keep(keep)
+        found[active.rows], claimed[active.rows] = best, met
+        return Outcome(found, claimed, steps, forwards + steps, steps)
+
+
+class _Sight:
+    """The metric of each image's pixels, and its inverse; one for all rows where they are the same photograph."""
+
+    def __init__(self, images: Images) -> None:
+        channels = images.shape[1]
+        one = images[:1] if len(images) and bool((images == images[:1]).all()) else images
+        if channels in (1, 3):
+            metric = colour_metric(one.expand(-1, 3, -1, -1))
+            self.metric = metric if channels == 3 else metric.sum((1, 2), keepdim=True)
+            self.inverse = inverse_metric(metric) if channels == 3 else 1 / self.metric
+        else:
+            eye = torch.eye(channels, dtype=images.dtype, device=images.device) * 100**2  # 0 to 1 as 0 to 100 in L*
+            self.metric = eye.view(1, channels, channels, 1, 1)
+            self.inverse = 1e-4 * self.metric / 100**2
+
+    def size(self, change: Tensor) -> Tensor:
+        """Root mean square of CIEDE2000 over the pixels, ``[n]``."""
+        squares = (_times(self.metric, change) * change).sum(1)
+        return squares.mean((1, 2)).clamp_min(0).sqrt()
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The direction that gains the most for its size."""
+        return _times(self.inverse, gradient)
+
+    def keep(self, rows: Tensor) -> None:
+        if len(self.metric) > 1:
+            self.metric, self.inverse = self.metric[rows], self.inverse[rows]
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Each pixel's channels times its matrix."""
+    product = matrices[:, 0] * vectors[:, :1]
+    for channel in range(1, vectors.shape[1]):
+        product = torch.addcmul(product, matrices[:, channel], vectors[:, channel : channel + 1])
+    return product
