@@ -1,19 +1,14 @@
 """The command line: thin. torch is imported inside the sub-commands only, so that help is instant."""
 
-import difflib
-import logging
-import os
 import shlex
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from brittle.arguments import at_least, batch_size_of, device_of, numbers
+from brittle.entry import run
 
 if TYPE_CHECKING:
     from brittle.run.records import Manifest
@@ -27,7 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_INTERRUPTED = 130
 _ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
 
 
@@ -150,6 +144,47 @@ def fit(
 
 
 @app.command()
+def craft(
+    photographs: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="image files")],
+    model: Model,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="a new directory")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="name or index, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
+        ),
+    ] = None,
+    weights: Weights = None,
+    confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
+    attack: Annotated[
+        str, typer.Option(metavar="NAME", help="NAME[,field=value...], or a preset: notes-v1, notes-v2")
+    ] = "craft",
+    seed: Seed = 0,
+    device: Device = "auto",
+) -> None:
+    """Noise that nobody sees, which makes a network take a photograph for what you wish."""
+    from brittle.console import craft_with_progress
+    from brittle.craft.presets import crafting_attack
+    from brittle.craft.writing import check_out
+    from brittle.models import load_model
+
+    check_out(out)
+    method = crafting_attack(attack, confidence)
+    loaded = load_model(model, weights=weights, device=device_of(device))
+    craft_with_progress(
+        loaded,
+        photographs,
+        target or ["untargeted"],
+        method,
+        out=out,
+        confidence=confidence,
+        seed=seed,
+        command=_command(),
+    )
+
+
+@app.command()
 def report(directory: Directory) -> None:
     """Rebuilds report.html from the records of a run."""
     from brittle.report import write_report
@@ -207,70 +242,5 @@ def _command() -> str:
 
 
 def main() -> None:
-    """The entry point: a user's mistake is one line on stderr and exit code 2, Ctrl-C is exit code 130."""
-    with _quiet_libraries():
-        code = _run()
-    sys.exit(code)
-
-
-def _run() -> int:
-    known = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and sys.argv[1] not in known:
-        near = difflib.get_close_matches(sys.argv[1], known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return _failed(f"unknown command {sys.argv[1]!r}; {hint} (see: brittle --help)")
-    try:
-        code = app(standalone_mode=False)
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
-    except Exception as error:
-        # By name: a mistake on the command line is told without importing torch, and typer has click's classes either
-        # from click or as a copy of its own.
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if "BrittleError" in kinds:
-            return _failed(str(error))
-        if "ClickException" in kinds:
-            return _failed(_usage(error))
-        if "Abort" not in kinds:
-            raise
-        code = _INTERRUPTED
-    if code == _INTERRUPTED:
-        kept = "; what is finished is kept, and the same command resumes" if "audit" in sys.argv[1:2] else ""
-        typer.echo(f"brittle: stopped{kept}", err=True)
-    return code if isinstance(code, int) else 0
-
-
-def _usage(error: Any) -> str:
-    """What typer says, with the nearest option where there is none of that name, and where to read on."""
-    context = getattr(error, "ctx", None)
-    if context is None:
-        return f"{error.format_message()} (see: brittle --help)"
-    message = error.format_message()
-    if type(error).__name__ == "NoSuchOption":
-        options = [one for parameter in context.command.get_params(context) for one in parameter.opts if one[:1] == "-"]
-        near = difflib.get_close_matches(error.option_name, options, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(options)}"
-        message = f"no such option: {error.option_name}; {hint}"
-    return f"{message} (see: {context.command_path} --help)"
-
-
-def _failed(message: str) -> int:
-    typer.echo(f"brittle: {' '.join(message.split())}", err=True)
-    return 2
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """What libraries remark on files, versions and downloads is kept off the terminal; errors say it in one line."""
-    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        if not sys.warnoptions:  # with python -W they are wanted
-            warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(before)
+    """The entry point."""
+    sys.exit(run(app))

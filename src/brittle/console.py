@@ -1,6 +1,6 @@
 """What the command line shows: progress while an audit runs, and what there is to choose from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,24 @@ from rich.text import Text
 from brittle import fitting
 from brittle.attacks._fitting import Step
 from brittle.catalog import ATTACKS, label_of
+from brittle.craft.crafted import Crafted
+from brittle.craft.crafting import Crafter, read_photograph
+from brittle.craft.wording import line_of
+from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
 from brittle.docs import chooser, facts, groups, options
 from brittle.measure import Summary, summarize
 from brittle.measure.intervals import wilson
-from brittle.models import MODELS, Classifier
+from brittle.models import MODELS, Classifier, Loaded
 from brittle.report import summary_table
 from brittle.run import engine
+from brittle.run.attack import check_access
 from brittle.run.records import Manifest
 from brittle.types import BrittleError, did_you_mean
 
 __all__ = [
     "audit_with_progress",
+    "craft_with_progress",
     "fit_with_progress",
     "print_attack",
     "print_attacks",
@@ -103,6 +109,51 @@ def fit_with_progress(
     console.print(Text(f"file: {fitted.file} ({made.norm.name}, eps {made.eps:.6g})"), soft_wrap=True)
     console.print(
         Text(f"picture: {fitted.picture}, amplified {fitted.factor:.3g} times around mid-grey"), soft_wrap=True
+    )
+
+
+def craft_with_progress(
+    loaded: Loaded,
+    paths: Sequence[Path],
+    wishes: Sequence[str],
+    method: Any,
+    *,
+    out: Path,
+    confidence: float,
+    seed: int,
+    command: str,
+) -> None:
+    """Crafts with a progress bar on stderr that shows confidence and change; prints a line for each result."""
+    photographs = [read_photograph(path, loaded.fit) for path in paths]
+    check_access(method, loaded.classifier)
+    console, total = Console(), len(paths) * len(wishes)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    with ExitStack() as stack:
+
+        def on_look(confident: float, change: float) -> None:
+            if not progress.tasks:  # only now: what is refused shows its one line and nothing else
+                stack.enter_context(progress)
+                progress.add_task("", total=total)
+            text = f"{confident:.1%} sure, changed by {change:.2f} grey levels"
+            progress.update(progress.tasks[0].id, description=text)
+
+        def on_done(crafted: Crafted) -> None:
+            if progress.tasks:
+                progress.advance(progress.tasks[0].id)
+            console.print(Text(line_of(crafted)), soft_wrap=True)
+
+        crafter = Crafter(
+            classifier=loaded.classifier,
+            fit=loaded.fit,
+            method=method,
+            confidence=confidence,
+            seed=seed,
+            on_look=on_look,
+        )
+        craft_to(out, crafter, photographs, wishes, settings={"command": command}, on_done=on_done)
+    console.print(
+        Text(f"{'pictures' if total == 1 else 'page'}: {out if total == 1 else out / 'index.html'}"), soft_wrap=True
     )
 
 

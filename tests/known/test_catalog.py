@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from brittle.attacks import FGSM, PGD, DeepFool
+from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts
 from brittle.catalog import ATTACKS, attacks_from, build, config_of, entry_of, label_of, option, register
 from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike
 from brittle.types import BrittleError
@@ -47,6 +47,30 @@ def registry() -> Iterator[dict[str, Any]]:
         ("pgd,random_start=true,step_size=0.1", [PGD(random_start=True, step_size=0.1)]),
         ("pgd,step_size=none", [PGD(step_size=None)]),
         ("pgd,step_size=None:0.1", [PGD(step_size=None), PGD(step_size=0.1)]),
+        ("pgd()", [PGD()]),
+        (" pgd( eps=0.1 , norm=l2 ) ", [PGD(eps=0.1, norm=L2)]),
+        ("pgd(eps=0.1:0.2)", [PGD(eps=0.1), PGD(eps=0.2)]),
+        ("restarts(attack=pgd(eps=0.1), times=3)", [Restarts(attack=PGD(eps=0.1), times=3)]),
+        ("restarts,attack=pgd(eps=0.1,norm=l2),times=3", [Restarts(attack=PGD(eps=0.1, norm=L2), times=3)]),
+        ("restarts(attack=fgsm)", [Restarts(attack=FGSM())]),
+        (
+            "restarts(attack=pgd(eps=0.1):fgsm,times=2:3)",
+            [Restarts(attack=attack, times=times) for attack in (PGD(eps=0.1), FGSM()) for times in (2, 3)],
+        ),
+        ("best-of(attacks=deepfool + fmn(steps=50))", [BestOf(attacks=(DeepFool(), FMN(steps=50)))]),
+        (
+            "best-of,attacks=fgsm(eps=0.1)+pgd(eps=0.1, steps=3)",
+            [BestOf(attacks=(FGSM(eps=0.1), PGD(eps=0.1, steps=3)))],
+        ),
+        ("best-of(attacks=fmn)", [BestOf(attacks=(FMN(),))]),
+        (
+            "best-of(attacks=fgsm+pgd:fmn)",
+            [BestOf(attacks=(FGSM(), PGD())), BestOf(attacks=(FMN(),))],
+        ),
+        (
+            "expectation(attack=restarts(attack=best-of(attacks=fgsm + pgd), times=2), samples=4, noise=0.1)",
+            [Expectation(attack=Restarts(attack=BestOf(attacks=(FGSM(), PGD())), times=2), samples=4, noise=0.1)],
+        ),
     ],
 )
 def test_attacks_from_text(text: str, expected: list[Any]) -> None:
@@ -80,6 +104,33 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("pgd,steps=1.5", "option 'steps' of attack 'pgd': got '1.5'; Input should be a valid integer"),
         ("pgd,steps=0", "expected steps >= 1, got 0"),
         ("pgd,random_start=maybe", "option 'random_start' of attack 'pgd': got 'maybe'; Input should be a valid bool"),
+        ("pgd(eps=0.1", "expected as many closing as opening parentheses, got 'pgd(eps=0.1'"),
+        ("pgd(eps=0.1))", "expected as many closing as opening parentheses, got 'pgd(eps=0.1))'"),
+        ("pgd)eps=0.1(", "expected as many closing as opening parentheses, got 'pgd)eps=0.1('"),
+        ("restarts(attack=pgd(eps=0.1), times=3", "expected as many closing as opening parentheses, got 'restarts("),
+        ("pgd(0.1)", "expected field=value after the attack's name, got '0.1' in 'pgd(0.1)'"),
+        ("restarts(pgd)", "expected field=value after the attack's name, got 'pgd' in 'restarts(pgd)'"),
+        ("restarts(attack=)", "expected field=value after the attack's name, got 'attack=' in 'restarts(attack=)'"),
+        ("restarts(attack=pdg)", "unknown attack 'pdg'; did you mean 'pgd'?"),
+        ("restarts(attack=pgd(epsilon=0.1))", "attack 'pgd' has no option 'epsilon'; did you mean 'eps'?"),
+        ("restarts(attack=pgd(eps=-1))", "expected a finite eps >= 0, got -1"),
+        ("restarts(attack=pgd,times=0)", "expected times >= 1, got 0"),
+        (
+            "restarts(attack=pgd(eps=0.1:0.2))",
+            "option 'attack' of attack 'restarts' holds one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
+        ),
+        (
+            "best-of(attacks=fgsm + pgd(eps=0.1:0.2))",
+            "option 'attacks' of attack 'best-of' holds one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
+        ),
+        ("best-of(attacks=fgsm +)", "unknown attack ''; known: "),
+        (
+            "best-of(attacks=fgsm + deepfool)",
+            "expected attacks of one kind, norm and eps (fgsm is budget linf with eps ",
+        ),
+        ("restarts(attack=fgsm + pgd)", "unknown attack 'fgsm + pgd'; did you mean 'fgsm'?"),
+        ("restarts(attack=universal-sgd)", "expected an attack on single examples in Restarts, got universal-sgd"),
+        ("deepfool(norm=l1)(norm=l2)", "unknown norm 'l1)(norm=l2'; "),
     ],
 )
 def test_mistakes_are_answered_in_one_line(text: str, message: str) -> None:
@@ -111,10 +162,30 @@ def test_build_takes_values_of_python_too() -> None:
         (FGSM(eps=8 / 255), "fgsm"),
         (FGSM(eps=1 / 255, box=False), "fgsm(eps=0.00392157, box=False)"),
         (PGD(norm=Lp(1.5), step_size=0.25, random_start=True), "pgd(norm=l1.5, step_size=0.25, random_start=True)"),
+        (Restarts(), "restarts"),
+        (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm, times=3)"),
+        (BestOf(attacks=(DeepFool(), FMN(steps=50))), "best-of(attacks=deepfool + fmn(steps=50))"),
+        (
+            Restarts(attack=BestOf(attacks=(FGSM(eps=0.1), PGD(eps=0.1)))),
+            "restarts(attack=best-of(attacks=fgsm(eps=0.1) + pgd(eps=0.1)))",
+        ),
     ],
 )
 def test_label_names_what_differs_from_the_defaults(attack: Any, label: str) -> None:
     assert label_of(attack) == label
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        DeepFool(norm=Lp(1.5), box=False),
+        Restarts(attack=PGD(eps=0.125, step_size=None), times=2),
+        BestOf(attacks=(FGSM(eps=0.25), PGD(eps=0.25, steps=3))),
+        Expectation(attack=Restarts(attack=BestOf(attacks=(DeepFool(norm=L1), FMN(norm=L1)))), noise=0.5),
+    ],
+)
+def test_a_label_is_text_that_makes_the_attack(attack: Any) -> None:
+    assert attacks_from(label_of(attack)) == [attack]
 
 
 @pytest.mark.parametrize("attack", [DeepFool(norm=Lp(1.5)), FGSM(eps=0.3), PGD(step_size=0.1, random_start=True)])
@@ -122,6 +193,17 @@ def test_config_is_plain_and_rebuilds_the_attack(attack: Any) -> None:
     config = json.loads(json.dumps(config_of(attack)))
     assert set(config) == {field.name for field in dataclasses.fields(attack)}
     assert build(entry_of(attack).name, config) == attack
+
+
+def test_config_of_a_wrapper_has_the_names_and_options_of_what_it_holds() -> None:
+    both = BestOf(attacks=(FGSM(norm=L2, eps=0.5), PGD(norm=L2, eps=0.5)))
+    config = json.loads(json.dumps(config_of(Restarts(attack=both, times=2))))
+    assert config["times"] == 2
+    assert config["attack"]["name"] == "best-of"
+    held = config["attack"]["attacks"]
+    assert [one["name"] for one in held] == ["fgsm", "pgd"]
+    assert held[0] == {"name": "fgsm", "norm": "l2", "eps": 0.5, "box": True}
+    assert set(held[1]) == {"name", *(field.name for field in dataclasses.fields(PGD))}
 
 
 @pytest.mark.parametrize("thing", ["deepfool", DeepFool, None])

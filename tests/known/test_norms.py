@@ -353,6 +353,117 @@ def test_step_within_any_room_is_optimal(seed: int, share: float, norm: Norm) ->
                 assert float(norm.measure(near)[0]) >= float(size[0]) * (1 - 1e-6)
 
 
+# ---- approach
+
+
+def objective(e: Tensor, delta: Tensor, threshold: Tensor) -> Tensor:
+    return threshold.double() * e.double().abs().sum(1) + (e.double() - delta.double()).square().sum(1) / 2
+
+
+@pytest.mark.parametrize("pace", [0.03, 0.3, 1.0])
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_in_l1_an_approach_is_the_proximal_step_that_scipy_finds(share: float, pace: float) -> None:
+    """``argmin ||e||_1 + ||e - delta||^2 / (2 t)`` on the plane and in the room; e = a - b with a, b >= 0 for SciPy."""
+    w, around = normal(21, 6, 8), rooms(22, 6, 8)
+    gap = (most_reachable(w, around) * share).float()
+    delta = torch.clamp(0.3 * normal(23, 6, 8), around.low, around.high)
+    e = L1.approach(delta, gap, w, around, pace)
+    assert (e >= around.low).all()
+    assert (e <= around.high).all()
+    np.testing.assert_allclose((e.double() * w.double()).sum(1).numpy(), gap.double().numpy(), rtol=2e-4)
+    threshold = pace / 3 * gap / w.abs().amax(1)
+    ours = objective(e, delta, threshold)
+    for row in range(6):
+        target, slope, t = delta[row].double().numpy(), w[row].double().numpy(), float(threshold[row])
+        reached = float((e[row].double() * w[row].double()).sum())
+        both = np.concatenate([slope, -slope])
+        high, low = around.high[row].double().numpy(), -around.low[row].double().numpy()
+        part = slice(row, row + 1)
+        start = L1.to_plane(gap[part], w[part], Room(around.low[part], around.high[part]))[0].double().numpy()
+        solved = minimize(
+            lambda ab, target=target, t=t: t * ab.sum() + np.sum((ab[:8] - ab[8:] - target) ** 2) / 2,
+            np.concatenate([start.clip(min=0), -start.clip(max=0)]),
+            jac=lambda ab, target=target, t=t: t + np.concatenate([ab[:8] - ab[8:] - target, target - ab[:8] + ab[8:]]),
+            bounds=[(0, top) for top in (*high, *low)],
+            constraints=[
+                {
+                    "type": "eq",
+                    "fun": lambda ab, both=both, reached=reached: both @ ab - reached,
+                    "jac": lambda _, both=both: both,
+                }
+            ],
+            method="SLSQP",
+            options={"ftol": 1e-14, "maxiter": 1000},
+        )
+        assert solved.success, solved.message
+        assert float(ours[row]) == pytest.approx(solved.fun, rel=1e-5, abs=1e-7)
+
+
+def test_in_l1_no_point_of_the_plane_nearby_is_better() -> None:
+    """Moves along the plane, tried for every pair of coordinates of many: what SciPy would take too long for."""
+    w, around = normal(24, 2, 60), rooms(25, 2, 60)
+    gap = (most_reachable(w, around) * 0.3).float()
+    delta = torch.clamp(0.3 * normal(26, 2, 60), around.low, around.high)
+    e = L1.approach(delta, gap, w, around, 0.5).double()
+    threshold = 0.5 / 3 * gap / w.abs().amax(1)
+    for row in range(2):
+        moves = torch.zeros(60, 60, 60, dtype=torch.float64)
+        i, j = torch.meshgrid(torch.arange(60), torch.arange(60), indexing="ij")
+        moves[i, j, i] += 1 / w[row].double()[i]
+        moves[i, j, j] -= 1 / w[row].double()[j]
+        near = e[row] + 1e-3 * moves.view(-1, 60)
+        inside = ((near >= around.low[row]) & (near <= around.high[row])).all(1)
+        same = (i == j).flatten()
+        assert int((inside & ~same).sum()) > 500
+        there = objective(near, delta[row], threshold[row])
+        here = objective(e[row : row + 1], delta[row : row + 1], threshold[row])
+        assert float((there - here)[inside].min()) > -1e-6
+
+
+@by_name
+def test_where_the_plane_stays_so_does_the_step_to_it(norm: Norm) -> None:
+    w, around = normal(27, 6, 8), rooms(28, 6, 8)
+    gap = 0.4 * most_reachable(w, around).float()
+    there = norm.to_plane(gap, w, around)
+    for pace in (0.1, 1.0):
+        torch.testing.assert_close(norm.approach(there, gap, w, around, pace), there, rtol=0, atol=2e-4)
+
+
+@by_name
+def test_approaching_again_and_again_arrives(norm: Norm) -> None:
+    w, around = normal(29, 6, 8), rooms(30, 6, 8)
+    gap = 0.4 * most_reachable(w, around).float()
+    there, delta = norm.to_plane(gap, w, around), torch.zeros(6, 8)
+    first = norm.measure(norm.approach(delta, gap, w, around, 0.5) - there)
+    for _ in range(60):
+        delta = norm.approach(delta, gap, w, around, 0.5)
+    assert float(first.min()) > 0
+    torch.testing.assert_close(norm.measure(delta), norm.measure(there), rtol=1e-3, atol=0)
+
+
+@every_p
+def test_an_approach_is_straight_but_in_l1(norm: Norm) -> None:
+    w, around, delta = normal(31, 6, 8), rooms(32, 6, 8), torch.zeros(6, 8)
+    gap = 0.4 * most_reachable(w, around).float()
+    if norm == L1:
+        assert not torch.allclose(norm.approach(delta, gap, w, around, 0.25), 0.25 * norm.to_plane(gap, w, around))
+    else:
+        torch.testing.assert_close(norm.approach(delta, gap, w, around, 0.25), 0.25 * norm.to_plane(gap, w, around))
+
+
+@by_name
+def test_an_approach_out_of_reach_or_without_a_gradient_is_finite(norm: Norm) -> None:
+    w, around = normal(33, 3, 8), rooms(34, 3, 8)
+    w[2] = 0
+    gap = torch.tensor([1e6, 3.0 * float(most_reachable(w, around)[1]), 1.0])
+    step = norm.approach(torch.zeros(3, 8), gap, w, around, 1.0)
+    assert step.isfinite().all()
+    assert (step >= around.low).all() and (step <= around.high).all()
+    assert not step[2].any()
+    reached = (step * w).sum(1)
+    assert (reached[:2] > 0.9 * most_reachable(w, around)[:2]).all()
+
+
 # ---- L0
 
 
@@ -392,6 +503,9 @@ def test_l0_projection_has_a_radius_for_each_row_and_is_idempotent() -> None:
         lambda: L0.dual,
         lambda: L0.steepest(torch.ones(1, 1, 2, 2)),
         lambda: L0.to_plane(torch.ones(1), torch.ones(1, 1, 2, 2)),
+        lambda: L0.approach(
+            torch.ones(1, 1, 2, 2), torch.ones(1), torch.ones(1, 1, 2, 2), Room(*torch.ones(2, 4)), 0.5
+        ),
     ],
 )
 def test_l0_says_what_it_cannot_do(use: Any) -> None:

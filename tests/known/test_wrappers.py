@@ -372,7 +372,7 @@ def test_noise_is_the_same_for_every_image_and_question() -> None:
     assert abs(float(noise.mean())) < 0.02
     assert len({float(one[0, 0, 0, 0]) for one in first}) == 40
     Averaged(Classifier(net, fast=False), samples=1, noise=0.2, rng=Rng(1, ("a",))).logits(GREY[:1])
-    assert not torch.equal(net.seen[-1], first[0][:1])
+    assert not torch.equal(net.seen[-1][:1], first[0][:1])
 
 
 # ---- Expectation

@@ -29,7 +29,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "hopskipjump": {"queries": 300},
     "pixel-search": {"queries": 40},
     "sparse-rs": {"queries": 60},
-    "square": {"queries": 300},
+    "square": {"queries": 220},
     "standard": {"steps": 8, "targets": 3, "queries": 15},
 }
 """Settings that cost less, for attacks that ask for thousands of passes as they come."""

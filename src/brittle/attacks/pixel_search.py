@@ -17,6 +17,7 @@ from brittle.types import Images
 
 _BLOCK = 20  # positions of the survey, and pixels of a shortlist, that are asked about together
 _OPENED = 2  # candidates whose neighbours are asked about together
+_DOUBLINGS = 30  # of the rounds of a visit, at the most: enough for any image
 _BITS = 6  # channels go to 0 or 1 in groups where there are more of them
 _TIE = 1e-6  # of the logits' size: a smaller gain is rounding
 
@@ -39,11 +40,12 @@ class PixelSearch:
     answer alike. So here an even grid of positions is asked about first, each with the corner farthest from its colour;
     then, over and over, the neighbours of the best candidate not yet opened: the four positions around it, and its
     own with one channel changed. On ResNet-20 that finds all 55 of 100 images that any of the 8,192 candidates fools,
-    after 46 questions on average, and knows no more to find after 200. Given enough queries it asks about everything.
+    after 46 questions on average, the last of them before 200. Given enough queries it asks about everything.
 
     More than one pixel: ``visits`` of ``rounds`` questions each add pixels one by one, and then replace one after the
     other, where that leaves a smaller margin. A visit starts from the candidates that were best when last asked about,
-    whatever pixels were set then, and goes on as above.
+    whatever pixels were set then, and goes on as above; after as many visits as pixels without success it goes on twice
+    as long. It ends early where for each pixel everything has been asked about in vain.
     """
 
     eps: int = option(1, "budget: pixels that may change, all channels of each")
@@ -55,7 +57,7 @@ class PixelSearch:
         require_pixels(self.eps)
         require(self.queries >= 1, "queries >= 1", self.queries)
         require(self.survey >= 1, "survey >= 1", self.survey)
-        require(self.rounds >= 0, "rounds >= 0", self.rounds)
+        require(self.rounds >= 1, "rounds >= 1", self.rounds)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         search = _Search(self, classifier, images, goal)
@@ -78,15 +80,17 @@ class _Search:
 
     Of all visits: effect: ``[n, K]``, by how much setting a candidate changed the margin when last asked about, inf
     before. pixels: ``[n, d]``, the candidates settled on, -1 for none. margin: of the images with them. misses: visits
-    in a row that have changed nothing.
+    in a row that have changed nothing. barren: visits that asked about everything since the
+    last that changed something, itself included.
     Of this visit: base, base_margin: the images that it changes, which lack the pixel that it replaces, and theirs.
     asked: bool ``[n, K]``, about this candidate, or its pixel has that colour already or is settled. front: ``[n, K]``,
     margins of those that have not been opened, inf for all others. reach: ``[n, K]``, how far from a candidate its
-    neighbours are; on large images openings look far first. best, least: the best candidate and the margin with it.
+    neighbours are; on large images openings look far first. openings: how many are to come. best,
+    least: the best candidate and the margin with it.
     """
 
-    _OVERALL = ("images", "goal", "effect", "pixels", "margin", "misses")
-    _OF_ROWS = (*_OVERALL, "base", "base_margin", "asked", "front", "reach", "best", "least")
+    _OVERALL = ("images", "goal", "effect", "pixels", "margin", "misses", "barren")
+    _OF_ROWS = (*_OVERALL, "base", "base_margin", "asked", "front", "reach", "openings", "best", "least")
 
     def __init__(self, attack: PixelSearch, classifier: Classifier, images: Images, goal: Goal) -> None:
         self.attack, self.classifier, self.goal = attack, classifier, goal
@@ -103,7 +107,8 @@ class _Search:
         self.front = self.asked = self.reach = self.effect  # each visit has its own
         self.pixels = torch.full((len(images), attack.eps), -1, device=images.device)
         self.margin = self.base_margin = self.least = goal.margin(logits)
-        self.best, self.misses = self.pixels[:, 0], torch.zeros_like(goal.labels)
+        self.best = self.pixels[:, 0]
+        self.misses = self.barren = self.openings = torch.zeros_like(goal.labels)
         self.leave(self.claimed | self.spent)
 
     @property
@@ -130,7 +135,8 @@ class _Search:
         pixels[:, slot] = -1
         current = self.found[self.active.rows]
         place = at // self.corners
-        self.base = painted(current, place, self._colours_at(self.images, place))
+        without = painted(current, place, self._colours_at(self.images, place))
+        self.base = torch.where(filled.view(-1, 1, 1, 1), without, current)
         effect = torch.where(filled, self.effect.gather(1, at).squeeze(1), 0)
         self.base_margin, self.least, self.best = self.margin - effect, self.margin, old.squeeze(1)
 
@@ -141,6 +147,8 @@ class _Search:
             idle[row, other[row] // self.corners] = True
         self.asked = idle.flatten(1)
         self.front = torch.full_like(self.effect, torch.inf)
+        often = self.attack.rounds * 2 ** (self.misses // self.attack.eps).clamp_max(_DOUBLINGS)
+        self.openings = torch.full_like(often, 2**62) if self.attack.eps == 1 else often
         row = filled.nonzero().squeeze(1)
         self.asked[row, self.best[row]], self.front[row, self.best[row]] = True, self.margin[row]
 
@@ -153,13 +161,12 @@ class _Search:
             self.ask(candidates)
 
     def spread(self) -> None:
-        """Opens candidates: ``rounds`` times, or where there is one pixel only, until nothing is left to ask."""
-        opened, alone = 0, self.attack.eps == 1
-        while len(self.active) and (alone or opened < self.attack.rounds):
-            self.ask(self.neighbours())
-            opened += 1
-            if alone:
-                self.leave(self.asked.all(1))
+        """Opens candidates, over and over."""
+        while (self.openings > 0).any():
+            candidates = torch.where(self.openings.unsqueeze(1) > 0, self.neighbours(), -1)
+            self.openings = self.openings - 1
+            self.ask(candidates)
+            self.openings = torch.where(self.asked.all(1), 0, self.openings)
 
     def settle(self, slot: int) -> None:
         """Keeps what this visit has found, if it is better than what was there; leaves rows that nothing helps."""
@@ -168,8 +175,8 @@ class _Search:
         self.pixels = self.pixels.clone()
         self.pixels[:, slot], self.margin = self.best, self.least
         self.misses = torch.where(better, 0, self.misses + 1)
-        blocks = -(-self.height * self.width // _BLOCK)
-        self.leave(self.misses > blocks * self.attack.eps)  # each block of the shortlist has been tried in each slot
+        self.barren = torch.where(better, 0, self.barren) + self.asked.all(1)
+        self.leave(self.barren >= self.attack.eps)
 
     def _paint(self, which: Tensor) -> None:
         """Puts the best candidate of this visit into what comes back for some rows."""

@@ -1,0 +1,294 @@
+"""Additive noise found by an ordinary optimiser, with a penalty for being visible, in a space of one's choice."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from brittle.attacks._contract import Outcome, require
+from brittle.attacks._loop import ActiveSet
+from brittle.attacks.lbfgs import _two_loops
+from brittle.catalog import option, register
+from brittle.geometry.box import HIGH, LOW, clip
+from brittle.geometry.norms import L1, L2, inner, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import BrittleError, Images, did_you_mean
+from brittle.visibility.penalties import Penalty, penalty_of, require_penalty
+from brittle.visibility.spaces import Space, space_of, space_parts
+
+_LEVELS = 255
+_BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
+_BEND = 0.5  # log-odds beyond those, over which the loss becomes flat
+_BETTER = 0.995  # a penalty that is this much smaller is news
+_NEWS = 0.01  # log-odds, until the confidence is reached
+_PART = 20  # steps after which the confidence would be reached, if the network were linear: the learning rate
+_PULL = 0.25  # of gap over penalty: the weight. On a plane a half would still keep the confidence
+_GROWN = 1.5  # a weight is changed when it could be so much larger
+_HALVINGS = 3  # of the learning rate, before an image leaves
+_MEMORY = 5  # of L-BFGS: steps of which the curvature is remembered
+_ARMIJO = 1e-4  # of what the slope promises: the least gain for which a step is taken
+_REFUSALS = 4  # steps in a row that gain nothing, before one is taken all the same
+_TINY = torch.finfo(torch.float32).tiny
+
+
+@register(
+    "penalised",
+    paper="arXiv:1312.6199",
+    kind="minimal",
+    norms=("l2",),
+    minimises="visibility",
+    cost="steps * (F + B) + F at the most",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Penalised:
+    """Raises the log-odds up to a confidence, less a weight times a penalty for visibility, over theta of a space.
+
+    The objective ``max(0, wanted - log-odds) + weight * penalty`` is that of Szegedy et al. 2014 (section 4.1) and of
+    Carlini and Wagner 2017 (arXiv:1608.04644, equation 4), but exact: below some weight its minimum is the smallest
+    penalty at the wanted confidence, whatever the weight. So a weight that is not given is 0 until the confidence is
+    reached, and then a quarter of what the log-odds gained over the penalty paid; on a plane a half would still do.
+    The corner is rounded just beyond the confidence, for the line search.
+
+    An image is what the space makes of theta, clipped to the box and rounded to whole grey levels; the network sees
+    that, and its gradient goes to theta as if nothing had been rounded. The penalty's is that of what is not rounded:
+    it would not feel changes of less than half a level. What comes back is the least visible image that has reached the
+    confidence, or the one of the highest. After ``patience`` steps without news, once the confidence is reached, the
+    learning rate is halved, and after three halvings the image leaves. Where the goal is met at first nothing changes.
+    """
+
+    optimiser: str = option("adam", "sgd, adam, or lbfgs: with line search")
+    lr: float | None = option(None, "learning rate; default: what would take 20 steps if the network were linear")
+    weight: float | None = option(None, "of the penalty, against log-odds; default: found on the way")
+    penalty: str = option("l2", "l2, colour, ssim, lpips or jnd")
+    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
+    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
+    steps: int = option(300, "gradient steps at the most")
+    patience: int = option(10, "steps without improvement after which the learning rate is halved")
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in _OPTIMISERS:
+            raise BrittleError(f"unknown optimiser {self.optimiser!r}{did_you_mean(self.optimiser, _OPTIMISERS)}")
+        require(self.lr is None or 0 < self.lr < math.inf, "a finite lr > 0", self.lr)
+        require(self.weight is None or 0 <= self.weight < math.inf, "a finite weight >= 0", self.weight)
+        require_penalty(self.penalty)
+        space_parts(self.space)
+        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
+        require(self.steps >= 1, "steps >= 1", self.steps)
+        require(self.patience >= 1, "patience >= 1", self.patience)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        with torch.inference_mode(False), torch.no_grad():
+            found, claimed = images.clone(), goal.is_surely_met(classifier.logits(images))
+            steps = torch.zeros_like(goal.labels)
+            active = ActiveSet(len(images), images.device)
+            keep = active.drop(claimed)
+            run = self._begin(found[keep], goal[keep])
+            while len(active) and run.turn < self.steps:
+                steps[active.rows] += 1
+                done = self._step(classifier, run)
+                if done.any():
+                    found[active.rows], claimed[active.rows] = run.best, run.met
+                    run.keep(active.drop(done))
+            found[active.rows], claimed[active.rows] = run.best, run.met
+        return Outcome(found, claimed, steps, steps + 1, steps)
+
+    def _begin(self, original: Images, goal: Goal) -> "_Run":
+        none = original.new_zeros(len(original))
+        return _Run(
+            goal=goal,
+            space=space_of(self.space, original),
+            penalty=penalty_of(self.penalty, original),
+            optimiser=_OPTIMISERS[self.optimiser](),
+            original=original,
+            theta=torch.zeros_like(original),
+            best=original,
+            met=none.bool(),
+            size=none + torch.inf,
+            score=none - torch.inf,
+            cost=none + torch.inf,
+            weight=none + (self.weight or 0),
+            gap=none,
+            rate=none,
+            stale=none,
+            halvings=none,
+        )
+
+    def _step(self, classifier: Classifier, run: "_Run") -> Tensor:
+        """One step of each image; bool: which have ended."""
+        beyond = run.original + run.space.change(run.theta)
+        image = clip(beyond)
+        seen = (image * _LEVELS).round() / _LEVELS
+        logits, gradient = classifier.gradient(seen, run.goal)
+        reached = run.goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
+        cost, slope = _with_gradient(run.penalty, image)
+        if not run.turn:
+            run.gap = -reached
+        news = run.note(seen, reached, run.goal.is_surely_met(logits))
+        renewed = run.weigh(cost, reached) if self.weight is None else torch.zeros_like(news)
+
+        missing = _BEND - reached
+        loss = torch.where(missing < _BEND, missing.clamp_min(0).square() / (2 * _BEND), missing - _BEND / 2)
+        slope = per_row(run.weight, slope) * slope - per_row((missing / _BEND).clamp(0, 1), gradient) * gradient
+        # The box ends here: going on would change nothing but the way back.
+        slope = slope.masked_fill(((beyond <= LOW) & (slope > 0)) | ((beyond >= HIGH) & (slope < 0)), 0)
+        slope = run.space.adjoint(slope)
+        if not run.turn:
+            dual = L1.measure(slope) if self.optimiser == "adam" else L2.measure(slope).square()
+            run.rate = run.gap / (_PART * dual.clamp_min(_TINY)) if self.lr is None else torch.full_like(dual, self.lr)
+        ended = run.tire(news, self.patience) | ~(slope != 0).flatten(1).any(1) | ~slope.isfinite().flatten(1).all(1)
+        run.theta = run.optimiser.step(run.theta, loss + run.weight * cost, slope, run.rate, renewed)
+        run.turn += 1
+        return ended
+
+
+@dataclass
+class _Run:
+    """Where the images that are left are: one entry a row in every field but the last."""
+
+    goal: Goal
+    space: Space
+    penalty: Penalty
+    optimiser: "_Optimiser"
+    original: Images
+    theta: Tensor
+    best: Images  # of whole levels, with whether it meets the goal
+    met: Tensor
+    size: Tensor  # the penalty of the best image; infinite until one has reached the confidence
+    score: Tensor  # the most log-odds so far, beyond those wanted
+    cost: Tensor  # the smallest penalty that has reached the confidence before it was rounded
+    weight: Tensor
+    gap: Tensor  # log-odds wanted at first
+    rate: Tensor
+    stale: Tensor
+    halvings: Tensor
+    turn: int = 0
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops the other rows."""
+        for one in fields(self):
+            if one.name != "turn":
+                setattr(self, one.name, getattr(self, one.name)[rows])
+
+    def note(self, seen: Images, reached: Tensor, met: Tensor) -> Tensor:
+        """Keeps what is better than before; bool: where it is enough so to be news."""
+        reaches, had = reached >= 0, self.size.isfinite()
+        size = torch.full_like(self.size, torch.inf)
+        rows = reaches.nonzero().squeeze(1)
+        if len(rows):
+            size[rows] = self.penalty[rows](seen[rows])
+        better = torch.where(had | reaches, size < self.size, reached > self.score)
+        news = torch.where(had | reaches, size < self.size * _BETTER, reached > self.score + _NEWS)
+        self.best = torch.where(per_row(better, seen), seen, self.best)
+        self.met, self.size = torch.where(better, met, self.met), torch.minimum(size, self.size)
+        self.score = torch.maximum(self.score, reached)
+        return news
+
+    def weigh(self, cost: Tensor, reached: Tensor) -> Tensor:
+        """A weight as large as is safe by what is known now; bool: where it is another than before."""
+        self.cost = torch.where(reached >= 0, torch.minimum(self.cost, cost), self.cost)
+        weight = _PULL * self.gap / self.cost.clamp_min(_TINY)
+        renewed = weight > _GROWN * self.weight
+        self.weight = torch.where(renewed, weight, self.weight)
+        return renewed
+
+    def tire(self, news: Tensor, patience: int) -> Tensor:
+        """Halves the learning rate where nothing has been new for long; bool: where that has been done enough."""
+        self.stale = torch.where(news, 0, self.stale + self.size.isfinite())
+        tired = self.stale >= patience
+        self.rate, self.stale = torch.where(tired, self.rate / 2, self.rate), torch.where(tired, 0, self.stale)
+        self.halvings = self.halvings + tired
+        return self.halvings > _HALVINGS
+
+
+def _with_gradient(penalty: Penalty, images: Images) -> tuple[Tensor, Images]:
+    """The penalty ``[n]``, and its gradient."""
+    with torch.enable_grad():
+        leaf = images.detach().clone().requires_grad_()
+        cost = penalty(leaf)
+        (gradient,) = torch.autograd.grad(cost.sum(), leaf)
+    return cost.detach(), gradient
+
+
+class _Optimiser(Protocol):
+    """Goes downhill; a row at a time as far as anyone can tell."""
+
+    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
+        """The next theta to ask about, given value and slope at this one; renewed: where the objective is a new one."""
+
+    def __getitem__(self, rows: Tensor) -> "_Optimiser": ...
+
+
+@final
+class _SGD:
+    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
+        return theta - per_row(rate, slope) * slope
+
+    def __getitem__(self, rows: Tensor) -> "_SGD":
+        return self
+
+
+@final
+@dataclass
+class _Adam:
+    """Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1), with its constants."""
+
+    moments: tuple[Tensor, Tensor] | None = None  # of the slope: mean, and mean square
+    turn: int = 0
+
+    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
+        self.turn += 1
+        mean, square = self.moments or (torch.zeros_like(slope), torch.zeros_like(slope))
+        self.moments = mean, square = torch.lerp(mean, slope, 0.1), torch.lerp(square, slope.square(), 0.001)
+        root = (square / (1 - 0.999**self.turn)).sqrt() + _TINY
+        return theta - per_row(rate / (1 - 0.9**self.turn), slope) * mean / root
+
+    def __getitem__(self, rows: Tensor) -> "_Adam":
+        return _Adam((self.moments[0][rows], self.moments[1][rows]) if self.moments else None, self.turn)
+
+
+@final
+@dataclass
+class _LBFGS:
+    """Two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), shortening steps until Armijo's condition holds.
+
+    What is rounded has no slope: where shortening does not help, the step is taken all the same and memory starts anew.
+    """
+
+    state: tuple[Tensor, ...] = ()  # theta, its value and slope; the direction and the stride along it; refusals
+    pairs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
+        if not self.state:
+            zero, renewed = torch.zeros_like(value), torch.ones_like(renewed)
+            self.state = (theta, value, slope, torch.zeros_like(slope), zero, zero)
+        point, level, steepness, direction, stride, refused = self.state
+        moved = theta - point
+        promised = inner(steepness, moved).clamp_max(0)
+        renewed = renewed | (refused >= _REFUSALS)
+        taken = renewed | (value <= level + _ARMIJO * promised)
+        fresh, learnt = per_row(renewed, slope), per_row(taken & ~renewed, slope)
+        self.pairs = [(s * ~fresh, y * ~fresh) for s, y in self.pairs[max(0, len(self.pairs) + 1 - _MEMORY) :]]
+        self.pairs.append((moved * learnt, (slope - steepness) * learnt))
+        nearer = -promised / (2 * (value - level - promised)).clamp_min(_TINY)
+        wide = per_row(taken, slope)
+        point, steepness = torch.where(wide, theta, point), torch.where(wide, slope, steepness)
+        level, refused = torch.where(taken, value, level), torch.where(taken, 0, refused + 1)
+        newton = _two_loops(steepness, torch.ones_like(wide), self.pairs)
+        downhill = inner(newton, steepness) < -1e-8 * L2.measure(newton) * L2.measure(steepness)
+        aimed = torch.where(per_row(downhill, slope), newton, -steepness)
+        direction = torch.where(wide, aimed, direction)
+        stride = torch.where(taken, torch.where(downhill, 1, rate), stride * nearer.clamp(0.1, 0.5))
+        self.state = (point, level, steepness, direction, stride, refused)
+        return point + per_row(stride, direction) * direction
+
+    def __getitem__(self, rows: Tensor) -> "_LBFGS":
+        return _LBFGS(tuple(one[rows] for one in self.state), [(s[rows], y[rows]) for s, y in self.pairs])
+
+
+_OPTIMISERS: dict[str, Callable[[], _Optimiser]] = {"sgd": _SGD, "adam": _Adam, "lbfgs": _LBFGS}

@@ -1,0 +1,206 @@
+"""A photograph and wishes: attacked at its own pixels, saved in 8 bits, reloaded, and classified once more."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from brittle.attacks import Attack
+from brittle.catalog import label_of
+from brittle.craft.crafted import Crafted
+from brittle.craft.view import Viewed, see, viewed
+from brittle.craft.wishes import check_wishes, targets_of
+from brittle.data.decode import decoded, read_header
+from brittle.data.fit import Fit
+from brittle.goals import Goal, Targeted, Untargeted
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import BrittleError, Images, Logits
+from brittle.visibility.measures import visibility
+
+_TOP = 5
+_MOST_PIXELS = 24_000_000  # of a photograph: crafting takes some 200 bytes for each
+_AT_ONCE = 4_000_000  # pixels of the targets that are crafted together
+
+OnLook = Callable[[float, float], None]
+"""Told after each pass: the highest confidence, and the change in grey levels (root mean square, median of several)."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """name: of the file. pixels: uint8 ``[C, H, W]``, upright. sha256: of the file."""
+
+    name: str
+    pixels: Tensor
+    sha256: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A wish, the class that it means for a photograph (None: any but the present), and its logits as it is."""
+
+    wish: str
+    target: int | None
+    before: Logits
+
+
+def read_photograph(path: Path, fit: Fit | None) -> Photograph:
+    """A photograph as people see it, in as many channels as the network takes; BrittleError where it cannot be."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BrittleError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    header = read_header(data, path.name)
+    if header.width * header.height > _MOST_PIXELS:
+        raise BrittleError(
+            f"{path.name} is too large: {header.width} x {header.height} pixels, crafting takes up to"
+            f" {_MOST_PIXELS // 10**6} million; make it smaller first"
+        )
+    if fit is not None:
+        fit.resized(header.width, header.height, path.name)
+    pixels = _pixels_of(data, path.name, 3 if fit is None else fit.channels)
+    return Photograph(path.name, pixels, hashlib.sha256(data).hexdigest())
+
+
+def _pixels_of(data: bytes, name: str, channels: int) -> Tensor:
+    """uint8 ``[C, H, W]`` of an encoded image."""
+    return torch.from_numpy(np.atleast_3d(np.array(decoded(data, name, channels))).transpose(2, 0, 1).copy())
+
+
+def png_of(pixels: Tensor) -> bytes:
+    """A lossless PNG of uint8 ``[C, H, W]``."""
+    array = pixels.permute(1, 2, 0).numpy()
+    buffer = BytesIO()
+    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crafter:
+    """A network with its published preprocessing, and the attack that looks for the noise.
+
+    classifier: takes what ``fit`` makes of a photograph. method: a registered attack, which sees photographs whole.
+    confidence: at which a wish counts as come true. seed: of the attack and of random wishes.
+    on_look: told after each pass how far it is.
+    """
+
+    classifier: Classifier
+    fit: Fit | None
+    method: Attack
+    confidence: float = 0.99
+    seed: int = 0
+    on_look: OnLook | None = None
+
+    def look(self, pixels: Tensor) -> Logits:
+        """Logits ``[K]`` of a uint8 photograph ``[C, H, W]``, by torchvision's transforms and the plain network."""
+        seen = see(pixels.unsqueeze(0), self.fit).to(self.classifier.device)
+        return self.classifier.logits(seen, plain=True)[0].cpu()
+
+    def aim(self, photograph: Photograph, wishes: Sequence[str]) -> list[Aim]:
+        """What each wish means for this photograph; BrittleError where one cannot come true, before any work."""
+        before = self.look(photograph.pixels)
+        names = self.classifier.class_names
+        check_wishes(wishes, names, len(before))
+        rng = Rng(self.seed, (photograph.sha256,))
+        targets = targets_of(wishes, before, names, rng, photograph.name)
+        return [Aim(wish, target, before) for wish, target in zip(wishes, targets, strict=True)]
+
+    def craft(self, photograph: Photograph, aims: Sequence[Aim]) -> Iterator[tuple[Crafted, bytes]]:
+        """What has become of the photograph for each aim, and the PNG in which the network was shown it again.
+
+        What is claimed is what the decoded PNG shows, by ``look``. Aims with a target go through the attack together,
+        and so do untargeted ones; a large photograph's a few at a time.
+        """
+        through = viewed(self.classifier, self.fit)
+        at_once = max(_AT_ONCE // photograph.pixels[0].numel(), 1)
+        for targeted in (True, False):
+            alike = [aim for aim in aims if (aim.target is not None) == targeted]
+            for start in range(0, len(alike), at_once):
+                yield from self._craft(through, photograph, alike[start : start + at_once])
+
+    def _craft(
+        self, through: Classifier, photograph: Photograph, aims: Sequence[Aim]
+    ) -> Iterator[tuple[Crafted, bytes]]:
+        present = int(aims[0].before.argmax())
+        labels = torch.tensor([present if aim.target is None else aim.target for aim in aims])
+        goal: Goal = (Untargeted if aims[0].target is None else Targeted)(labels.to(self.classifier.device))
+        original = (photograph.pixels.float() / 255).to(self.classifier.device)
+        if self.on_look is not None and isinstance(through.net, Viewed):
+            through.net.watch = _watch(self.on_look, original, goal)
+        rng = Rng(self.seed, tuple(f"{photograph.sha256} {aim.wish} {aim.target}" for aim in aims))
+        started = time.perf_counter()
+        outcome = self.method(through, original.expand(len(aims), -1, -1, -1).contiguous(), goal, rng=rng)
+        seconds = (time.perf_counter() - started) / len(aims)
+        levels = outcome.images.mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
+        for row, aim in enumerate(aims):
+            png = png_of(levels[row])
+            again = _pixels_of(png, "perturbed.png", len(levels[row]))
+            steps, passes = int(outcome.steps[row]), int(outcome.forwards[row])
+            yield self._judged(photograph, again, aim, steps, passes, seconds), png
+
+    def _judged(
+        self, photograph: Photograph, pixels: Tensor, aim: Aim, steps: int, passes: int, seconds: float
+    ) -> Crafted:
+        names = self.classifier.class_names
+        present = int(aim.before.argmax())
+        after = self.look(pixels)
+        likely = after.softmax(0)
+        confidence = float(1 - likely[present] if aim.target is None else likely[aim.target])
+        met = int(after.argmax()) != present if aim.target is None else int(after.argmax()) == aim.target
+        return Crafted(
+            photo=photograph.name,
+            original=_in_colour(photograph.pixels),
+            perturbed=_in_colour(pixels),
+            wish=aim.wish,
+            target=aim.target,
+            target_name=None if aim.target is None else _name_of(aim.target, names),
+            before=_top(aim.before, names),
+            after=_top(after, names),
+            label_before=present,
+            confidence=confidence,
+            reached=met and confidence >= self.confidence,
+            wanted=self.confidence,
+            visibility=visibility(photograph.pixels.unsqueeze(0) / 255, pixels.unsqueeze(0) / 255)[0],
+            attack=label_of(self.method),
+            steps=steps,
+            passes=passes,
+            seconds=seconds,
+        )
+
+
+def _top(logits: Logits, names: Sequence[str] | None) -> tuple[tuple[str, float], ...]:
+    likely = logits.softmax(0)
+    order = likely.argsort(descending=True, stable=True)[:_TOP].tolist()
+    return tuple((_name_of(index, names), float(likely[index])) for index in order)
+
+
+def _name_of(index: int, names: Sequence[str] | None) -> str:
+    return f"class {index}" if names is None else names[index]
+
+
+def _in_colour(pixels: Tensor) -> Tensor:
+    return pixels.expand(3, -1, -1) if len(pixels) == 1 else pixels
+
+
+def _watch(on_look: OnLook, original: Images, goal: Goal) -> Callable[[Images, Logits], None]:
+    """Tells about those asked about: of one target exactly, of several the most that any has got."""
+    sign = 1.0 if isinstance(goal, Targeted) else -1.0
+
+    def watch(photographs: Images, logits: Logits) -> None:
+        likely = logits.softmax(1)[:, goal.labels.unique()]
+        confidence = float(likely.amax() if sign > 0 else 1 - likely.amin())
+        change = float((photographs - original).square().mean((1, 2, 3)).sqrt().median()) * 255
+        on_look(confidence, change)
+
+    return watch

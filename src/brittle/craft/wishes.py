@@ -1,0 +1,78 @@
+"""What a photograph shall be taken for: class names, indices, and choices that depend on what the network says."""
+
+import difflib
+from collections.abc import Sequence
+
+import torch
+
+from brittle.rng import Rng
+from brittle.types import BrittleError, Logits
+
+UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM = "untargeted", "least-likely", "next-best", "random"
+CHOICES = (UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM)
+
+
+def check_wishes(wishes: Sequence[str], class_names: Sequence[str] | None, classes: int) -> None:
+    """Refuses a wish that names no class, before any photograph is looked at."""
+    if not wishes:
+        raise BrittleError(f"expected a target: a class name, an index, or one of {', '.join(CHOICES)}")
+    for wish in wishes:
+        if wish not in CHOICES:
+            class_of(wish, class_names, classes)
+
+
+def targets_of(
+    wishes: Sequence[str], logits: Logits, class_names: Sequence[str] | None, rng: Rng, name: str
+) -> list[int | None]:
+    """The class index of each wish for one photograph with these logits ``[K]``; None for untargeted.
+
+    ``random`` picks among the classes that the network does not see now, another one each time it is wished for.
+    Raises BrittleError where a wish is what the network says already; ``name`` says of which photograph.
+    """
+    order = logits.argsort(descending=True, stable=True).tolist()
+    present = order[0]
+    draws = rng.uniform("random targets", torch.empty(1, len(order)))[0].argsort(stable=True).tolist()
+    others = iter(one for one in draws if one != present)
+    targets: list[int | None] = []
+    for wish in wishes:
+        if wish == UNTARGETED:
+            targets.append(None)
+        elif wish == RANDOM:
+            targets.append(next(others, present))
+        else:
+            fixed = {LEAST_LIKELY: order[-1], NEXT_BEST: order[1]}
+            targets.append(fixed[wish] if wish in fixed else class_of(wish, class_names, len(order)))
+        if targets[-1] == present:
+            raise BrittleError(
+                f"the network takes {name} for {_named(present, class_names)} already; choose another target"
+            )
+    return targets
+
+
+def class_of(wish: str, class_names: Sequence[str] | None, classes: int) -> int:
+    """The class that a text names: its index, or its name in any case."""
+    if wish.strip().isdigit():
+        if int(wish) >= classes:
+            raise BrittleError(f"expected a class index below {classes}, got {wish}")
+        return int(wish)
+    names = [name.casefold() for name in class_names or ()]
+    found = [index for index, name in enumerate(names) if name == wish.strip().casefold()]
+    if len(found) > 1:
+        raise BrittleError(f"{wish!r} names {len(found)} classes; say which by its index: {', '.join(map(str, found))}")
+    if not found:
+        if class_names is None:
+            raise BrittleError(f"this network's classes have no names; expected an index below {classes}, got {wish!r}")
+        raise BrittleError(f"no class is called {wish!r}{_nearest(wish.strip().casefold(), names, class_names)}")
+    return found[0]
+
+
+def _nearest(wish: str, names: list[str], class_names: Sequence[str]) -> str:
+    """The names that hold the wish, or else are spelt like it."""
+    holding = [index for index, name in enumerate(names) if wish and wish in name]
+    alike = [names.index(name) for name in difflib.get_close_matches(wish, names, n=3, cutoff=0.6)]
+    shown = [repr(class_names[index]) for index in (holding or alike)[:5]]
+    return f"; did you mean {' or '.join(shown)}?" if shown else f"; there are {len(names)}, also known by index"
+
+
+def _named(index: int, class_names: Sequence[str] | None) -> str:
+    return f"{class_names[index]!r}" if class_names is not None else f"class {index}"
