@@ -11,6 +11,7 @@ from bench import (
     batches,
     budget,
     correctness,
+    craft,
     decision,
     deepfool,
     gradient,
@@ -18,6 +19,7 @@ from bench import (
     memory,
     minimal,
     one_image,
+    one_pixel,
     random_search,
     sparse_minimal,
     sparsefool,
@@ -55,7 +57,10 @@ ROWS: dict[str, Callable[[], Section]] = {
     "square-linf": partial(random_search.section_square, "linf", 5000),
     "square-l2": partial(random_search.section_square, "l2", 1000),
     "sparse-rs": partial(random_search.section_sparse_rs, 1000),
+    "one-pixel": one_pixel.section,
     "memory": memory.section,
+    "craft": craft.section,
+    "craft-peers": craft.section_peers,
 }
 
 

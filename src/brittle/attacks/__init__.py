@@ -13,6 +13,7 @@ from brittle.attacks.fmn import FMN
 from brittle.attacks.hopskipjump import HopSkipJump
 from brittle.attacks.lbfgs import LBFGS
 from brittle.attacks.minimal import Minimal
+from brittle.attacks.penalised import Penalised
 from brittle.attacks.perturbation import Perturbation
 from brittle.attacks.pgd import PGD
 from brittle.attacks.pixel_greedy import PixelGreedy
@@ -43,6 +44,7 @@ __all__ = [
     "HopSkipJump",
     "Minimal",
     "Outcome",
+    "Penalised",
     "Perturbation",
     "PixelGreedy",
     "PixelSearch",

@@ -14,7 +14,8 @@ from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
-from brittle.visibility.colour import colour_metric, inverse_metric
+from brittle.visibility.colour import colour_metric, inverse_metric, small_difference
+from brittle.visibility.spaces import Mixed, Pixels, Scaled, Space, space_of, space_parts
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -46,17 +47,22 @@ class Craft:
     What the network is asked about is always an image of whole grey levels, and what comes back is one: steps add up
     in a change that is not rounded, of which the network sees the rounded image. So saving in 8 bits loses nothing.
 
+    space: in one that is not all pixels, the steepest step is that among its changes; how visible a change is does not
+    depend on it. Masks (``dark``, ``flat``) leave pixels as they are to the bit, a band only up to the rounding.
+
     Images where the goal is met to begin with are left alone. Where the confidence is not reached, the image with the
     highest comes back. Images that are neither grey nor RGB are measured by their least squares alone.
     """
 
     confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
+    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
     steps: int = option(300, "gradient steps at the most")
     stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)")
     patience: int = option(4, "steps without improvement after which the stride is halved")
 
     def __post_init__(self) -> None:
         require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
+        space_parts(self.space)
         require(self.steps >= 1, "steps >= 1", self.steps)
         require(0 < self.stride < math.inf, "a finite stride > 0", self.stride)
         require(self.patience >= 1, "patience >= 1", self.patience)
@@ -68,7 +74,8 @@ class Craft:
         steps = torch.zeros_like(forwards)
         active = ActiveSet(len(images), images.device)
         keep = active.drop(claimed)
-        original, goal, sight = images[keep], goal[keep], _Sight(images[keep])
+        original, goal = images[keep], goal[keep]
+        sight = _Sight(original, self.space)
         change, best = torch.zeros_like(original), original
         inf = torch.full((len(keep),), torch.inf, device=images.device)
         size, score, radius, stale = inf, -inf, inf, torch.zeros_like(inf)  # size: of the smallest that has reached
@@ -76,7 +83,8 @@ class Craft:
         for _ in range(self.steps):
             if not len(active):
                 break
-            seen = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
+            rounded = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
+            seen = torch.where(change == 0, original, rounded)
             logits, gradient = classifier.gradient(seen, goal)
             steps[active.rows] += 1
 
@@ -114,37 +122,31 @@ class Craft:
 
 
 class _Sight:
-    """The metric of each image's pixels, and its inverse; one for all rows where they are the same photograph."""
+    """How visible changes are, and which step in the space gains the most for that."""
 
-    def __init__(self, images: Images) -> None:
-        channels = images.shape[1]
-        one = images[:1] if len(images) and bool((images == images[:1]).all()) else images
-        if channels in (1, 3):
-            metric = colour_metric(one.expand(-1, 3, -1, -1))
-            self.metric = metric if channels == 3 else metric.sum((1, 2), keepdim=True)
-            self.inverse = inverse_metric(metric) if channels == 3 else 1 / self.metric
-        else:
-            eye = torch.eye(channels, dtype=images.dtype, device=images.device) * 100**2  # 0 to 1 as 0 to 100 in L*
-            self.metric = eye.view(1, channels, channels, 1, 1)
-            self.inverse = 1e-4 * self.metric / 100**2
+    def __init__(self, images: Images, space: str) -> None:
+        self.channels, self.space = images.shape[1], space_of(space, images)
+        self.whitened = any(part.name == "chroma" for part in space_parts(space))  # where theta is what eyes see
+        one = images[:1] if len(images) and bool((images == images[:1]).all()) else images  # of the same photograph
+        self.metric = colour_metric(one.expand(-1, 3, -1, -1)) if self.channels in (1, 3) else None
+        self.inverse: Space = Pixels()
+        if self.metric is not None and not self.whitened:
+            grey = self.metric.sum((1, 2)).unsqueeze(1)
+            self.inverse = Scaled(1 / grey) if self.channels == 1 else Mixed(inverse_metric(self.metric))
 
     def size(self, change: Tensor) -> Tensor:
         """Root mean square of CIEDE2000 over the pixels, ``[n]``."""
-        squares = (_times(self.metric, change) * change).sum(1)
+        if self.metric is None:
+            return 100 * change.square().sum(1).mean((1, 2)).sqrt()  # as if 0 to 1 were 0 to 100 in L*
+        squares = small_difference(self.metric, change.expand(-1, 3, -1, -1))
         return squares.mean((1, 2)).clamp_min(0).sqrt()
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The direction that gains the most for its size."""
-        return _times(self.inverse, gradient)
+        """The change that gains the most for its size."""
+        return self.space.change(self.inverse.change(self.space.adjoint(gradient)))
 
     def keep(self, rows: Tensor) -> None:
-        if len(self.metric) > 1:
-            self.metric, self.inverse = self.metric[rows], self.inverse[rows]
-
-
-def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
-    """Each pixel's channels times its matrix."""
-    product = matrices[:, 0] * vectors[:, :1]
-    for channel in range(1, vectors.shape[1]):
-        product = torch.addcmul(product, matrices[:, channel], vectors[:, channel : channel + 1])
-    return product
+        """Forgets the other rows."""
+        self.space, self.inverse = self.space[rows], self.inverse[rows]
+        if self.metric is not None and len(self.metric) > 1:
+            self.metric = self.metric[rows]

@@ -23,7 +23,7 @@ from brittle.visibility.spaces import Space, space_of, space_parts
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
-_BEND = 0.5  # log-odds beyond those, over which the loss becomes flat
+_BEND = 0.2  # log-odds beyond those, over which the loss becomes flat
 _BETTER = 0.995  # a penalty that is this much smaller is news
 _NEWS = 0.01  # log-odds, until the confidence is reached
 _PART = 20  # steps after which the confidence would be reached, if the network were linear: the learning rate

@@ -27,6 +27,7 @@ from brittle.types import BrittleError, Images, Logits
 from brittle.visibility.measures import visibility
 
 _TOP = 5
+_LEAST_SIDE = 8
 _MOST_PIXELS = 24_000_000  # of a photograph: crafting takes some 200 bytes for each
 _AT_ONCE = 4_000_000  # pixels of the targets that are crafted together
 
@@ -61,6 +62,11 @@ def read_photograph(path: Path, fit: Fit | None) -> Photograph:
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r}: {error.strerror}") from None
     header = read_header(data, path.name)
+    if min(header.width, header.height) < _LEAST_SIDE:
+        raise BrittleError(
+            f"{path.name} is too small: {header.width} x {header.height} pixels, expected at least"
+            f" {_LEAST_SIDE} x {_LEAST_SIDE}"
+        )
     if header.width * header.height > _MOST_PIXELS:
         raise BrittleError(
             f"{path.name} is too large: {header.width} x {header.height} pixels, crafting takes up to"
@@ -198,7 +204,7 @@ def _watch(on_look: OnLook, original: Images, goal: Goal) -> Callable[[Images, L
     sign = 1.0 if isinstance(goal, Targeted) else -1.0
 
     def watch(photographs: Images, logits: Logits) -> None:
-        likely = logits.softmax(1)[:, goal.labels.unique()]
+        likely = logits.softmax(1)[:, sorted(set(goal.labels.tolist()))]
         confidence = float(likely.amax() if sign > 0 else 1 - likely.amin())
         change = float((photographs - original).square().mean((1, 2, 3)).sqrt().median()) * 255
         on_look(confidence, change)

@@ -11,6 +11,6 @@ def line_of(crafted: Crafted) -> str:
     wish = "" if crafted.target_name in (None, now) else f", not {crafted.target_name}"
     short = "" if crafted.reached else f"; short of the {crafted.wanted:.1%} asked for"
     return (
-        f"{crafted.photo}: {name} ({likely:.1%}) -> {now} ({sure:.1%}{wish}{short}), CIEDE2000 mean {seen.colour_mean:.2f},"
-        f" 99th percentile {seen.colour_p99:.2f}, SSIM {seen.ssim:.4f}"
+        f"{crafted.photo}: {name} ({likely:.1%}) -> {now} ({sure:.1%}{wish}{short}), CIEDE2000 mean"
+        f" {seen.colour_mean:.2f}, 99th percentile {seen.colour_p99:.2f}, SSIM {seen.ssim:.4f}"
     )
