@@ -242,6 +242,20 @@ def test_too_much_weight_stops_short_of_the_confidence_and_none_never_comes_back
     assert none.steps.max() < found.steps.min()  # nothing is left to do
 
 
+def test_a_confidence_that_is_not_enough_to_be_the_most_likely_class_is_not_the_end() -> None:
+    images = photographs()
+
+    class Three(Plane):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.cat((super().forward(images), 0 * images[:, :1, 0, 0]), 1)
+
+    net = Three(images)
+    outcome = run(images, net=net, confidence=0.01)
+    assert outcome.claimed.all()
+    assert (confidence(outcome.images, net) > 1 / 3).all()
+    assert (confidence(outcome.images, net) < 0.45).all()
+
+
 def test_patience_and_steps_end_it() -> None:
     images = photographs()
     hasty, patient = (run(images, patience=patience) for patience in (1, 30))

@@ -125,11 +125,13 @@ class Penalised:
         image = clip(beyond)
         seen = (image * _LEVELS).round() / _LEVELS
         logits, gradient = classifier.gradient(seen, run.goal)
+        met = run.goal.is_surely_met(logits)
         reached = run.goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
+        reached = torch.where(met, reached, reached.clamp_max(-_BEND))  # with many classes, 1 % may be the most
         cost, slope = _with_gradient(run.penalty, image)
         if not run.turn:
-            run.gap = -reached
-        news = run.note(seen, reached, run.goal.is_surely_met(logits))
+            run.gap = (-reached).clamp_min(_BEND)
+        news = run.note(seen, reached, met)
         renewed = run.weigh(cost, reached) if self.weight is None else torch.zeros_like(news)
 
         missing = _BEND - reached
@@ -272,9 +274,11 @@ class _LBFGS:
         promised = inner(steepness, moved).clamp_max(0)
         renewed = renewed | (refused >= _REFUSALS)
         taken = renewed | (value <= level + _ARMIJO * promised)
-        fresh, learnt = per_row(renewed, slope), per_row(taken & ~renewed, slope)
-        self.pairs = [(s * ~fresh, y * ~fresh) for s, y in self.pairs[max(0, len(self.pairs) + 1 - _MEMORY) :]]
-        self.pairs.append((moved * learnt, (slope - steepness) * learnt))
+        if renewed.any():
+            kept = per_row(~renewed, slope)
+            self.pairs = [(s * kept, y * kept) for s, y in self.pairs]
+        learnt = per_row(taken & ~renewed, slope)
+        self.pairs = [*self.pairs, (moved * learnt, (slope - steepness) * learnt)][-_MEMORY:]
         nearer = -promised / (2 * (value - level - promised)).clamp_min(_TINY)
         wide = per_row(taken, slope)
         point, steepness = torch.where(wide, theta, point), torch.where(wide, slope, steepness)

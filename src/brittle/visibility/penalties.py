@@ -11,6 +11,7 @@ from brittle.types import BrittleError, Images, did_you_mean
 from brittle.visibility.colour import colour_metric, small_difference
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.lpips import load_lpips
+from brittle.visibility.spaces import one_if_equal
 from brittle.visibility.ssim import ssim
 
 
@@ -99,7 +100,7 @@ def _l2(original: Images) -> Penalty:
 
 
 def _colour(original: Images) -> Penalty:
-    return Colours(original, colour_metric(_one_if_equal(original).expand(-1, 3, -1, -1)))
+    return Colours(original, colour_metric(one_if_equal(original).expand(-1, 3, -1, -1)))
 
 
 def _ssim(original: Images) -> Penalty:
@@ -112,12 +113,7 @@ def _lpips(original: Images) -> Penalty:
 
 
 def _jnd(original: Images) -> Penalty:
-    return Squares(original, just_noticeable(_one_if_equal(original)))
-
-
-def _one_if_equal(images: Images) -> Images:
-    """One image for all where they are the same."""
-    return images[:1] if len(images) > 1 and bool((images == images[:1]).all()) else images
+    return Squares(original, just_noticeable(one_if_equal(original)))
 
 
 _KINDS: dict[str, Callable[[Images], Penalty]] = {

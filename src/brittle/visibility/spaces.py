@@ -163,7 +163,7 @@ def _pixels(images: Images) -> Space:
 
 
 def _multiplicative(images: Images) -> Space:
-    return Scaled(_one_if_equal(images))
+    return Scaled(one_if_equal(images))
 
 
 def _dark(images: Images, threshold: float) -> Space:
@@ -185,7 +185,7 @@ def _band(images: Images, low: float, high: float) -> Space:
 def _chroma(images: Images) -> Space:
     if images.shape[1] != 3:
         raise BrittleError(f"expected RGB images for the space chroma, got {images.shape[1]} channels")
-    one = _one_if_equal(images)
+    one = one_if_equal(images)
     frame = colour_frame(one)
     # The columns of the inverse are cross products of the rows. That for lightness is left out.
     light, chroma, hue = frame.unbind(1)
@@ -240,10 +240,10 @@ def _lightness(images: Images, name: str) -> Tensor:
     """L* / 100, ``[N or 1, 1, H, W]``."""
     if images.shape[1] not in (1, 3):
         raise BrittleError(f"expected grey or RGB images for the space {name}, got {images.shape[1]} channels")
-    return lab(_one_if_equal(images).expand(-1, 3, -1, -1))[:, :1] / 100
+    return lab(one_if_equal(images).expand(-1, 3, -1, -1))[:, :1] / 100
 
 
-def _one_if_equal(images: Images) -> Images:
+def one_if_equal(images: Images) -> Images:
     """One image for all where they are the same: a photograph is often made into many things at once."""
     return images[:1] if len(images) > 1 and bool((images == images[:1]).all()) else images
 
