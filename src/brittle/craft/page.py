@@ -13,7 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from brittle.craft.crafted import Crafted
-from brittle.craft.pictures import noise_picture, picture_of
+from brittle.craft.pictures import noise_picture, photograph
 
 HERE = Path(__file__).parent
 _SIDES = (176, 144, 112, 80, 56)  # of the pictures: the largest with which the page stays below the limit
@@ -57,7 +57,7 @@ def comparison_page(rows: Sequence[Compared]) -> str:
                 {
                     "photo": photo,
                     "wish": ways[0].crafted.target_name or wish,
-                    "original": _uri(picture_of(ways[0].crafted.original), side),
+                    "original": _uri(photograph(ways[0].crafted.original), side),
                     "ways": [{"way": way, "cell": _cell(way.crafted, side)} for way in ways],
                 }
                 for (photo, wish), ways in groups.items()
@@ -106,7 +106,7 @@ def _row(name: str, cells: Sequence[Crafted], side: int) -> dict[str, Any]:
         "name": name,
         "label": label,
         "likely": likely,
-        "original": _uri(picture_of(cells[0].original), side),
+        "original": _uri(photograph(cells[0].original), side),
         "cells": [_cell(one, side) for one in cells],
     }
 
@@ -115,7 +115,7 @@ def _cell(one: Crafted, side: int) -> dict[str, Any]:
     noise, factor = noise_picture(one.original, one.perturbed)
     return {
         "one": one,
-        "picture": _uri(picture_of(one.perturbed), side),
+        "picture": _uri(photograph(one.perturbed), side),
         "noise": _uri(noise, side),
         "factor": factor,
         "now": one.after[0][0],

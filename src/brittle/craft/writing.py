@@ -15,7 +15,7 @@ from brittle.catalog import config_of, entry_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, Photograph
 from brittle.craft.page import matrix_page
-from brittle.craft.pictures import comparison, noise_picture
+from brittle.craft.pictures import comparison, noise_picture, write_png
 from brittle.types import BrittleError
 
 OnDone = Callable[[Crafted], None]
@@ -101,8 +101,8 @@ def _write(place: Path, crafted: Crafted, png: bytes, about: dict[str, Any]) -> 
     try:
         noise, amplification = noise_picture(crafted.original, crafted.perturbed)
         (temporary / "perturbed.png").write_bytes(png)
-        noise.save(temporary / "noise.png")
-        comparison(crafted).save(temporary / "comparison.png")
+        write_png(noise, temporary / "noise.png")
+        write_png(comparison(crafted), temporary / "comparison.png")
         numbers = about | _numbers(crafted) | {"noise_amplification": amplification}
         (temporary / "craft.json").write_text(_text(numbers), encoding="utf-8")
         if place.is_dir():
