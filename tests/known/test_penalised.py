@@ -141,9 +141,11 @@ def test_what_is_masked_stays_to_the_bit(optimiser: str) -> None:
 def test_multiples_leave_black_alone_and_change_light_pixels_more() -> None:
     images = photographs()
     images[:, :, 0] = 0
-    change = (run(images, space="multiplicative").images - images).abs()
+    change, free = ((run(images, space=space).images - images).abs() for space in ("multiplicative", "pixels"))
     assert not change[:, :, 0].any()
-    assert change[..., SIDE // 2 :].sum() > 4 * change[..., : SIDE // 2].sum()
+    assert free[:, :, 0].any()
+    light, light_free = (float(one[..., SIDE // 2 :].sum() / one.sum()) for one in (change, free))
+    assert light > light_free + 0.05
 
 
 def test_a_band_has_few_other_frequencies_and_chroma_little_lightness() -> None:
@@ -209,10 +211,10 @@ def test_weight_decay_is_what_an_l2_penalty_makes_of_sgd() -> None:
 
 def test_the_line_search_makes_good_a_learning_rate_that_is_much_too_large() -> None:
     images = photographs()
-    searched, plain = (run(images, optimiser=one, lr=3.0, steps=60) for one in ("lbfgs", "sgd"))
+    searched, plain = (run(images, optimiser=one, lr=300.0, steps=60) for one in ("lbfgs", "sgd"))
     sizes = [(one.images - images).flatten(1).norm(dim=1) for one in (searched, plain)]
     assert searched.claimed.all()
-    assert (sizes[0] < 0.5 * sizes[1]).all()
+    assert (sizes[0] < sizes[1]).all()
 
 
 # ---- options
@@ -278,9 +280,10 @@ def test_a_row_does_not_depend_on_its_company(optimiser: str) -> None:
 
 def test_under_inference_mode() -> None:
     images = photographs()
-    usual = run(images, penalty="colour", steps=20)
+    net = Plane(images)
+    usual = run(images, net=net, penalty="colour", steps=20)
     with torch.inference_mode():
-        outcome = run(images.clone(), net=Plane(images), penalty="colour", steps=20)
+        outcome = run(images.clone(), net=net, penalty="colour", steps=20)
     assert torch.equal(outcome.images, usual.images)
 
 

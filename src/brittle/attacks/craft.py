@@ -89,11 +89,12 @@ class Craft:
             steps[active.rows] += 1
 
             reached, now = goal.loss(logits) - wanted, sight.size(seen - original)
-            is_found, reaches = size.isfinite(), reached >= 0
+            meets = goal.is_surely_met(logits)
+            is_found, reaches = size.isfinite(), (reached >= 0) & meets
             better = torch.where(is_found, reaches & (now < size), reaches | (reached > score))
             news = torch.where(is_found, reaches & (now < size * _BETTER), reaches | (reached > score + 0.01))
             best = torch.where(better.view(-1, 1, 1, 1), seen, best)
-            met = torch.where(better, goal.is_surely_met(logits), met)
+            met = torch.where(better, meets, met)
             size, score = torch.where(better & reaches, now, size), torch.maximum(score, reached)
 
             stale = torch.where(news, 0, stale + 1)

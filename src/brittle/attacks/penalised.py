@@ -130,7 +130,7 @@ class Penalised:
         reached = torch.where(met, reached, reached.clamp_max(-_BEND))  # with many classes, 1 % may be the most
         cost, slope = _with_gradient(run.penalty, image)
         if not run.turn:
-            run.gap = (-reached).clamp_min(_BEND)
+            run.gap = torch.maximum(-reached, run.goal.margin(logits)).clamp_min(_BEND)
         news = run.note(seen, reached, met)
         renewed = run.weigh(cost, reached) if self.weight is None else torch.zeros_like(news)
 
