@@ -40,6 +40,9 @@ def photographs(dark: float = 0.3) -> Tensor:
 class Plane(nn.Module):
     """Log-odds of class 1 against class 0 that are linear in the image, -4.6 at the images given, on average."""
 
+    weight: Tensor
+    offset: Tensor
+
     def __init__(self, images: Tensor, size: float = 2.0) -> None:
         super().__init__()
         weight = torch.randn(images[0].shape, generator=torch.Generator().manual_seed(2))

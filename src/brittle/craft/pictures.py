@@ -137,7 +137,7 @@ def fitted(text: str, size: int, width: float) -> str:
 
 
 def _headline(pen: Pen, crafted: Crafted) -> None:
-    (before, _), (after, likely) = crafted.before[0], crafted.after[0]
+    before, after = crafted.before[0][0], crafted.after[0][0]
     moved = before != after
     pieces = [(before, _INK), (" is now taken for " if moved else " is still taken for ", _MUTED), (after, _WRONG)]
     if not moved:

@@ -1,0 +1,134 @@
+"""What a page says of all results together: sentences, figures and rows of numbers."""
+
+from collections.abc import Callable, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from brittle.craft import numbers
+from brittle.craft.crafted import Crafted
+
+Row = tuple[str, str, str, Crafted]
+"""Space, penalty, optimiser, and what they made."""
+
+_SPREAD: dict[str, tuple[str, Callable[[Crafted], float], Callable[[float], str]]] = {
+    "confidence": ("after reading the saved PNG again", lambda one: one.confidence, numbers.percent),
+    "colour, mean": ("CIEDE2000; about 1 can be seen", lambda one: one.visibility.colour_mean, numbers.colour),
+    "colour, 99th percentile": ("CIEDE2000", lambda one: one.visibility.colour_p99, numbers.colour),
+    "SSIM": ("1 is equal", lambda one: one.visibility.ssim, numbers.similarity),
+    "passes": ("forward, through the network", lambda one: one.passes, "{:,.0f}".format),
+    "time": ("of the attack, for each picture", lambda one: one.seconds, numbers.duration),
+}
+
+
+def _at(crafted: Sequence[Crafted]) -> str:
+    asked = {one.wanted for one in crafted}
+    return f"at {numbers.wanted(asked.pop())} confidence or more" if len(asked) == 1 else "at the confidence asked for"
+
+
+def headline(crafted: Sequence[Crafted]) -> list[str]:
+    """How often wishes came true, and how visible that is."""
+    if not crafted:
+        return ["No photograph has been crafted yet."]
+    reached, of = sum(one.reached for one in crafted), len(crafted)
+    share = "The one picture is" if of == 1 else f"{'All ' if reached == of else f'{reached:,} of '}{of:,} pictures are"
+    if of == 1 and not reached:
+        share = "The one picture is not"
+    middle = median(one.visibility.colour_mean for one in crafted)
+    return [
+        f"{share} taken for what was wished, {_at(crafted)}.",
+        f"The median change is {numbers.colour(middle)} CIEDE2000; about 1 can just be seen.",
+    ]
+
+
+def figures(crafted: Sequence[Crafted]) -> list[dict[str, Any]]:
+    """Three big numbers: how often, how visible, at what cost. ``bar`` in [0, 1]."""
+    if not crafted:
+        return []
+    reached, of = sum(one.reached for one in crafted), len(crafted)
+    mean, p99 = (median(getattr(one.visibility, name) for one in crafted) for name in ("colour_mean", "colour_p99"))
+    often = f"taken for what was wished {_at(crafted)}, as the saved 8-bit PNG is read again."
+    visible = (
+        "is the median change of colour; the bar ends where a change can just be seen. One pixel in a hundred changes"
+        f" by more than {numbers.colour(p99)}."
+    )
+    cost = f"is the median time for a picture, with {median(one.passes for one in crafted):,.0f} forward passes."
+    seconds = numbers.duration(median(one.seconds for one in crafted))
+    return [
+        {"title": "How often", "big": f"{reached:,} of {of:,}", "unit": "", "bar": reached / of, "text": often},
+        {
+            "title": "How visible",
+            "big": numbers.colour(mean),
+            "unit": "CIEDE2000",
+            "bar": min(mean, 1),
+            "text": visible,
+        },
+        {"title": "How long", "big": seconds, "unit": "", "bar": None, "text": cost},
+    ]
+
+
+def spread(crafted: Sequence[Crafted]) -> list[dict[str, str]]:
+    """Least, median and most of every number."""
+    lines = []
+    for name, (under, value, text) in _SPREAD.items():
+        values = [value(one) for one in crafted]
+        if values:
+            least, middle, most = (text(of(values)) for of in (min, median, max))
+            lines.append({"name": name, "under": under, "least": least, "median": middle, "most": most})
+    return lines
+
+
+def median_of(crafted: Sequence[Crafted]) -> Crafted | None:
+    """The result of median visibility among those that reached what was wished, or else among all."""
+    ranked = sorted([one for one in crafted if one.reached] or crafted, key=lambda one: one.visibility.colour_mean)
+    return ranked[(len(ranked) - 1) // 2] if ranked else None
+
+
+def settings_of(rows: Sequence[Row], of: int) -> list[dict[str, Any]]:
+    """A line for each space, penalty and optimiser: those that reached most come first, of those the least visible."""
+    found: dict[tuple[str, str, str], list[Crafted]] = {}
+    for space, penalty, optimiser, one in rows:
+        found.setdefault((space, penalty, optimiser), []).append(one)
+    lines = []
+    for setting, ones in found.items():
+        reached = sum(one.reached for one in ones)
+        names = ("colour_mean", "colour_p99", "ssim")
+        mean, p99, ssim = (fmean(getattr(one.visibility, name) for one in ones) for name in names)
+        lines.append(
+            {
+                "setting": setting,
+                "reached": reached,
+                "of": len(ones),
+                "all": reached == len(ones) == of,
+                "confidence": numbers.percent(min(one.confidence for one in ones)),
+                "visible": mean,
+                "mean": numbers.colour(mean),
+                "bar": min(mean, 1.0),
+                "p99": numbers.colour(p99),
+                "ssim": numbers.similarity(ssim),
+                "passes": f"{fmean(one.passes for one in ones):,.0f}",
+                "seconds": numbers.duration(fmean(one.seconds for one in ones)),
+            }
+        )
+    return sorted(lines, key=lambda line: (-line["reached"] / line["of"], line["visible"]))
+
+
+def comparison_headline(settings: Sequence[dict[str, Any]], crafted: Sequence[Crafted]) -> list[str]:
+    """How many ways reach every wish, and which of them shows least."""
+    if not settings:
+        return ["Nothing has been compared yet."]
+    good = sum(line["all"] for line in settings)
+    every = f"{good:,} of {len(settings):,} ways of crafting reach every wish {_at(crafted)}."
+    if not good:
+        return [f"None of {len(settings):,} ways of crafting reaches every wish {_at(crafted)}."]
+    space, penalty, optimiser = settings[0]["setting"]
+    best = (
+        f"The least visible is {optimiser} with the penalty {penalty} in the space {space}: {settings[0]['mean']}"
+        " CIEDE2000, where about 1 can just be seen."
+    )
+    return [every, best]
+
+
+def facts(crafted: Sequence[Crafted]) -> list[tuple[str, str]]:
+    """What stands at the foot of a page."""
+    attacks = list(dict.fromkeys(one.attack for one in crafted))
+    return [("Attack" if len(attacks) == 1 else "Attacks", "; ".join(attacks))]
