@@ -136,15 +136,17 @@ def attacked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return seen
 
 
-@pytest.mark.parametrize("writer", ["pq.write_table", "save_file"])
+@pytest.mark.parametrize("writer", ["brittle.run.storage.pq.write_table", "pathlib.Path.write_bytes"])
 def test_a_file_is_there_whole_or_not_at_all(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(_content: object, target: Path, **_: object) -> None:
-        target.write_bytes(b"half of it")
+    def half(*among: object, **_: object) -> None:
+        (target,) = (one for one in among if isinstance(one, Path))
+        target.write_text("half of it")
         raise Stop
 
-    monkeypatch.setattr(f"brittle.run.storage.{writer}", half)
-    with pytest.raises(Stop):
-        killable.small_run(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, half)
+        with pytest.raises(Stop):
+            killable.small_run(tmp_path)
     assert not [name for name, content in files(tmp_path).items() if content == b"half of it"]
 
 
