@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -287,7 +287,7 @@ def test_only_probabilities_are_used() -> None:
 def test_the_curve_is_the_best_probability_so_far(targeted: bool) -> None:
     net, images = Lights(QUARTER, 9, steepness=0.5), dark_images(1)
     goal = reach(2, 1) if targeted else leave(1)
-    outcome, curve = evolve(net, images, goal, dataclasses.replace(SMALL, eps=3))
+    outcome, curve = evolve(net, images, goal, dataclasses.replace(SMALL, eps=3, levels=4))
     assert curve.shape == (31, 1)
     steps = curve[1:, 0] - curve[:-1, 0]
     assert (steps >= 0 if targeted else steps <= 0).all()

@@ -306,7 +306,7 @@ def test_it_fools_a_real_network_as_often_as_evolution_with_a_quarter_of_the_que
     goal, rng = Untargeted(labels), Rng(0, tuple(map(str, range(len(right)))))
     search, evolution = (
         attack(classifier, images, goal, rng=rng)
-        for attack in (PixelSearch(queries=100), FewPixel(population=40, generations=10))
+        for attack in (PixelSearch(queries=90), FewPixel(population=40, generations=10))
     )
     fooled = [int(goal.is_met(classifier.logits(one.images, plain=True)).sum()) for one in (search, evolution)]
     assert fooled[0] >= fooled[1] > 0
