@@ -18,6 +18,7 @@ from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
 from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
+from known.kinked import kinked_problem
 from known.optimum import smallest_by_scipy
 from known.quadric import curved, on_cifar, on_curved, quadric_problem, run, sizes
 from laws.worlds import one_thread
@@ -129,6 +130,18 @@ def test_it_walks_to_the_nearest_point_of_an_ellipsoid(pixels: int) -> None:
     assert (sizes(L2, straight, problem.images) > 1.05 * problem.distances).all()  # which DeepFool does not
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_polish_arrives_where_the_linear_program_does(seed: int) -> None:
+    """A walk of any length circles around the corner."""
+    problem = kinked_problem(seed)
+    ratios = []
+    for attack in (BoundaryWalk(norm=LINF), BoundaryWalk(norm=LINF, steps=60, polish=0)):
+        outcome = run(problem.net, problem.images, problem.goal, attack)
+        assert outcome.claimed.all()
+        ratios.append(float(sizes(LINF, outcome, problem.images)[0]) / problem.distance)
+    assert 1 <= ratios[0] < 1.003 < ratios[1]
+
+
 class Receding(nn.Module):
     """Class 1 seems 0.2 away along the first pixel and is 0.33; class 2 is 0.25 away along the second."""
 
@@ -142,6 +155,31 @@ def test_the_class_that_seems_nearest_does_not_always_win_the_race() -> None:
     walked, straight = (run(Receding(), images, goal, attack) for attack in (BoundaryWalk(), DeepFool()))
     assert float(sizes(L2, walked, images).max()) < 0.2505
     assert float(sizes(L2, straight, images).min()) > 0.3
+
+
+class Flattening(nn.Module):
+    """The log-odds of class 1 rise ever more slowly along the first pixel: planes promise too much. 0 at ``far``."""
+
+    def __init__(self, far: float) -> None:
+        super().__init__()
+        self.far = far
+
+    def forward(self, images: Tensor) -> Tensor:
+        d = (images - 0.02).flatten(1)[:, 0]
+        odds = math.exp(-8 * self.far) - torch.exp(-8 * d)
+        return torch.stack([torch.zeros_like(odds), odds], dim=1)
+
+
+@pytest.mark.parametrize(("far", "rescued"), [(0.42, False), (0.9, True)])
+def test_a_walk_that_falls_short_goes_on(far: float, rescued: bool) -> None:
+    """On the line while that helps, which takes no gradients; and from plane to plane where it does not."""
+    images, goal = torch.full((2, 1, 1, 2), 0.02), Untargeted(torch.tensor([0, 0]))
+    outcome = run(Flattening(far), images, goal, BoundaryWalk(steps=1, polish=0))
+    assert outcome.claimed.all()
+    ratio = float(sizes(L2, outcome, images)[0]) / far
+    assert 1 < ratio < (1.07 if rescued else 1.01)  # the end of the box is 1.09 times as far as 0.9
+    before = 5  # gradients: to set out, three of the race, one of the walk
+    assert (int(outcome.backwards[0]) > before) == rescued
 
 
 def test_targeted_reaches_its_class() -> None:
@@ -176,6 +214,18 @@ def test_field_steps() -> None:
     assert [int(outcome.steps.max()) for outcome in outcomes] == [5, 18, 34]  # four of them are the race
 
 
+def test_field_polish() -> None:
+    """It makes nothing larger, and is left out in L1, where the steepest direction is a single value."""
+    problem = kinked_problem(5)
+    for norm in (L1, L2, LINF):
+        outcomes = [
+            run(problem.net, problem.images, problem.goal, BoundaryWalk(norm=norm, polish=polish)) for polish in (0, 6)
+        ]
+        sized = [float(sizes(norm, outcome, problem.images)[0]) for outcome in outcomes]
+        assert (sized[1] == sized[0]) if norm == L1 else (sized[1] < sized[0])
+        assert [int(outcome.steps.max()) for outcome in outcomes] == [18, 18 if norm == L1 else 24]
+
+
 def test_field_candidates() -> None:
     """Class 1 has the smallest gap and hardly any gradient; class 2 is nearest."""
     weight = torch.zeros(3, 16)
@@ -200,6 +250,7 @@ def test_every_field_has_its_test() -> None:
     [
         ({"steps": 0}, "expected steps >= 1, got 0"),
         ({"candidates": 0}, "expected candidates >= 1, got 0"),
+        ({"polish": -1}, "expected polish >= 0, got -1"),
         ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
     ],
 )

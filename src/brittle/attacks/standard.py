@@ -8,10 +8,10 @@ import torch
 from brittle.attacks._contract import Attack, Outcome, require, require_budget, require_norm
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks.apgd import APGD
-from brittle.attacks.boundary_walk import BoundaryWalk
+from brittle.attacks.minimal import Minimal
 from brittle.attacks.square import Square
 from brittle.catalog import entry_of, option, register
-from brittle.geometry.norms import L2, LINF, Norm, NormLike, norm_of
+from brittle.geometry.norms import L2, LINF, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -81,13 +81,8 @@ class Standard:
         ensemble: list[Attack] = [
             APGD(norm=norm, eps=self.eps, steps=self.steps, loss="ce"),
             APGD(norm=norm, eps=self.eps, steps=self.steps, loss="dlr", targets=self.targets),
-            _minimal(norm),
+            Minimal(norm=norm),  # where AutoAttack has FAB
             Square(norm=norm, eps=self.eps, queries=self.queries),
         ]
         kind = type(goal).__name__.lower()
         return [member for member in ensemble if kind in entry_of(member).goals]
-
-
-def _minimal(norm: Norm) -> Attack:
-    """The minimal attack that stands where AutoAttack has FAB."""
-    return BoundaryWalk(norm=norm)
