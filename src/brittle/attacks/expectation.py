@@ -26,7 +26,9 @@ class Expectation:
 
     For classifiers that answer at random (random resizing, dropout left on, noise): one draw of the gradient says
     little, and an attack that follows it overestimates robustness. With ``noise`` the average is also over Gaussian
-    noise on the pixels, so that what is found survives such noise (as in attacks on smoothed classifiers).
+    noise on the pixels, as in attacks on smoothed classifiers. That noise is drawn once, so that the average is one
+    function, which line searches need. An attack fits the draws that it sees: what shall survive fresh noise needs 64
+    samples rather than 8.
 
     A claim is checked on one more pass of the classifier itself.
     """

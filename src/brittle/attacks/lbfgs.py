@@ -11,6 +11,7 @@ from torch.nn.functional import softplus
 from brittle.attacks._contract import Outcome, require, require_finite
 from brittle.attacks._loop import BestSoFar
 from brittle.attacks._pull_back import pull_back
+from brittle.attacks._two_loops import two_loops
 from brittle.catalog import option, register
 from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L2, inner, per_row
@@ -229,7 +230,7 @@ class _Search:
         _, slope = _objective(self.weight, change, self.loss, self.gradient)
         held = ((self.image <= LOW) & (slope > 0)) | ((self.image >= HIGH) & (slope < 0))
         slope = slope * ~held
-        newton = _two_loops(slope, ~held, self.pairs)
+        newton = two_loops(slope, ~held, self.pairs)
         steepness = inner(slope, slope).clamp_min(_TINY)
         downhill = inner(newton, slope) < -1e-8 * steepness.sqrt() * L2.measure(newton)
         # Without curvature: a small step, and from the image itself the one after which a plane would have no loss.
@@ -267,23 +268,3 @@ def _objective(weight: Tensor, change: Images, loss: Tensor, gradient: Images) -
     shorter = (1 - weight / L2.measure(gradient).clamp_min(_TINY)).clamp_min(0)
     slope = torch.where(per_row(size > 0, change), gradient + outwards, gradient * per_row(shorter, gradient))
     return weight * size + loss, slope
-
-
-def _two_loops(slope: Images, free: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Images:
-    """Minus the inverse Hessian, as the pairs have it for the free pixels, times the slope; zero without pairs."""
-    known, loops = torch.zeros(len(slope), dtype=torch.bool, device=slope.device), []
-    result, scale = slope, torch.zeros_like(slope.flatten(1)[:, 0])
-    for step, bend in reversed(pairs):
-        s, y = step * free, bend * free
-        curvature, bends = inner(s, y), inner(y, y)
-        usable = curvature > 1e-10 * bends
-        rho = torch.where(usable, 1 / curvature.clamp_min(_TINY), 0)
-        scale = torch.where(usable & ~known, curvature / bends.clamp_min(_TINY), scale)
-        known = known | usable
-        alpha = rho * inner(s, result)
-        result = result - per_row(alpha, y) * y
-        loops.append((s, y, rho, alpha))
-    result = per_row(scale, result) * result
-    for s, y, rho, alpha in reversed(loops):
-        result = result + per_row(alpha - rho * inner(y, result), s) * s
-    return -result

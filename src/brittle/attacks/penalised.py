@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require
 from brittle.attacks._loop import ActiveSet
-from brittle.attacks.lbfgs import _two_loops
+from brittle.attacks._two_loops import two_loops
 from brittle.catalog import option, register
 from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L1, L2, inner, per_row
@@ -283,7 +283,7 @@ class _LBFGS:
         wide = per_row(taken, slope)
         point, steepness = torch.where(wide, theta, point), torch.where(wide, slope, steepness)
         level, refused = torch.where(taken, value, level), torch.where(taken, 0, refused + 1)
-        newton = _two_loops(steepness, torch.ones_like(wide), self.pairs)
+        newton = two_loops(steepness, torch.ones_like(wide), self.pairs)
         downhill = inner(newton, steepness) < -1e-8 * L2.measure(newton) * L2.measure(steepness)
         aimed = torch.where(per_row(downhill, slope), newton, -steepness)
         direction = torch.where(wide, aimed, direction)
