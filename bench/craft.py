@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from brittle.craft.crafted import Crafted
 from torch import Tensor, nn
 
 from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file
 from brittle.attacks import Craft
+from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Aim, Crafter, Photograph, read_photograph
+from brittle.craft.presets import Way
 from brittle.craft.view import viewed
 from brittle.models import Loaded, load_model
 from brittle.types import Images
@@ -89,7 +90,7 @@ def section() -> Section:
 
 def _all(attack: Any) -> tuple[list[Crafted], float]:
     loaded = squeezenet()
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, method=attack, confidence=CONFIDENCE)
+    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", attack), confidence=CONFIDENCE)
     started = time.perf_counter()
     done = [one for photo in photographs() for one, _ in crafter.craft(photo, _aims(crafter, photo, WISHES))]
     return done, time.perf_counter() - started
@@ -136,7 +137,7 @@ def section_peers() -> Section:
     """Ours beside the attacks that others offer for it, each rounded to 8 bits, on some photographs and targets."""
     loaded = squeezenet()
     photos = photographs()[:PEER_PHOTOGRAPHS]
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, method=Craft(confidence=CONFIDENCE))
+    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", Craft(confidence=CONFIDENCE)))
     aims = [crafter.aim(photo, PEER_WISHES) for photo in photos]
     count = len(photos) * len(PEER_WISHES)
     found = {name: _measured(crafter, photos, aims, call) for name, call in _calls().items()}
@@ -210,7 +211,7 @@ def _calls() -> dict[str, Call]:
     return {
         "brittle craft": ours,
         "torchattacks PGD, 40 steps": pgd,
-        "adv_lib perc_al": library(adv_lib.perc_al, max_iterations=STEPS),
+        "adv_lib perc_al": library(adv_lib.perc_al, num_classes=3, max_iterations=STEPS),
         "adv_lib alma, CIEDE2000": library(alma.alma, distance="ciede2000", init_lr_distance=1.0, num_steps=STEPS),
         "adv_lib C&W L2": library(adv_lib.carlini_wagner_l2, binary_search_steps=4, max_iterations=STEPS // 4),
     }

@@ -158,25 +158,30 @@ def craft(
     weights: Weights = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
     attack: Annotated[
-        str, typer.Option(metavar="NAME", help="NAME[,field=value...], or a preset: notes-v1, notes-v2")
-    ] = "craft",
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
+            " craft",
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
 ) -> None:
     """Noise that nobody sees, which makes a network take a photograph for what you wish."""
     from brittle.console import craft_with_progress
-    from brittle.craft.presets import crafting_attack
+    from brittle.craft.presets import ways_from
     from brittle.craft.writing import check_out
     from brittle.models import load_model
 
     check_out(out)
-    method = crafting_attack(attack, confidence)
+    ways = ways_from(attack or ["craft"], confidence)
     loaded = load_model(model, weights=weights, device=device_of(device))
     craft_with_progress(
         loaded,
         photographs,
         target or ["untargeted"],
-        method,
+        ways,
         out=out,
         confidence=confidence,
         seed=seed,

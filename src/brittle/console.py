@@ -23,6 +23,7 @@ from brittle.attacks._fitting import Step
 from brittle.catalog import ATTACKS, label_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, read_photograph
+from brittle.craft.presets import Way
 from brittle.craft.wording import line_of
 from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
@@ -116,7 +117,7 @@ def craft_with_progress(
     loaded: Loaded,
     paths: Sequence[Path],
     wishes: Sequence[str],
-    method: Any,
+    ways: Sequence[Way],
     *,
     out: Path,
     confidence: float,
@@ -125,8 +126,9 @@ def craft_with_progress(
 ) -> None:
     """Crafts with a progress bar on stderr that shows confidence and change; prints a line for each result."""
     photographs = [read_photograph(path, loaded.fit) for path in paths]
-    check_access(method, loaded.classifier)
-    console, total = Console(), len(paths) * len(wishes)
+    for way in ways:
+        check_access(way.attack, loaded.classifier)
+    console, total = Console(), len(paths) * len(wishes) * len(ways)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
     with ExitStack() as stack:
@@ -141,17 +143,20 @@ def craft_with_progress(
         def on_done(crafted: Crafted) -> None:
             if progress.tasks:
                 progress.advance(progress.tasks[0].id)
-            console.print(Text(line_of(crafted)), soft_wrap=True)
+            console.print(Text(line_of(crafted, by=len(ways) > 1)), soft_wrap=True)
 
-        crafter = Crafter(
-            classifier=loaded.classifier,
-            fit=loaded.fit,
-            method=method,
-            confidence=confidence,
-            seed=seed,
-            on_look=on_look,
-        )
-        craft_to(out, crafter, photographs, wishes, settings={"command": command}, on_done=on_done)
+        crafters = [
+            Crafter(
+                classifier=loaded.classifier,
+                fit=loaded.fit,
+                way=way,
+                confidence=confidence,
+                seed=seed,
+                on_look=on_look,
+            )
+            for way in ways
+        ]
+        craft_to(out, crafters, photographs, wishes, settings={"command": command}, on_done=on_done)
     console.print(
         Text(f"{'pictures' if total == 1 else 'page'}: {out if total == 1 else out / 'index.html'}"), soft_wrap=True
     )

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from brittle.attacks import Craft
 from brittle.craft.crafting import Crafter, read_photograph
+from brittle.craft.presets import Way
 from brittle.craft.writing import craft_to
 from brittle.models import load_model
 from brittle.types import BrittleError
@@ -110,6 +111,25 @@ def test_several_make_a_matrix_with_a_page(
     assert said.out.strip().endswith(f"page: {out / 'index.html'}")
 
 
+def test_several_attacks_are_compared_on_a_page(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    monkeypatch.chdir(folder)
+    ways = ("--attack", "penalised,optimiser=sgd:adam,steps=60", "--attack", "notes-v1")
+    said = cli("craft", "photo.png", *shlex.split(MODEL), "--target", "3", *ways, "--out", tmp_path / "out")
+    assert said.code == 0, said.err
+    names = ["penalised(optimiser=sgd, steps=60)", "penalised(steps=60)", "notes-v1"]
+    assert [line.partition("; by ")[2] for line in said.out.splitlines()[:3]] == names
+    numbers = json.loads((tmp_path / "out" / "craft.json").read_text())
+    assert list(numbers["attacks"]) == names
+    assert [one["by"] for one in numbers["crafted"]] == names
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "sgd (notes-v1)" in page
+    folders = sorted(path.parent.relative_to(tmp_path / "out").parts for path in tmp_path.rglob("perturbed.png"))
+    assert [parts[0] for parts in folders] == ["notes-v1", "penalised-optimiser-sgd-steps-60", "penalised-steps-60"]
+    assert {parts[1:] for parts in folders} == {("photo", "3")}
+
+
 def test_the_same_command_makes_the_same_picture(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
 ) -> None:
@@ -197,7 +217,7 @@ BAD = {
     "craft photo.png MODEL --target PRESENT --out OUT": "already; choose another target",
     "craft photo.png MODEL --confidence 1 --out OUT": "expected a confidence between 0 and 1, got 1",
     "craft photo.png MODEL --attack craft,space=drak --out OUT": "did you mean 'dark'?",
-    "craft photo.png MODEL --attack pgd,eps=0.1:0.2 --out OUT": "expected one attack to craft with, not a sweep",
+    "craft photo.png MODEL --attack craft --attack pgd --attack craft --out OUT": "expected different attacks",
     "craft photo.png MODEL --attack universal-sgd --out OUT": "universal-sgd",
     "craft photo.png MODEL --out full": "'full' is not empty",
     "craft photo.png MODEL --out photo.png": "got the file 'photo.png'",
@@ -226,7 +246,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
         (folder / name).write_bytes(data)
     save(folder / "dot.png", "RGB", (1, 1))
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, method=None)  # type: ignore[arg-type]
+    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=None)  # type: ignore[arg-type]
     present = int(crafter.look(read_photograph(folder / "photo.png", loaded.fit).pixels).argmax())
     text = (
         line.replace("MODEL", MODEL)
@@ -246,11 +266,11 @@ def test_mistakes_are_one_line_and_leave_nothing(
 
 def test_a_wish_that_fails_for_the_second_photograph_is_refused_before_the_first(folder: Path, tmp_path: Path) -> None:
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, method=Craft())
+    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", Craft()))
     photographs = [read_photograph(folder / name, loaded.fit) for name in ("photo.png", "other.png")]
     seen = [int(crafter.look(one.pixels).argmax()) for one in photographs]
     first, second = photographs if seen[0] != seen[1] else (photographs[0], photographs[0])
     wishes = [str(seen[1])] if seen[0] != seen[1] else ["next-best", str(seen[0])]
     with pytest.raises(BrittleError, match="already"):
-        craft_to(tmp_path / "out", crafter, [first, second], wishes)
+        craft_to(tmp_path / "out", [crafter], [first, second], wishes)
     assert not (tmp_path / "out").exists()

@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brittle.attacks import Attack
-from brittle.catalog import label_of
 from brittle.craft.crafted import Crafted
+from brittle.craft.presets import Way
 from brittle.craft.view import Viewed, see, viewed
 from brittle.craft.wishes import check_wishes, targets_of
 from brittle.data.decode import decoded, read_header
@@ -96,14 +95,14 @@ def png_of(pixels: Tensor) -> bytes:
 class Crafter:
     """A network with its published preprocessing, and the attack that looks for the noise.
 
-    classifier: takes what ``fit`` makes of a photograph. method: a registered attack, which sees photographs whole.
+    classifier: takes what ``fit`` makes of a photograph. way: a registered attack, which sees photographs whole.
     confidence: at which a wish counts as come true. seed: of the attack and of random wishes.
     on_look: told after each pass how far it is.
     """
 
     classifier: Classifier
     fit: Fit | None
-    method: Attack
+    way: Way
     confidence: float = 0.99
     seed: int = 0
     on_look: OnLook | None = None
@@ -146,7 +145,7 @@ class Crafter:
             through.net.watch = _watch(self.on_look, original, goal)
         rng = Rng(self.seed, tuple(f"{photograph.sha256} {aim.wish} {aim.target}" for aim in aims))
         started = time.perf_counter()
-        outcome = self.method(through, original.expand(len(aims), -1, -1, -1).contiguous(), goal, rng=rng)
+        outcome = self.way.attack(through, original.expand(len(aims), -1, -1, -1).contiguous(), goal, rng=rng)
         seconds = (time.perf_counter() - started) / len(aims)
         levels = outcome.images.mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
         for row, aim in enumerate(aims):
@@ -178,7 +177,7 @@ class Crafter:
             reached=met and confidence >= self.confidence,
             wanted=self.confidence,
             visibility=visibility(photograph.pixels.unsqueeze(0) / 255, pixels.unsqueeze(0) / 255)[0],
-            attack=label_of(self.method),
+            attack=self.way.name,
             steps=steps,
             passes=passes,
             seconds=seconds,

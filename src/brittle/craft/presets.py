@@ -1,9 +1,10 @@
-"""Which attack crafts: a registered one with its settings, or a preset by name."""
+"""Which attacks craft: registered ones with their settings, or presets by name."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from brittle.catalog import attacks_from
+from brittle.catalog import attacks_from, label_of
 from brittle.types import BrittleError
 
 PRESETS = {
@@ -13,13 +14,32 @@ PRESETS = {
 """The two runs that this tool set out from: the first left visible traces, the second stopped short of being sure."""
 
 
-def crafting_attack(text: str, confidence: float) -> Any:
-    """The attack that a text names, aiming at this confidence if it can aim at one."""
+class Way(NamedTuple):
+    """An attack that crafts, and what it is called: the preset's name, or its label."""
+
+    name: str
+    attack: Any
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Space, penalty and optimiser, as a comparison has them; of what has no such choice, what it does instead."""
+        space = getattr(self.attack, "space", "pixels")
+        penalty = getattr(self.attack, "penalty", "colour" if hasattr(self.attack, "space") else "none")
+        optimiser = getattr(self.attack, "optimiser", self.name)
+        return space, penalty, f"{optimiser} ({self.name})" if self.name in PRESETS else optimiser.split(",")[0]
+
+
+def ways_from(texts: Sequence[str], confidence: float) -> list[Way]:
+    """The ways that texts name, sweeps taken apart, each aiming at this confidence if it can aim at one."""
     if not 0 < confidence < 1:
         raise BrittleError(f"expected a confidence between 0 and 1, got {confidence:g}")
-    attacks = attacks_from(PRESETS.get(text, text))
-    if len(attacks) > 1:
-        raise BrittleError(f"expected one attack to craft with, not a sweep; got {text!r}")
-    (attack,) = attacks
-    fields = {field.name for field in dataclasses.fields(attack)}
-    return dataclasses.replace(attack, confidence=confidence) if "confidence" in fields else attack
+    ways = []
+    for text in texts:
+        for attack in attacks_from(PRESETS.get(text, text)):
+            fields = {field.name for field in dataclasses.fields(attack)}
+            aimed = dataclasses.replace(attack, confidence=confidence) if "confidence" in fields else attack
+            ways.append(Way(text if text in PRESETS else label_of(attack), aimed))
+    twice = [way.name for index, way in enumerate(ways) if way in ways[:index]]
+    if twice:
+        raise BrittleError(f"expected different attacks to compare, got {twice[0]!r} twice")
+    return ways

@@ -3,8 +3,8 @@
 from brittle.craft.crafted import Crafted
 
 
-def line_of(crafted: Crafted) -> str:
-    """From what to what, at which confidence, how visible."""
+def line_of(crafted: Crafted, *, by: bool = False) -> str:
+    """From what to what, at which confidence, how visible; by: and by which attack."""
     name, likely = crafted.before[0]
     now, sure = crafted.after[0]
     seen = crafted.visibility
@@ -13,4 +13,5 @@ def line_of(crafted: Crafted) -> str:
     return (
         f"{crafted.photo}: {name} ({likely:.1%}) -> {now} ({sure:.1%}{wish}{short}), CIEDE2000 mean"
         f" {seen.colour_mean:.2f}, 99th percentile {seen.colour_p99:.2f}, SSIM {seen.ssim:.4f}"
+        + (f"; by {crafted.attack}" if by else "")
     )

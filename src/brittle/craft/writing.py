@@ -14,8 +14,9 @@ import torch
 from brittle.catalog import config_of, entry_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, Photograph
-from brittle.craft.page import matrix_page
+from brittle.craft.page import comparison_page, matrix_page
 from brittle.craft.pictures import comparison, noise_picture, write_png
+from brittle.craft.presets import Way
 from brittle.types import BrittleError
 
 OnDone = Callable[[Crafted], None]
@@ -42,42 +43,57 @@ def check_out(out: Path) -> None:
 
 def craft_to(
     out: Path,
-    crafter: Crafter,
+    crafters: Sequence[Crafter],
     photographs: Sequence[Photograph],
     wishes: Sequence[str],
     *,
     settings: dict[str, Any] | None = None,
     on_done: OnDone | None = None,
 ) -> list[Crafted]:
-    """Crafts every photograph for every wish, and writes to the directory ``out``, which must be new or empty.
+    """Crafts every photograph for every wish in every way, and writes to the directory ``out``, new or empty.
 
-    Of one photograph and one wish: perturbed.png, noise.png, comparison.png, craft.json. Of several: a directory with
-    those for each, ``photograph/wish``, and index.html and craft.json above them. A directory is there whole or not at
-    all. settings: what else craft.json shall say of how to repeat it. on_done: told of each as it is done.
-    Raises BrittleError before anything is written where a wish cannot come true.
+    crafters: of the same network and seed, with different ways. Of one photograph, wish and way: perturbed.png,
+    noise.png, comparison.png, craft.json. Of several: a directory with those for each, ``photograph/wish``, below one
+    for each way if there are several ways, and index.html and craft.json above them: then a comparison of the ways,
+    else a matrix. A directory is there whole or not at all. settings: what else craft.json shall say of how to repeat
+    it. on_done: told of each as it is done. BrittleError before anything is written where a wish cannot come true.
     """
     check_out(out)
-    aims = [crafter.aim(photograph, wishes) for photograph in photographs]
-    single = len(photographs) == len(wishes) == 1
-    about = _about(crafter) | (settings or {})
+    aims = [crafters[0].aim(photograph, wishes) for photograph in photographs]
+    single = len(photographs) == len(wishes) == len(crafters) == 1
+    about = _about(crafters[0]) | (settings or {})
     taken: set[Path] = set()
-    done = []
+    done: list[tuple[Way, Crafted]] = []
     try:
         for photograph, wanted in zip(photographs, aims, strict=True):
-            for crafted, png in crafter.craft(photograph, wanted):
-                place = out if single else _free(out / _slug(Path(photograph.name).stem) / _slug(crafted.wish), taken)
-                _write(place, crafted, png, about | {"photograph_sha256": photograph.sha256})
-                done.append(crafted)
-                if on_done is not None:
-                    on_done(crafted)
+            for crafter in crafters:
+                above = out / _slug(crafter.way.name) if len(crafters) > 1 else out
+                for crafted, png in crafter.craft(photograph, wanted):
+                    named = above / _slug(Path(photograph.name).stem) / _slug(crafted.wish)
+                    how = about | {"attack": _config(crafter.way), "photograph_sha256": photograph.sha256}
+                    _write(out if single else _free(named, taken), crafted, png, how)
+                    done.append((crafter.way, crafted))
+                    if on_done is not None:
+                        on_done(crafted)
         if not single:
+            ways = {"attacks": {crafter.way.name: _config(crafter.way) for crafter in crafters}}
             (out / "craft.json").write_text(
-                _text(about | {"crafted": [_numbers(one) for one in done]}), encoding="utf-8"
+                _text(about | ways | {"crafted": [_numbers(one) for _, one in done]}), encoding="utf-8"
             )
-            (out / "index.html").write_text(matrix_page(done), encoding="utf-8")
+            (out / "index.html").write_text(_page(done, compared=len(crafters) > 1), encoding="utf-8")
     except OSError as error:
         raise BrittleError(f"cannot write to {str(out)!r}: {error.strerror}") from None
-    return done
+    return [crafted for _, crafted in done]
+
+
+def _page(done: Sequence[tuple[Way, Crafted]], *, compared: bool) -> str:
+    if compared:
+        return comparison_page([(*way.parts, crafted) for way, crafted in done])
+    return matrix_page([crafted for _, crafted in done])
+
+
+def _config(way: Way) -> dict[str, Any]:
+    return {"name": entry_of(way.attack).name, **config_of(way.attack)}
 
 
 def _about(crafter: Crafter) -> dict[str, Any]:
@@ -88,7 +104,6 @@ def _about(crafter: Crafter) -> dict[str, Any]:
         "torch": torch.__version__,
         "model": classifier.name,
         "model_fingerprint": classifier.fingerprint,
-        "attack": {"name": entry_of(crafter.method).name, **config_of(crafter.method)},
         "confidence_wanted": crafter.confidence,
         "seed": crafter.seed,
     }
@@ -118,6 +133,7 @@ def _numbers(crafted: Crafted) -> dict[str, Any]:
     return {
         "photograph": crafted.photo,
         "wish": crafted.wish,
+        "by": crafted.attack,
         "target": crafted.target,
         "target_name": crafted.target_name,
         "reached": crafted.reached,
