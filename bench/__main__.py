@@ -12,6 +12,7 @@ from bench import (
     budget,
     correctness,
     craft,
+    craft_networks,
     decision,
     deepfool,
     gradient,
@@ -61,6 +62,8 @@ ROWS: dict[str, Callable[[], Section]] = {
     "memory": memory.section,
     "craft": craft.section,
     "craft-peers": craft.section_peers,
+    "craft-cifar": craft_networks.section_cifar,
+    "craft-inception": craft_networks.section_inception,
 }
 
 

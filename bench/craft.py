@@ -110,7 +110,7 @@ def _most(what: str, goal: float, measured: float) -> Check:
 class Sure(nn.Module):
     """Class 1 once the target of its row has the confidence: what lets any targeted attack aim at a probability.
 
-    Three logits, as some losses need: not reached, reached, and one that is always below.
+    Four logits, as some losses need: not reached, reached, and two that are always below.
     """
 
     def __init__(self, net: nn.Module, targets: Tensor) -> None:
@@ -123,7 +123,8 @@ class Sure(nn.Module):
         others = torch.logsumexp(logits.scatter(1, index, -math.inf), dim=1)
         wanted = math.log(CONFIDENCE / (1 - CONFIDENCE)) + 0.05
         reached = logits.gather(1, index).squeeze(1) - wanted
-        return torch.stack([others, reached, torch.minimum(others, reached) - 5], dim=1)
+        below = torch.minimum(others, reached)
+        return torch.stack([others, reached, below - 5, below - 6], dim=1)
 
 
 class Measured(NamedTuple):
@@ -211,7 +212,7 @@ def _calls() -> dict[str, Call]:
     return {
         "brittle craft": ours,
         "torchattacks PGD, 40 steps": pgd,
-        "adv_lib perc_al": library(adv_lib.perc_al, num_classes=3, max_iterations=STEPS),
+        "adv_lib perc_al": library(adv_lib.perc_al, num_classes=4, max_iterations=STEPS),
         "adv_lib alma, CIEDE2000": library(alma.alma, distance="ciede2000", init_lr_distance=1.0, num_steps=STEPS),
         "adv_lib C&W L2": library(adv_lib.carlini_wagner_l2, binary_search_steps=4, max_iterations=STEPS // 4),
     }
