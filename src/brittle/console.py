@@ -176,7 +176,9 @@ def print_attacks() -> None:
     """Which attack serves which norm; then all attacks in groups, each with what it does, its cost and its paper."""
     console = Console()
     head, *rows = chooser()
-    table = _table(*head)
+    table = Table(box=None, pad_edge=False)
+    for at, column in enumerate(head):  # names are to be copied: no column is narrower than its longest and a comma
+        table.add_column(column, min_width=1 + max(len(name) for row in rows for name in row[at].split(", ")))
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)

@@ -301,6 +301,12 @@ def test_field_eps() -> None:
         torch.testing.assert_close(largest, torch.full((8,), share * distance), rtol=1e-5, atol=0)
 
 
+def test_a_budget_may_be_a_whole_number() -> None:
+    problem = affine_problem(3, 48, 2, move=0.05)
+    whole, real = (run(APGD(norm="l2", eps=eps), problem.net, problem.images, problem.goal) for eps in (1, 1.0))
+    assert torch.equal(whole.images, real.images)
+
+
 def test_field_steps() -> None:
     rows = torch.zeros(2, dtype=torch.int64)
     images = torch.tensor([[MIDDLE, 0.1]] * 2).view(2, 1, 1, 2)

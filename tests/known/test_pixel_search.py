@@ -1,6 +1,7 @@
 """Pixel search: beside brute force, where it asks first and next, several pixels, its queries, and each option."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -328,7 +329,11 @@ def test_each_option_changes_what_is_asked(change: dict[str, Any]) -> None:
     assert asked[0].shape != asked[1].shape or not torch.equal(asked[0], asked[1])
 
 
-@pytest.mark.parametrize("options", [{"eps": 0}, {"eps": 1.5}, {"queries": 0}, {"survey": 0}, {"rounds": 0}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"eps": 0}, {"eps": 1.5}, {"eps": 2.0}, {"eps": math.inf}, {"queries": 0}, {"survey": 0}, {"rounds": 0}],
+    ids=str,
+)
 def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BrittleError, match="expected"):
         PixelSearch(**options)

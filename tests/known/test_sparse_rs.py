@@ -67,6 +67,20 @@ def test_every_image_asked_about_has_at_most_eps_changed_pixels_all_at_corners()
     assert exact > 100
 
 
+@pytest.mark.parametrize("eps", [20, 40, 60, 64])
+@pytest.mark.parametrize("near", [0.0, 0.5, 1.0])
+def test_it_never_spends_a_pixel_of_its_budget_twice(near: float, eps: int) -> None:
+    """Two of a proposal's pixels at one place, or one at a place that is changed already, would leave others unused."""
+
+    class Unmoved(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.stack([50 + images.mean((1, 2, 3)), torch.zeros(len(images))], dim=1)
+
+    images = grey_images(4)
+    outcome = fool(Unmoved(), images, nobody(4), SparseRS(eps=eps, queries=300, near=near))
+    assert (outcome.images != images).any(1).flatten(1).sum(1).tolist() == [eps] * 4
+
+
 def test_a_corner_is_never_the_colour_that_is_there() -> None:
     generator = torch.Generator().manual_seed(0)
     original = (torch.rand(50, 3, 40, generator=generator) < 0.5).float()

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from brittle.attacks import PGD, BestOf, DeepFool, Perturbation, Restarts, Universal, UniversalSGD
+from brittle.attacks import FGSM, PGD, BestOf, DeepFool, Perturbation, Restarts, Universal, UniversalSGD
 from brittle.attacks import _fitting as fitting
 from brittle.attacks._fitting import Step
 from brittle.catalog import attacks_from, config_of, label_of, traits_of
@@ -234,6 +234,8 @@ def test_universal_attack() -> None:
     classifier, examples, _ = digits()
     assert not too_small.fit(classifier, examples).values.any()
     assert not same(Universal(eps=1.5, passes=1), Universal(eps=1.5, passes=1, attack=DeepFool()))
+    unseeing = Universal(eps=1.5, passes=1, attack=FGSM(norm=L2, eps=0.5))  # it does not look at what its step has made
+    assert unseeing.fit(classifier, examples).values.any()
 
 
 def test_the_best_pass_is_kept() -> None:

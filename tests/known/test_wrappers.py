@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
+from brittle.attacks import FGSM, FMN, PGD, BestOf, Craft, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
 from brittle.catalog import ATTACKS, Kind, label_of, option, register, traits_of
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
@@ -293,12 +293,29 @@ def test_under_a_budget_the_next_attack_sees_what_the_last_has_not_fooled(curved
             "expected attacks of one kind, norm and eps (pgd(eps=0.1) is budget linf with eps 0.1), got fgsm(eps=0.2),"
             " which is budget linf with eps 0.2",
         ),
+        (PGD(), f"expected a tuple of attacks, got {PGD()}"),
+        ((DeepFool(), Craft()), "expected attacks that minimise a norm in BestOf, got craft: visibility"),
     ],
 )
 def test_attacks_that_cannot_be_compared_are_refused(attacks: tuple[Any, ...], message: str) -> None:
     with pytest.raises(BrittleError) as refused:
         BestOf(attacks=attacks)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("box", [True, False])
+def test_successes_that_an_attack_has_not_seen_itself_count(box: bool, curved: World) -> None:
+    """FGSM never looks at what its step has made; another attack that does nothing must not replace it."""
+    step, idle = FGSM(eps=0.1, box=box), PGD(eps=0.1, steps=1, step_size=1e-7)
+    alone = step(Classifier(curved.net), curved.images, Untargeted(curved.labels), rng=curved.rng)
+    fooled = curved.net(alone.images).argmax(1) != curved.labels
+    assert int(fooled.sum()) > 3
+    for wrapper in (BestOf(attacks=(step, idle)), Restarts(attack=step), Expectation(attack=step)):
+        classifier = Classifier(curved.net)
+        outcome = wrapper(classifier, curved.images, Untargeted(curved.labels), rng=curved.rng)
+        assert torch.equal(outcome.claimed, fooled)
+        assert torch.equal(outcome.images[fooled], alone.images[fooled])
+        assert classifier.forwards == int(outcome.forwards.sum())
 
 
 # ---- what a classifier answers on average
@@ -465,7 +482,7 @@ def wrapped(attack: Any) -> list[Any]:
 def test_a_wrapper_is_what_it_holds() -> None:
     for attack in (DeepFool(norm=L1), PGD(norm=L2, eps=0.25), FGSM(eps=0.1, box=False)):
         for wrapper in wrapped(attack):
-            assert traits_of(wrapper) == traits_of(attack)
+            assert traits_of(wrapper) == traits_of(attack)._replace(looks=True)
     assert traits_of(BestOf(attacks=(FGSM(eps=0.1, box=False), PGD(eps=0.1)))).box is False
 
 

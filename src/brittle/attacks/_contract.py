@@ -74,6 +74,13 @@ def require_held(wrapper: object, *attacks: object) -> None:
         require(not entry_of(one).fits, f"an attack on single examples in {type(wrapper).__name__}", label_of(one))
 
 
+def require_norms(wrapper: object, *attacks: object) -> None:
+    """Refuses attacks that a wrapper would rank by their norm, while they make something else small."""
+    for one in attacks:
+        held = traits_of(one).minimises
+        require(held == "norm", f"attacks that minimise a norm in {type(wrapper).__name__}", f"{label_of(one)}: {held}")
+
+
 def require_served(wrapper: object, goal: Goal) -> None:
     """Refuses a goal that not every attack in the wrapper serves, before any of them works."""
     goals, kind = traits_of(wrapper).goals, type(goal).__name__.lower()

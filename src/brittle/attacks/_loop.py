@@ -5,6 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from brittle.attacks._contract import Outcome
+from brittle.catalog import traits_of
 from brittle.geometry.norms import Norm
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -56,6 +58,22 @@ class BestSoFar:
         self.images[rows[taken]] = images[taken]
         self.size[rows[smaller]] = size[smaller]
         return smaller
+
+
+def looked_at(attack: object, classifier: Classifier, images: Images, goal: Goal, found: Outcome) -> Outcome:
+    """The outcome of an attack on images; of one that does not look at what it has made, after a look at it.
+
+    That is one forward pass for each row that was changed and is not claimed.
+    """
+    if traits_of(attack).looks:
+        return found
+    rows = (~found.claimed & (found.images != images).flatten(1).any(1)).nonzero().squeeze(1)
+    if not len(rows):
+        return found
+    claimed, forwards = found.claimed.clone(), found.forwards.clone()
+    claimed[rows] = goal[rows].is_surely_met(classifier.logits(found.images[rows]))
+    forwards[rows] += 1
+    return found._replace(claimed=claimed, forwards=forwards)
 
 
 def margins(classifier: Classifier, images: Images, goal: Goal) -> tuple[Tensor, Tensor]:

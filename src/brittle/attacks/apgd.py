@@ -257,7 +257,7 @@ class _Walk:
     @classmethod
     def start(cls, origin: Images, delta: Tensor, size: float) -> "_Walk":
         low, high = room(origin)
-        number = torch.full(origin.shape[:1], size, device=origin.device)
+        number = torch.full(origin.shape[:1], float(size), device=origin.device)
         never, none = torch.full_like(number, -torch.inf), torch.zeros_like(number, dtype=torch.bool)
         return cls(
             *(origin, low, high, delta, delta, delta, delta.clone(), delta.clone()),

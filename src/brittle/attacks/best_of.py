@@ -5,8 +5,8 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_held, require_served
-from brittle.attacks._loop import ActiveSet, BestSoFar
+from brittle.attacks._contract import Outcome, require, require_held, require_norms, require_served
+from brittle.attacks._loop import ActiveSet, BestSoFar, looked_at
 from brittle.attacks.deepfool import DeepFool
 from brittle.catalog import Method, label_of, option, register, traits_of
 from brittle.goals import Goal
@@ -22,13 +22,16 @@ class BestOf:
     """Runs several attacks of one norm and keeps the best result of each image.
 
     Of minimal attacks the smallest perturbation is kept. Budget attacks, which must share one eps, run in the order
-    given, each on the images that the ones before it have not fooled.
+    given, each on the images that the ones before it have not fooled. Results that an attack has not itself seen to
+    succeed, such as FGSM's, are looked at.
     """
 
     attacks: tuple[Method, ...] = option((DeepFool(), DeepFool(candidates=1)), "the attacks, of one kind and norm")
 
     def __post_init__(self) -> None:
+        require(isinstance(self.attacks, tuple), "a tuple of attacks", self.attacks)
         require_held(self, *self.attacks)
+        require_norms(self, *self.attacks)
         first, *others = (traits_of(one)[:3] for one in self.attacks)
         for attack, traits in zip(self.attacks[1:], others, strict=True):
             require(
@@ -47,7 +50,8 @@ class BestOf:
             rows = active.rows
             if not len(rows):
                 break
-            found: Outcome = attack(classifier, images[rows], goal[rows], rng=rng[rows])
+            run: Outcome = attack(classifier, images[rows], goal[rows], rng=rng[rows])
+            found = looked_at(attack, classifier, images[rows], goal[rows], run)
             best.offer(rows, found.images, found.claimed)
             steps[rows] += found.steps
             forwards[rows] += found.forwards

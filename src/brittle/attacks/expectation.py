@@ -8,7 +8,7 @@ import torch
 from brittle.attacks._contract import Outcome, require, require_finite, require_held, require_served
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks.pgd import PGD
-from brittle.catalog import Method, option, register
+from brittle.catalog import Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.averaged import Averaged
 from brittle.models.classifier import Classifier
@@ -55,7 +55,9 @@ class Expectation:
             average = Averaged(classifier, samples=self.samples, noise=self.noise, rng=rng)
             outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
             found[rows], steps[rows] = outcome.images, outcome.steps
-            claimed[rows] = outcome.claimed & goal[rows].is_surely_met(classifier.logits(outcome.images))
+            claimed[rows] = goal[rows].is_surely_met(classifier.logits(outcome.images))
+            if traits_of(self.attack).looks:  # else no claim means nothing
+                claimed[rows] &= outcome.claimed
             forwards[rows] += self.samples * outcome.forwards + 1
             backwards[rows] += self.samples * outcome.backwards
         return Outcome(found, claimed, steps, forwards, backwards)

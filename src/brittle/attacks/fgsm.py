@@ -15,7 +15,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("fgsm", paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"), cost="F + B")
+@register("fgsm", paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"), cost="F + B", looks=False)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FGSM:

@@ -22,7 +22,7 @@ _SETTINGS = {"l1": (25, 0), "l2": (4, 4), "linf": (7, 10)}
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
     norms=("l0", "l1", "l2", "linf", "lp"),
-    cost="20 to 40 (F + B)",
+    cost="20 to 40 (F + B); in l0 some 60 F + 3 B",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

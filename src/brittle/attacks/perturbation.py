@@ -48,6 +48,7 @@ _CONTENTS: dict[str, _Content] = {}
     goals=("untargeted",),
     access="decision",
     cost="F",
+    looks=False,
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

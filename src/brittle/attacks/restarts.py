@@ -5,8 +5,8 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_held, require_served
-from brittle.attacks._loop import ActiveSet, BestSoFar
+from brittle.attacks._contract import Outcome, require, require_held, require_norms, require_served
+from brittle.attacks._loop import ActiveSet, BestSoFar, looked_at
 from brittle.attacks.pgd import PGD
 from brittle.catalog import Method, option, register, traits_of
 from brittle.goals import Goal
@@ -34,6 +34,7 @@ class Restarts:
     def __post_init__(self) -> None:
         require(self.times >= 1, "times >= 1", self.times)
         require_held(self, self.attack)
+        require_norms(self, self.attack)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         require_served(self, goal)
@@ -46,7 +47,8 @@ class Restarts:
                 break
             rows = active.rows
             draws = rng[rows] if run == 0 else rng[rows].another(f"restart {run}")
-            found: Outcome = self.attack(classifier, images[rows], goal[rows], rng=draws)
+            outcome: Outcome = self.attack(classifier, images[rows], goal[rows], rng=draws)
+            found = looked_at(self.attack, classifier, images[rows], goal[rows], outcome)
             best.offer(rows, found.images, found.claimed)
             steps[rows] += found.steps
             forwards[rows] += found.forwards

@@ -37,7 +37,7 @@ class Standard:
     In place of AutoAttack's FAB, which looks for the smallest perturbation, stands brittle's own minimal attack: it
     answers the same question, and what it finds counts where it is within eps. With two or three classes there are as
     many targets as other classes, and the loss towards them is a difference of logits (see ``APGD``), so that the
-    ensemble needs no fourth class. Towards a target, members that have no targeted form are left out.
+    ensemble needs no fourth class.
     """
 
     norm: NormLike = option(LINF, "norm of the budget: l2 or linf")
@@ -60,7 +60,7 @@ class Standard:
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
         active = ActiveSet(len(images), images.device)
-        for member in self.members(goal):
+        for member in self.members:
             rows = active.rows
             if not len(rows):
                 break
@@ -75,14 +75,13 @@ class Standard:
             active.drop(claimed[rows])
         return Outcome(found, claimed, steps, forwards, backwards)
 
-    def members(self, goal: Goal) -> list[Attack]:
-        """The attacks in their order, those that can serve the goal."""
+    @property
+    def members(self) -> list[Attack]:
+        """The attacks in their order."""
         norm = norm_of(self.norm)
-        ensemble: list[Attack] = [
+        return [
             APGD(norm=norm, eps=self.eps, steps=self.steps, loss="ce"),
             APGD(norm=norm, eps=self.eps, steps=self.steps, loss="dlr", targets=self.targets),
             Minimal(norm=norm),  # where AutoAttack has FAB
             Square(norm=norm, eps=self.eps, queries=self.queries),
         ]
-        kind = type(goal).__name__.lower()
-        return [member for member in ensemble if kind in entry_of(member).goals]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require, require_budget, require_held, require_norm
 from brittle.attacks._fitting import OnStep, Pool, Step, refuse_call
+from brittle.attacks._loop import looked_at
 from brittle.attacks.deepfool import DeepFool
 from brittle.attacks.perturbation import Perturbation
 from brittle.catalog import Method, label_of, option, register, traits_of
@@ -104,7 +105,8 @@ class Universal:
         """``project(v + steps)``, of the rows whose attack reached its goal; where v fools by now, there is no step."""
         x = clip(pool.images(rows) + v)
         draws = pool.rng[torch.tensor(rows)].another(f"universal pass {number}")
-        found: Outcome = self.attack(pool.classifier, x, pool.goal(rows), rng=draws)
+        run: Outcome = self.attack(pool.classifier, x, pool.goal(rows), rng=draws)
+        found = looked_at(self.attack, pool.classifier, x, pool.goal(rows), run)
         steps = (found.images - x)[found.claimed].sum(0, keepdim=True)
         return norm_of(self.norm).project(v + steps, self.eps)
 

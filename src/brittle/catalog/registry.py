@@ -27,6 +27,7 @@ class Entry:
 
     kind ``None``: a wrapper, which is of the kind of the attacks that it holds, in their norm and for their goals.
     minimises: what a minimal attack keeps small: "norm", or "visibility", of which its norm is only a report.
+    looks: it claims what it has fooled; False where it never looks at what it has made.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     cost: str
     summary: str
     minimises: Literal["norm", "visibility"] = "norm"
+    looks: bool = True
 
     def fields(self) -> dict[str, tuple[Any, Any, str]]:
         """Option name -> (type, default, help), straight from the dataclass."""
@@ -57,7 +59,7 @@ class Entry:
 class Traits(NamedTuple):
     """What one attack, with its settings, is and promises; a wrapper's come from the attacks that it holds.
 
-    eps: of a budget attack. box: every pixel stays in [0, 1].
+    eps: of a budget attack. box: every pixel stays in [0, 1]. minimises, looks: as its entry says.
     """
 
     kind: Kind
@@ -66,6 +68,8 @@ class Traits(NamedTuple):
     goals: tuple[str, ...]
     access: Access
     box: bool
+    minimises: Literal["norm", "visibility"]
+    looks: bool
 
 
 ATTACKS: dict[str, Entry] = {}
@@ -81,6 +85,7 @@ def register(
     access: Access = "gradient",
     cost: str,
     minimises: Literal["norm", "visibility"] = "norm",
+    looks: bool = True,
 ) -> Callable[[C], C]:
     """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test.
 
@@ -92,7 +97,7 @@ def register(
         if name in ATTACKS:
             raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
         summary = (attack.__doc__ or "").strip().split("\n")[0]
-        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary, minimises)
+        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary, minimises, looks)
         return attack
 
     return enrol
@@ -135,10 +140,11 @@ def traits_of(attack: Any) -> Traits:
     if entry.kind is None:
         goals = tuple(goal for goal in entry.goals if all(goal in one.goals for one in held))
         box = all(one.box for one in held)
-        return Traits(held[0].kind, held[0].norm, held[0].eps, goals, access, box)
+        return Traits(held[0].kind, held[0].norm, held[0].eps, goals, access, box, held[0].minimises, entry.looks)
     norm = norm_of(attack.norm) if hasattr(attack, "norm") else norm_named(entry.norms[0])
     eps = float(attack.eps) if entry.kind == "budget" else None
-    return Traits(entry.kind, norm, eps, entry.goals, access, bool(getattr(attack, "box", True)))
+    box = bool(getattr(attack, "box", True))
+    return Traits(entry.kind, norm, eps, entry.goals, access, box, entry.minimises, entry.looks)
 
 
 def config_of(attack: Any) -> dict[str, Any]:

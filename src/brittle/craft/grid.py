@@ -16,7 +16,7 @@ Column = tuple[str, int]
 
 def style_of(one: Crafted) -> str:
     """The style class that holds an original: it is embedded once and shown in many places."""
-    return "o" + hashlib.sha256(identity(one).encode("utf-8")).hexdigest()[:12]
+    return "o" + hashlib.sha256(identity(one).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def columns_of(places: Sequence[tuple[Hashable, str]]) -> list[Column]:
@@ -96,7 +96,7 @@ def shown(one: Crafted, trio: Trio | None) -> dict[str, Any]:
         "wish": one.wish,
         "trio": trio,
         "verdict": "reached" if one.reached else "short" if met else "missed",
-        "confidence": numbers.percent(one.confidence),
+        "confidence": numbers.sure(one.confidence, one.wanted),
         "before": before,
         "sure_before": numbers.percent(sure_before),
         "after": after,

@@ -7,9 +7,19 @@ def percent(fraction: float) -> str:
     """``0.81`` -> ``"81.0 %"``. Only a true 0 or 1 reads "0 %" or "100 %": 0.9999 is "> 99.9 %"."""
     if fraction in (0.0, 1.0):
         return f"{100 * fraction:.0f} %"
-    if fraction > 0.9995:
+    if fraction >= 0.9995:
         return "> 99.9 %"
     return "< 0.1 %" if fraction < 0.0005 else f"{100 * fraction:.1f} %"
+
+
+def sure(confidence: float, asked: float) -> str:
+    """A confidence; one that falls short has the digits that tell it from the one asked for."""
+    if confidence >= asked:
+        return percent(confidence)
+    digits = next((digits for digits in range(1, 7) if round(100 * confidence, digits) < 100 * asked), None)
+    if digits is None:
+        return f"< {wanted(asked)}"
+    return percent(confidence) if digits == 1 else f"{100 * confidence:.{digits}f} %"
 
 
 def wanted(fraction: float) -> str:
@@ -24,7 +34,7 @@ def colour(difference: float) -> str:
 
 def similarity(ssim: float) -> str:
     """An SSIM; "1" is said of equal pictures only."""
-    return "1" if ssim == 1 else "> 0.9999" if ssim > 0.99995 else f"{ssim:.4f}"
+    return "1" if ssim == 1 else "> 0.9999" if ssim >= 0.99995 else f"{ssim:.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -116,4 +116,5 @@ def _render(template: str, context: dict[str, Any]) -> str:
     except PackageNotFoundError:
         made_by = "brittle"
     style = Markup((HERE / "page.css").read_text(encoding="utf-8"))
-    return environment.get_template(template).render(**context, made_by=made_by, style=style)
+    page = environment.get_template(template).render(**context, made_by=made_by, style=style)
+    return page.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text

@@ -1,4 +1,4 @@
-"""Pictures to look at: the noise by itself, and original, noise and result side by side. Pillow only."""
+"""Pictures to look at: the noise by itself, and original, noise and result side by side."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
@@ -36,10 +37,12 @@ def noise_picture(original: Tensor, perturbed: Tensor) -> tuple[Image.Image, int
     to the level. ``info`` says so in words, and ``write_png`` writes it into the file.
     """
     change = perturbed.int() - original.int()
+    allowed = int(_CUT_OFF * change.numel())
+    levels = torch.arange(-255, 256)
+    count = torch.bincount(change.flatten() - levels[0], minlength=len(levels))
     # Grey has 128 levels below it and 127 above.
-    strength = change.abs().flatten()
-    allowed = int(_CUT_OFF * strength.numel())
-    fitting = [factor for factor in FACTORS if int((strength * factor > GREY - 1).sum()) <= allowed]
+    cut = {factor: (levels * factor < -GREY) | (levels * factor > 255 - GREY) for factor in FACTORS}
+    fitting = [factor for factor in FACTORS if int(count[cut[factor]].sum()) <= allowed]
     factor = max(fitting, default=1) if bool(change.any()) else 1
     picture = _image((GREY + factor * change).clamp(0, 255))
     picture.info["Amplification"] = str(factor)
@@ -52,7 +55,8 @@ def write_png(picture: Image.Image, path: Path) -> None:
     texts = PngImagePlugin.PngInfo()
     for key, value in picture.info.items():
         if isinstance(key, str) and isinstance(value, str):
-            texts.add_text(key, value)
+            # A file's name may hold bytes that are no text; Python keeps them as lone surrogates.
+            texts.add_text(key, value.encode("utf-8", "replace").decode("utf-8"))
     picture.save(path, "PNG", pnginfo=texts)
 
 
@@ -158,7 +162,7 @@ def _headline(pen: Pen, crafted: Crafted) -> None:
 
 
 def _confidence(crafted: Crafted) -> str:
-    return numbers.percent(crafted.confidence)
+    return numbers.sure(crafted.confidence, crafted.wanted)
 
 
 def _classes(pen: Pen, left: int, top: int, when: str, classes: Sequence[tuple[str, float]], aim: str) -> None:
@@ -179,7 +183,7 @@ def _seen(crafted: Crafted) -> list[tuple[str, str]]:
     seen = crafted.visibility
     return [
         ("change of colour, mean", f"{numbers.colour(seen.colour_mean)} CIEDE2000"),
-        ("of the most changed 1 %", f"over {numbers.colour(seen.colour_p99)} CIEDE2000"),
+        ("in 1 of 100 pixels", f"over {numbers.colour(seen.colour_p99)} CIEDE2000"),
         ("structure kept (SSIM)", numbers.similarity(seen.ssim)),
         ("largest change", f"{seen.linf:.0f} of 255 grey levels"),
         ("pixels changed", numbers.percent(seen.changed)),
@@ -220,8 +224,13 @@ def _length(text: str, size: int) -> float:
 
 
 def _spelt(text: str) -> str:
-    """The text in the letters that Pillow's font has: ``"é"`` as e, what cannot be spelt as a question mark."""
-    plain = (mark for mark in unicodedata.normalize("NFKD", text.translate(_SPELT)) if not unicodedata.combining(mark))
+    """The text in the letters that Pillow's font has: ``"é"`` as e, what cannot be spelt as a question mark.
+
+    No line of a comparison has room for more than 1,000 letters.
+    """
+    plain = (
+        mark for mark in unicodedata.normalize("NFKD", text[:1000].translate(_SPELT)) if not unicodedata.combining(mark)
+    )
     return "".join(mark if _has(mark) else " " if mark.isspace() else "?" for mark in plain)
 
 

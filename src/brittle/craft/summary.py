@@ -30,7 +30,10 @@ def headline(crafted: Sequence[Crafted]) -> list[str]:
     if not crafted:
         return ["No photograph has been crafted yet."]
     reached, of = sum(one.reached for one in crafted), len(crafted)
-    share = "The one picture is" if of == 1 else f"{'All ' if reached == of else f'{reached:,} of '}{of:,} pictures are"
+    verb = "is" if reached == 1 else "are"
+    share = (
+        "The one picture is" if of == 1 else f"{'All' if reached == of else f'{reached:,} of'} {of:,} pictures {verb}"
+    )
     if of == 1 and not reached:
         share = "The one picture is not"
     middle = median(one.visibility.colour_mean for one in crafted)
@@ -116,13 +119,14 @@ def comparison_headline(settings: Sequence[dict[str, Any]], crafted: Sequence[Cr
     """How many ways reach every wish, and which of them shows least."""
     if not settings:
         return ["Nothing has been compared yet."]
-    good = sum(line["all"] for line in settings)
-    every = f"{good:,} of {len(settings):,} ways of crafting reach every wish {_at(crafted)}."
+    good = [line for line in settings if line["all"]]
+    verb = "reaches" if len(good) == 1 else "reach"
+    every = f"{len(good):,} of {len(settings):,} ways of crafting {verb} every wish {_at(crafted)}."
     if not good:
         return [f"None of {len(settings):,} ways of crafting reaches every wish {_at(crafted)}."]
-    space, penalty, optimiser = settings[0]["setting"]
+    space, penalty, optimiser = good[0]["setting"]
     best = (
-        f"The least visible is {optimiser} with the penalty {penalty} in the space {space}: {settings[0]['mean']}"
+        f"The least visible is {optimiser} with the penalty {penalty} in the space {space}: {good[0]['mean']}"
         " CIEDE2000, where about 1 can just be seen."
     )
     return [every, best]
