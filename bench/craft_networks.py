@@ -23,7 +23,7 @@ from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
 COUNT, CLASSES, CONFIDENCE, SHARE = 100, 10, 0.99, 0.995
-STEPS, ROUNDS, COST = 20, 3, 1.1
+STEPS, ROUNDS, COST = 60, 3, 1.1
 
 
 def section_cifar() -> Section:

@@ -63,6 +63,7 @@ def viewed(classifier: Classifier, fit: Fit | None) -> Classifier:
         device=classifier.device,
         batch_size=classifier.batch_size,
         fast=False,
+        steady=False,  # most photographs are crafted alone
         name=classifier.name,
     )
 

@@ -46,6 +46,7 @@ class Classifier:
     1024 for an estimator.
     fast: fold batch norms and use channels_last where possible. Taken only after its logits have agreed with the plain
     network's on the first batch seen.
+    steady: one image or three get company, so that on a CPU logits are as in larger batches; one takes twice the time.
     name: what reports call it; default: the network's class name.
 
     ``access`` is the most that an attack may ask it for: "gradient", "score" (logits), or "decision" (one-hot logits).
@@ -62,6 +63,7 @@ class Classifier:
         device: str | torch.device | None = None,
         batch_size: int | None = None,
         fast: bool = True,
+        steady: bool = True,
         name: str | None = None,
     ) -> None:
         if not isinstance(net, nn.Module):
@@ -86,6 +88,7 @@ class Classifier:
         self.class_names = None if class_names is None else tuple(class_names)
         self.batch_size = batch_size or usual_batch
         self.name = name or usual_name
+        self.steady = steady
         self.forwards = 0
         self.backwards = 0
         self._num_classes: int | None = None
@@ -188,9 +191,8 @@ class Classifier:
 
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
-        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently. Such a batch
-        # gets its last row once more, so that an example's numbers do not depend on its company.
-        padding = 1 if self.device.type == "cpu" and len(images) in (1, 3) else 0
+        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
+        padding = 1 if self.steady and self.device.type == "cpu" and len(images) in (1, 3) else 0
         batch = torch.cat([images, images[-1:].expand(padding, *images.shape[1:])]) if padding else images
         net = self._fast_net(batch)
         logits = self._plain(batch) if net is None else self._run(net, batch)
