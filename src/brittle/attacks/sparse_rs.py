@@ -40,7 +40,7 @@ class SparseRS:
     probability ``near`` one beside the old, and then keeps its colour every other time. The other new ones come in
     turn, in a random order of the example's own: none comes twice before all have come once. One that is put back may
     come again. And a corner that equals the pixel's own colour has one of its channels turned over. ResNet-20, 2
-    pixels, 1,000 queries: 38 of 48 fooled with 277 queries on average; 34 with 337 without ``near``.
+    pixels, 1,000 queries: 38 of 48 fooled with 264 queries on average; 35 with 316 without ``near``.
     """
 
     eps: int = option(10, "budget: pixels that may change, all channels of each")
@@ -94,7 +94,8 @@ class SparseRS:
             taken = staying.scatter_add(1, beside, (near < 1).long())
             in_turn = (turn + taken * _NEVER).topk(m, dim=1, largest=False, sorted=True).indices
             coming = torch.where(near < 1, beside, in_turn.gather(1, ((near >= 1).cumsum(1) - 1).clamp_min(0)))
-            turn = turn.scatter(1, coming, pixels + proposal * k + torch.arange(m, device=x.device).expand_as(coming))
+            later = pixels + proposal * k + torch.arange(m, device=x.device)
+            turn = turn.scatter(1, coming, torch.where(near < 1, turn.gather(1, coming), later))
             corners = _corners(draws[:, at, 4:, :m], _colours(x, coming))
             colours = torch.where((near < self.near / 2).unsqueeze(1), _colours(best, leaving), corners)
             tried = _painted(_painted(best, leaving, _colours(x, leaving)), coming, colours)
