@@ -23,7 +23,7 @@ from brittle.attacks._fitting import Step
 from brittle.catalog import ATTACKS, label_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, read_photograph
-from brittle.craft.presets import Way
+from brittle.craft.presets import PRESETS, Way
 from brittle.craft.wording import line_of
 from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
@@ -191,7 +191,10 @@ def print_attacks() -> None:
 
 
 def print_attack(name: str) -> None:
-    """One attack with its options."""
+    """One attack with its options; of a preset of ``brittle craft``, what it stands for."""
+    if name in PRESETS:
+        Console().print(Text(f"{name}: a preset of brittle craft for {PRESETS[name]}"), soft_wrap=True)
+        name = PRESETS[name].partition(",")[0]
     entry = ATTACKS.get(name)
     if entry is None:
         raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")

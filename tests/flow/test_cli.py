@@ -11,6 +11,7 @@ import pytest
 from brittle import demo
 from brittle.catalog import ATTACKS, attacks_from, traits_of
 from brittle.cli import main
+from brittle.craft.presets import PRESETS
 from brittle.data import DATA_SOURCES
 from brittle.measure import summarize
 from brittle.models import MODELS
@@ -118,6 +119,13 @@ def test_the_lists(cli: Cli) -> None:
     for origin in DATA_SOURCES:
         assert any(line.startswith(f"{origin.form} ") for line in data.out.splitlines())
     assert "pip install brittle[timm]" in " ".join(models.out.split())  # brackets are text, not markup
+
+
+def test_a_preset_says_what_it_stands_for(cli: Cli) -> None:
+    ran = cli("attacks", "notes-v2")
+    assert ran.code == 0
+    assert f"notes-v2: a preset of brittle craft for {PRESETS['notes-v2']}" in ran.out
+    assert "optimiser" in ran.out
 
 
 @pytest.mark.parametrize("name", ATTACKS)

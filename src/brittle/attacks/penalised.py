@@ -287,7 +287,9 @@ class _LBFGS:
         downhill = inner(newton, steepness) < -1e-8 * L2.measure(newton) * L2.measure(steepness)
         aimed = torch.where(per_row(downhill, slope), newton, -steepness)
         direction = torch.where(wide, aimed, direction)
-        stride = torch.where(taken, torch.where(downhill, 1, rate), stride * nearer.clamp(0.1, 0.5))
+        # What is never negative cannot fall by more than it is; of a parabola, the first slope promises twice the fall.
+        first = torch.where(downhill, 1, rate).minimum(2 * level / (-inner(direction, steepness)).clamp_min(_TINY))
+        stride = torch.where(taken, first, stride * nearer.clamp(0.1, 0.5))
         self.state = (point, level, steepness, direction, stride, refused)
         return point + per_row(stride, direction) * direction
 
