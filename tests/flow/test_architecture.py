@@ -16,11 +16,24 @@ DOCS = SOURCE.parents[1] / "docs"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 # Each room may import the rooms to its left.
-ORDER = ["types", "goals", "rng", "geometry", "visibility", "catalog", "data", "models", "attacks", "craft", "run"]
+ORDER = [
+    "types",
+    "numbers",
+    "goals",
+    "rng",
+    "geometry",
+    "visibility",
+    "catalog",
+    "data",
+    "models",
+    "attacks",
+    "craft",
+    "run",
+]
 # These see the records and no more of the run; what joins the rooms stands on top, in this order.
 SEES = {
-    "measure": {"types", "geometry", "run.records"},
-    "report": {"types", "measure", "run.records"},
+    "measure": {"types", "numbers", "geometry", "run.records"},
+    "report": {"types", "numbers", "measure", "run.records"},
     "run.records": {"types"},
 }
 TOP = ["api", "fitting", "demo", "docs", "console", "arguments", "entry", "cli"]

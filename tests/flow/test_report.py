@@ -19,10 +19,11 @@ from PIL import Image
 from rich.console import Console
 
 from brittle.measure import FLAGS, MEASURES, cases, summarize
+from brittle.numbers import duration, significant
 from brittle.report import pictures, summary_table, write_report
 from brittle.report.charts import javascript
 from brittle.report.page import HERE, policy_hash
-from brittle.report.words import duration, interval_text, significant
+from brittle.report.words import interval_text
 from brittle.run.records import FlagRecord, read_manifest, read_records
 from brittle.types import BrittleError
 

@@ -12,6 +12,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
 from brittle.craft.pictures import FACTORS, Pen, aimed, comparison, fitted, noise_picture, photograph, shrunk, write_png
+from brittle.numbers import duration, percent
 from brittle.visibility.measures import visibility
 
 WRONG, INK = (0xB8, 0x32, 0x1A), (0x1C, 0x1B, 0x19)
@@ -223,13 +224,13 @@ def test_text_is_cut_to_its_place_in_letters_that_the_font_has() -> None:
 def test_numbers_read_well() -> None:
     shares = (0.0, 0.0001, 0.0005, 0.81, 0.99949, 0.9995, 1 - 1e-9, 1.0)
     read = ["0 %", "< 0.1 %", "0.1 %", "81.0 %", "99.9 %", "> 99.9 %", "> 99.9 %", "100 %"]
-    assert [numbers.percent(share) for share in shares] == read
+    assert [percent(share) for share in shares] == read
     assert [numbers.wanted(share) for share in (0.99, 0.07, 0.9999, 0.5)] == ["99 %", "7 %", "99.99 %", "50 %"]
     assert [numbers.colour(one) for one in (0.0, 0.004, 0.0051, 1.234)] == ["0.00", "< 0.01", "0.01", "1.23"]
     ssims = (1.0, 0.99999, 0.99995, 0.9999, 0.5)
     assert [numbers.similarity(one) for one in ssims] == ["1", "> 0.9999", "> 0.9999", "0.9999", "0.5000"]
     times = (0, 0.0071, 3.217, 119, 600, 12345)
-    assert [numbers.duration(one) for one in times] == ["0 ms", "7.10 ms", "3.22 s", "119 s", "10.0 min", "206 min"]
+    assert [duration(one) for one in times] == ["0 ms", "7.10 ms", "3.22 s", "119 s", "10.0 min", "206 min"]
 
 
 def test_what_falls_short_does_not_read_as_reached() -> None:

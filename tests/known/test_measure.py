@@ -22,11 +22,11 @@ from brittle.measure import (
     doubts,
     families,
     flags_markdown,
-    percent,
     summarize,
 )
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
+from brittle.numbers import percent
 from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
 
 

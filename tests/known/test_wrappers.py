@@ -17,6 +17,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import BrittleError, Unsupported
 from known.affine import Affine
+from known.quadric import Curved
 from laws.worlds import one_thread
 
 
@@ -24,19 +25,6 @@ from laws.worlds import one_thread
 def _one_thread() -> Iterator[None]:
     with one_thread():
         yield
-
-
-class Curved(nn.Module):
-    """A random tanh network of 64 pixels and five classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.first = nn.Parameter(torch.randn(64, 32, generator=generator) / 3)
-        self.second = nn.Parameter(torch.randn(32, 5, generator=generator))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.tanh((images - 0.5).flatten(1) @ self.first) @ self.second
 
 
 class World(NamedTuple):

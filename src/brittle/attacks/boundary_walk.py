@@ -11,7 +11,7 @@ from brittle.attacks._contract import Outcome, require, require_norm
 from brittle.attacks._loop import BestSoFar
 from brittle.attacks._margin import margin_descent
 from brittle.catalog import option, register
-from brittle.geometry.box import clip, room
+from brittle.geometry.box import clip, inward, room
 from brittle.geometry.norms import L1, L2, Norm, NormLike, inner, norm_of, per_row
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
@@ -222,7 +222,7 @@ class _Hunt:
             self.forwards[rows] += 1
             self.steps[rows] += 1
             met = self._look(rows, x, logits)
-            gradient = gradient * ((x > 0) | (gradient > 0)) * ((x < 1) | (gradient < 0))
+            gradient = inward(gradient, x)
             trend = _MOMENTUM * trend + gradient / per_row(L1.measure(gradient).clamp_min(_TINY), gradient)
             fall = (1 + math.cos(math.pi * step / steps)) / 2
             least = self.best.size[rows]

@@ -15,7 +15,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 from brittle.visibility.colour import colour_metric, inverse_metric, small_difference
-from brittle.visibility.spaces import Mixed, Pixels, Scaled, Space, space_of, space_parts
+from brittle.visibility.spaces import Mixed, Pixels, Scaled, Space, one_if_equal, rows_of, space_of, space_parts
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -128,7 +128,7 @@ class _Sight:
     def __init__(self, images: Images, space: str) -> None:
         self.channels, self.space = images.shape[1], space_of(space, images)
         self.whitened = any(part.name == "chroma" for part in space_parts(space))  # where theta is what eyes see
-        one = images[:1] if len(images) and bool((images == images[:1]).all()) else images  # of the same photograph
+        one = one_if_equal(images)
         self.metric = colour_metric(one.expand(-1, 3, -1, -1)) if self.channels in (1, 3) else None
         self.inverse: Space = Pixels()
         if self.metric is not None and not self.whitened:
@@ -149,5 +149,5 @@ class _Sight:
     def keep(self, rows: Tensor) -> None:
         """Forgets the other rows."""
         self.space, self.inverse = self.space[rows], self.inverse[rows]
-        if self.metric is not None and len(self.metric) > 1:
-            self.metric = self.metric[rows]
+        if self.metric is not None:
+            self.metric = rows_of(self.metric, rows)

@@ -10,7 +10,7 @@ from brittle.attacks._contract import Outcome, require, require_finite, require_
 from brittle.attacks._loop import ActiveSet, BestSoFar
 from brittle.attacks._margin import margin_descent
 from brittle.catalog import option, register
-from brittle.geometry.box import clip
+from brittle.geometry.box import clip, inward
 from brittle.geometry.norms import L2, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -61,7 +61,7 @@ class FMN:
             x = images[rows] + delta
             logits, gradient = margin_descent(classifier, x, goal[rows])
             met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits)
-            gradient = gradient * ((x > 0) | (gradient > 0)) * ((x < 1) | (gradient < 0))
+            gradient = inward(gradient, x)
             forwards[rows] += 1
             backwards[rows] += 1
             best.offer(rows, x, met)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks._loop import ActiveSet, margins
 from brittle.attacks._pixels import painted, require_pixels
 from brittle.catalog import option, register
 from brittle.goals import Goal
@@ -282,9 +282,8 @@ class _Search:
         for part in self.classifier.chunks(len(row)):
             r, c = row[part], column[part]
             place, corner = candidates[r, c].unsqueeze(1) // self.corners, candidates[r, c].unsqueeze(1) % self.corners
-            logits = self.classifier.logits(painted(self.base[r], place, self.colours[corner]))
-            margin[r, c] = self.goal[r].margin(logits).nan_to_num(nan=torch.inf)
-            met[r, c] = self.goal[r].is_surely_met(logits)
+            tried = painted(self.base[r], place, self.colours[corner])
+            margin[r, c], met[r, c] = margins(self.classifier, tried, self.goal[r])
         return margin, met
 
     def _colours_at(self, images: Images, places: Tensor) -> Tensor:

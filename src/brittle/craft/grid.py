@@ -8,6 +8,7 @@ from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
 from brittle.craft.pictures import aimed
 from brittle.craft.thumbnails import Trio, identity
+from brittle.numbers import duration, percent
 
 Head = dict[str, Any]
 Column = tuple[str, int]
@@ -61,7 +62,7 @@ def grid_of(
 def photograph_head(one: Crafted, _: Hashable) -> Head:
     """A row of the matrix: what the network says of the photograph, and the photograph."""
     name, likely = one.before[0]
-    return {"name": name, "under": f"{numbers.percent(likely)} sure", "also": one.photo, "pictured": True}
+    return {"name": name, "under": f"{percent(likely)} sure", "also": one.photo, "pictured": True}
 
 
 def way_head(_: Crafted, way: Hashable) -> Head:
@@ -98,9 +99,9 @@ def shown(one: Crafted, trio: Trio | None) -> dict[str, Any]:
         "verdict": "reached" if one.reached else "short" if met else "missed",
         "confidence": numbers.sure(one.confidence, one.wanted),
         "before": before,
-        "sure_before": numbers.percent(sure_before),
+        "sure_before": percent(sure_before),
         "after": after,
-        "sure_after": numbers.percent(sure_after),
+        "sure_after": percent(sure_after),
         "aim": aimed(one),
         "mean": numbers.colour(seen.colour_mean),
         "p99": numbers.colour(seen.colour_p99),
@@ -108,5 +109,5 @@ def shown(one: Crafted, trio: Trio | None) -> dict[str, Any]:
         "ssim": numbers.similarity(seen.ssim),
         "linf": f"{seen.linf:.0f}",
         "passes": f"{one.passes:,}",
-        "seconds": numbers.duration(one.seconds),
+        "seconds": duration(one.seconds),
     }

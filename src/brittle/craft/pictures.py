@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
+from brittle.numbers import duration, percent
 
 FACTORS = (1, 2, 5, 10, 20, 50, 100)
 """By which noise may be amplified."""
@@ -99,7 +100,7 @@ def comparison(crafted: Crafted) -> Image.Image:
     _classes(pen, lefts[0], below, "before", crafted.before, aim)
     _facts(pen, lefts[1], below, _seen(crafted))
     _classes(pen, lefts[2], below, "after", crafted.after, aim)
-    how = f"{crafted.attack}, {crafted.passes:,} passes, {numbers.duration(crafted.seconds)}"
+    how = f"{crafted.attack}, {crafted.passes:,} passes, {duration(crafted.seconds)}"
     pen.text(_MARGIN, height - 52, how, 18, _MUTED, _WIDTH - 2 * _MARGIN)
     sheet.info["Description"] = f"{crafted.photo}, {crafted.wish}: {how}; noise amplified {factor} times"
     return sheet
@@ -171,7 +172,7 @@ def _classes(pen: Pen, left: int, top: int, when: str, classes: Sequence[tuple[s
     for row, (name, likely) in enumerate(classes):
         y = top + 44 + _ROW * row
         ink, bar = (_WRONG, _WRONG) if name == aim else (_INK, _INK if row == 0 else _BAR)
-        said = pen.text(left, y, numbers.percent(likely), 21, ink, _CELL, right=True)
+        said = pen.text(left, y, percent(likely), 21, ink, _CELL, right=True)
         pen.text(left, y, name, 21, ink, _CELL - said - 16)
         pen.draw.rectangle((left, y + 31, left + _CELL - 1, y + 37), fill=_TRACK)
         long = round(_CELL * min(max(likely, 0.0), 1.0))
@@ -186,7 +187,7 @@ def _seen(crafted: Crafted) -> list[tuple[str, str]]:
         ("in 1 of 100 pixels", f"over {numbers.colour(seen.colour_p99)} CIEDE2000"),
         ("structure kept (SSIM)", numbers.similarity(seen.ssim)),
         ("largest change", f"{seen.linf:.0f} of 255 grey levels"),
-        ("pixels changed", numbers.percent(seen.changed)),
+        ("pixels changed", percent(seen.changed)),
     ]
 
 

@@ -6,17 +6,18 @@ from typing import Any
 
 from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
+from brittle.numbers import duration, percent
 
 Row = tuple[str, str, str, Crafted]
 """Space, penalty, optimiser, and what they made."""
 
 _SPREAD: dict[str, tuple[str, Callable[[Crafted], float], Callable[[float], str]]] = {
-    "confidence": ("after reading the saved PNG again", lambda one: one.confidence, numbers.percent),
+    "confidence": ("after reading the saved PNG again", lambda one: one.confidence, percent),
     "colour, mean": ("CIEDE2000; about 1 can be seen", lambda one: one.visibility.colour_mean, numbers.colour),
     "colour, 99th percentile": ("CIEDE2000", lambda one: one.visibility.colour_p99, numbers.colour),
     "SSIM": ("1 is equal", lambda one: one.visibility.ssim, numbers.similarity),
     "passes": ("forward, through the network", lambda one: one.passes, "{:,.0f}".format),
-    "time": ("of the attack, for each picture", lambda one: one.seconds, numbers.duration),
+    "time": ("of the attack, for each picture", lambda one: one.seconds, duration),
 }
 
 
@@ -55,7 +56,7 @@ def figures(crafted: Sequence[Crafted]) -> list[dict[str, Any]]:
         f" by more than {numbers.colour(p99)}."
     )
     cost = f"is the median time for a picture, with {median(one.passes for one in crafted):,.0f} forward passes."
-    seconds = numbers.duration(median(one.seconds for one in crafted))
+    seconds = duration(median(one.seconds for one in crafted))
     return [
         {"title": "How often", "big": f"{reached:,} of {of:,}", "unit": "", "bar": reached / of, "text": often},
         {
@@ -102,14 +103,14 @@ def settings_of(rows: Sequence[Row], of: int) -> list[dict[str, Any]]:
                 "reached": reached,
                 "of": len(ones),
                 "all": reached == len(ones) == of,
-                "confidence": numbers.percent(min(one.confidence for one in ones)),
+                "confidence": percent(min(one.confidence for one in ones)),
                 "visible": mean,
                 "mean": numbers.colour(mean),
                 "bar": min(mean, 1.0),
                 "p99": numbers.colour(p99),
                 "ssim": numbers.similarity(ssim),
                 "passes": f"{fmean(one.passes for one in ones):,.0f}",
-                "seconds": numbers.duration(fmean(one.seconds for one in ones)),
+                "seconds": duration(fmean(one.seconds for one in ones)),
             }
         )
     return sorted(lines, key=lambda line: (-line["reached"] / line["of"], line["visible"]))

@@ -29,3 +29,8 @@ def contains(images: Images) -> Tensor:
 def room(images: Images) -> Room:
     """What a perturbation of these images may add without leaving the box."""
     return Room(LOW - images, HIGH - images)
+
+
+def inward(gradient: Images, images: Images) -> Images:
+    """The gradient without what would push a pixel out of the box from where it stands."""
+    return gradient * ((images > LOW) | (gradient > 0)) * ((images < HIGH) | (gradient < 0))

@@ -9,7 +9,7 @@ from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.summary import summarize
 from brittle.measure.sweeps import Family, families
-from brittle.measure.wording import headline, percent
+from brittle.measure.wording import headline
 
 __all__ = [
     "FLAGS",
@@ -28,7 +28,6 @@ __all__ = [
     "families",
     "flags_markdown",
     "headline",
-    "percent",
     "summarize",
     "thin",
 ]

@@ -10,7 +10,7 @@ from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import judged
 from brittle.measure.sweeps import families
-from brittle.measure.wording import percent
+from brittle.numbers import percent
 from brittle.run.records import AttackSpec, Manifest
 from brittle.types import Flag
 

@@ -2,17 +2,9 @@
 
 from brittle.measure.definitions import FAINT, INVISIBLE
 from brittle.measure.models import Measured, Summary
+from brittle.numbers import percent
 
-__all__ = ["FAINT", "INVISIBLE", "headline", "percent"]
-
-
-def percent(fraction: float) -> str:
-    """``0.81`` -> ``"81.0 %"``. Only a true 0 or 1 reads "0 %" or "100 %": 0.9999 is "> 99.9 %"."""
-    if fraction in (0.0, 1.0):
-        return f"{100 * fraction:.0f} %"
-    if fraction > 0.9995:
-        return "> 99.9 %"
-    return "< 0.1 %" if fraction < 0.0005 else f"{100 * fraction:.1f} %"
+__all__ = ["FAINT", "INVISIBLE", "headline"]
 
 
 def headline(summary: Summary) -> list[str]:

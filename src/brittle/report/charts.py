@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from brittle.measure import NORMS, Summary, accuracy_at, curve, families, percent, thin
+from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
+from brittle.numbers import percent
 from brittle.report.words import NORM_NAMES
 from brittle.run.records import Manifest
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary, percent
-from brittle.report.words import NORM_NAMES, count_text, duration, interval_text, significant, value_text
+from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary
+from brittle.numbers import duration, percent, significant
+from brittle.report.words import NORM_NAMES, count_text, interval_text, value_text
 from brittle.run.records import Manifest
 
 NONE = "\u2013"

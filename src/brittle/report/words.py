@@ -1,9 +1,9 @@
 """Numbers as people read them. Shapes text only; every number comes from measure."""
 
-import math
 from dataclasses import dataclass
 
-from brittle.measure import Measured, percent
+from brittle.measure import Measured
+from brittle.numbers import duration, percent, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +23,6 @@ NORM_NAMES = {
     "l1": NormName("L1", "L1, the sum of all changes", "L1 norm (pixel values run from 0 to 1)"),
     "l0": NormName("L0", "L0, the number of changed pixels", "L0 norm (changed pixels)"),
 }
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """Three significant digits without exponents where that is readable: 0.0731, 12.3, 1,024, 2.1e-05."""
-    if value == 0:
-        return "0"
-    if abs(value) < 1e-4:
-        return f"{value:.{digits - 1}e}"
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    return f"{value:,.{max(places, 0)}f}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def duration(seconds: float) -> str:
-    """``0.0071`` -> ``"7.10 ms"``."""
-    if seconds >= 120:
-        return f"{significant(seconds / 60)} min"
-    return f"{significant(seconds)} s" if seconds >= 1 else f"{significant(seconds * 1000)} ms"
 
 
 def value_text(value: float | None, unit: str, norm: str = "l2") -> str:

@@ -11,7 +11,7 @@ from brittle.types import BrittleError, Images, did_you_mean
 from brittle.visibility.colour import colour_metric, small_difference
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.lpips import load_lpips
-from brittle.visibility.spaces import one_if_equal
+from brittle.visibility.spaces import one_if_equal, rows_of
 from brittle.visibility.ssim import ssim
 
 
@@ -61,7 +61,7 @@ class Squares:
         return ((perturbed - self.original) / self.unit).square().mean((1, 2, 3))
 
     def __getitem__(self, rows: Tensor) -> "Squares":
-        return Squares(self.original[rows], self.unit[rows] if len(self.unit) > 1 else self.unit)
+        return Squares(self.original[rows], rows_of(self.unit, rows))
 
 
 @final
@@ -77,7 +77,7 @@ class Colours:
         return small_difference(self.metric, step).mean((1, 2))
 
     def __getitem__(self, rows: Tensor) -> "Colours":
-        return Colours(self.original[rows], self.metric[rows] if len(self.metric) > 1 else self.metric)
+        return Colours(self.original[rows], rows_of(self.metric, rows))
 
 
 @final
