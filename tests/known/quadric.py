@@ -1,5 +1,6 @@
 """A classifier with a curved boundary and networks to walk on, for attacks that go along the boundary."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,8 @@ from torch import Tensor, nn
 
 from brittle.attacks import Outcome
 from brittle.data import load_data
-from brittle.geometry.norms import Norm
-from brittle.goals import Goal, Untargeted
+from brittle.geometry.norms import L1, L2, LINF, Norm
+from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
 from brittle.rng import Rng
 
@@ -99,6 +100,26 @@ def curved() -> tuple[nn.Module, Tensor, Tensor]:
 def on_curved(attack: Any) -> Outcome:
     net, images, labels = curved()
     return run(net, images, Untargeted(labels), attack)
+
+
+def reaches_its_class(attack: Any) -> None:
+    """Towards the class after each image's own: what is claimed is what is reached, and that is nearly all."""
+    net, images, labels = curved()
+    wanted = (labels + 1) % 5
+    outcome = run(net, images, Targeted(wanted), attack)
+    with torch.no_grad():
+        reached = net(outcome.images).argmax(1) == wanted
+    assert torch.equal(outcome.claimed, reached)
+    assert float(reached.float().mean()) > 0.95
+
+
+def each_norm_is_smallest_when_asked_for(attack_in: Callable[[Norm], Any]) -> None:
+    """Of the results in three norms, the one asked for in a norm has the smallest median in it."""
+    _, images, _ = curved()
+    results = {norm: on_curved(attack_in(norm)) for norm in (L1, L2, LINF)}
+    for norm in results:
+        medians = {other: float(sizes(norm, outcome, images).median()) for other, outcome in results.items()}
+        assert min(medians, key=lambda other: medians[other]) == norm
 
 
 @cache
