@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PixelGreedy,
         PixelSearch,
         Restarts,
+        ShrinkingBall,
         SigmaZero,
         SparseFool,
         SparseRS,
@@ -45,6 +46,7 @@ _HOMES = {
     "brittle.api": ("audit",),
     "brittle.attacks": (
         "PixelGreedy",
+        "ShrinkingBall",
         "SigmaZero",
         "Minimal",
         "APGD",
@@ -110,6 +112,7 @@ __all__ = [
     "PixelSearch",
     "Restarts",
     "Run",
+    "ShrinkingBall",
     "SigmaZero",
     "SparseFool",
     "SparseRS",

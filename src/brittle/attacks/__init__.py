@@ -19,6 +19,7 @@ from brittle.attacks.pgd import PGD
 from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.pixel_search import PixelSearch
 from brittle.attacks.restarts import Restarts
+from brittle.attacks.shrinking_ball import ShrinkingBall
 from brittle.attacks.sigma_zero import SigmaZero
 from brittle.attacks.sparse_rs import SparseRS
 from brittle.attacks.sparsefool import SparseFool
@@ -49,6 +50,7 @@ __all__ = [
     "PixelGreedy",
     "PixelSearch",
     "Restarts",
+    "ShrinkingBall",
     "SigmaZero",
     "SparseFool",
     "SparseRS",

@@ -1,18 +1,18 @@
 """BoundaryWalk: to the nearest point of the decision boundary, class by class (Rackwitz and Fiessler 1978)."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from brittle.attacks._asking import Asking
 from brittle.attacks._contract import Outcome, require, require_norm
-from brittle.attacks._loop import BestSoFar
-from brittle.attacks._margin import margin_descent
+from brittle.attacks._trim import trim
+from brittle.attacks.shrinking_ball import descend
 from brittle.catalog import option, register
-from brittle.geometry.box import clip, inward, room
-from brittle.geometry.norms import L1, L2, Norm, NormLike, inner, norm_of, per_row
+from brittle.geometry.box import clip, room
+from brittle.geometry.norms import L2, NormLike, inner, norm_of
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -27,11 +27,10 @@ _FARTHEST = 0.3
 _LONGER = (1.02, 1.05, 1.1, 1.2, 1.4, 1.7)
 _ARRIVED = 1e-3  # of the perturbation's size: a whole step this small changes nothing any more
 _RESCUE_STEPS = 30
-_STRIDE, _MOMENTUM = 0.6, 0.6
-_SHRINK, _BELOW = 0.02, 0.9996
-_TINY = 1e-30
-_TRIMS = 4
-_CLOSE = 5e-4  # of the first gap: how near to the boundary is near enough
+_POLISH = 0.02  # first relative change of the radius
+_STRAIGHT = 0.5  # least cosine between the normals at the image and at the boundary, where that is a plane
+_NEAR = 0.6
+_FAR = {"l2": 1.2, "linf": 1.4}
 
 
 @register(
@@ -78,21 +77,29 @@ class BoundaryWalk:
         require_norm(self, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        hunt = _Hunt(classifier, norm_of(self.norm), images, goal)
+        asking = Asking(classifier, images, goal, norm_of(self.norm))
+        self.walk(asking)
+        return asking.outcome()
+
+    def walk(self, asking: Asking) -> Tensor:
+        """All of it; bool ``[B]``: the boundary bends, so that another start may end nearer."""
+        hunt = _Hunt(asking)
         hunt.race(hunt.set_out(self.candidates))
         hunt.walk(self.steps)
         hunt.reach()
         hunt.rescue()
-        hunt.polish(self.polish)
-        hunt.trim()
-        return Outcome(hunt.best.images, hunt.best.claimed, hunt.steps, hunt.forwards, hunt.backwards)
+        rows = (asking.best.claimed & (asking.best.size > 0)).nonzero().squeeze(1)
+        if self.polish:
+            descend(asking, asking.norm, rows, asking.best.images[rows], self.polish, _POLISH)
+        trim(asking, rows)
+        return hunt.bends()
 
 
 class _Walkers(NamedTuple):
     """One for each image and class in the race.
 
     rows: the image; rivals: the class it makes for (untargeted), or would leave (targeted); x: where it stands. From
-    there the boundary looks like the plane ``<w, d> = gap`` for perturbations d of the original image.
+    there the boundary looks like the plane ``<w, d> = gap`` for perturbations d of the original image. seen: w there.
     """
 
     rows: Tensor
@@ -100,21 +107,26 @@ class _Walkers(NamedTuple):
     x: Images
     gap: Tensor
     w: Images
+    seen: Images
 
     def at(self, which: Tensor) -> "_Walkers":
         return _Walkers(*(part[which] for part in self))
 
 
 class _Hunt:
-    """One batch on its way; ``rows`` are the images that still walk, ``x`` where they stand."""
+    """One batch on its way; ``rows`` are the images that still walk, ``x`` where they stand.
 
-    def __init__(self, classifier: Classifier, norm: Norm, images: Images, goal: Goal) -> None:
-        self.classifier, self.norm, self.images, self.goal = classifier, norm, images, goal
-        self.best = BestSoFar(images, norm)
-        self.margin, self.first_gap = (torch.zeros(len(images), device=images.device) for _ in range(2))
-        self.beyond = torch.full((len(images),), _BEYOND, device=images.device)
-        self.steps, self.forwards, self.backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        self.rows, self.x = torch.arange(0, device=images.device), images[:0]
+    plane: how far away the nearest class seems from the image; seen: the normal there of the class that won the race.
+    turned: the cosine between that and the normal where the walk ended.
+    """
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking, self.classifier, self.norm = asking, asking.classifier, asking.norm
+        self.images, self.goal, self.best, self.first_gap = asking.images, asking.goal, asking.best, asking.first_gap
+        self.beyond = torch.full_like(self.first_gap, _BEYOND)
+        self.rows, self.x = torch.arange(0, device=self.images.device), self.images[:0]
+        self.plane, self.turned = torch.full_like(self.first_gap, torch.inf), torch.zeros_like(self.first_gap)
+        self.seen = self.images[:0]
 
     def set_out(self, candidates: int) -> _Walkers:
         """The planes of the nearest classes, seen from the originals: a forward pass, and a backward one for each.
@@ -128,8 +140,8 @@ class _Hunt:
             rows = torch.arange(part.start, part.stop, device=self.images.device)
             x, labels = self.images[part], self.goal.labels[part].unsqueeze(1)
             logits, pullback = self.classifier.linearize(x)
-            met = self._look(rows, x, logits)
-            self.forwards[rows] += 1
+            met = self.asking.note(rows, x, logits)
+            self.asking.forwards[rows] += 1
             self.first_gap[rows] = self.goal[part].margin(logits)
             order = logits.scatter(1, labels, -torch.inf).argsort(dim=1, descending=True, stable=True)
             nearest, largest = torch.full_like(logits[:, 0], torch.inf), torch.zeros_like(logits[:, 0])
@@ -140,12 +152,13 @@ class _Hunt:
                 if not bool(asked.any()):
                     break
                 w = pullback(cotangents * asked.unsqueeze(1), more=rank < ranks - 1)
-                self.backwards[rows[asked]] += 1
+                self.asking.backwards[rows[asked]] += 1
                 size = self.norm.dual.measure(w)
                 nearest = torch.where(size > 0, nearest.minimum(gap / size), nearest)
                 largest = largest.maximum(size)
+                self.plane[rows] = nearest
                 gap = gap + _BEYOND * self.first_gap[rows]
-                walkers.append(_Walkers(rows, order[:, rank], x, gap, w).at(size > 0))
+                walkers.append(_Walkers(rows, order[:, rank], x, gap, w, w).at(size > 0))
         parts = zip(*walkers, strict=True) if walkers else ([part] for part in self._nobody())
         return _Walkers(*(torch.cat(list(part)) for part in parts))
 
@@ -156,16 +169,16 @@ class _Hunt:
                 gap, w, _ = self._planes(walkers.rows, walkers.x, walkers.rivals)
                 walkers = walkers._replace(gap=gap, w=w)
             size = self.norm.dual.measure(walkers.w)
-            far = torch.where(size > 0, walkers.gap / size, torch.inf)
+            far = torch.where(size > 0, walkers.gap.clamp_min(0) / size, torch.inf)
             nearest = torch.full_like(self.first_gap, torch.inf).scatter_reduce(0, walkers.rows, far, "amin")
             walkers = walkers.at((far <= spread * nearest[walkers.rows]) & far.isfinite())
             if spread == 1:  # of two as near, the class that comes first
-                first = torch.full_like(self.steps, 2**31).scatter_reduce(0, walkers.rows, walkers.rivals, "amin")
+                first = torch.full_like(self.goal.labels, 2**31).scatter_reduce(0, walkers.rows, walkers.rivals, "amin")
                 walkers = walkers.at(walkers.rivals == first[walkers.rows])
             walkers = walkers._replace(x=self._towards(walkers.rows, walkers.x, walkers.gap, walkers.w, pace))
-            self.steps.index_fill_(0, walkers.rows, step)
+            self.asking.steps.index_fill_(0, walkers.rows, step)
         self.rows, order = walkers.rows.sort()
-        self.x = walkers.x[order]
+        self.x, self.seen = walkers.x[order], walkers.seen[order]
 
     def walk(self, steps: int) -> None:
         """Towards whatever class is nearest, by ever smaller parts of the way."""
@@ -175,20 +188,21 @@ class _Hunt:
             beyond = self.beyond[self.rows] * torch.where(met, 1 / _FARTHER, _FARTHER)
             self.beyond[self.rows] = beyond.clamp(_BEYOND, _FARTHEST)
             moved = self._towards(self.rows, self.x, gap, w, pace)
-            self.steps[self.rows] += 1
+            self.asking.steps[self.rows] += 1
             whole = self.norm.measure(moved - self.x) / pace
             arrived = met & (whole <= _ARRIVED * self.norm.measure(self.x - self.images[self.rows]))
             self.x = moved
+            ends = arrived | (step == steps - 1)
+            self.turned[self.rows[ends]] = _cosine(w[ends], self.seen[ends])
             self._leave(arrived)
-        met = self._look(self.rows, self.x, self._logits(self.rows, self.x))
-        self._leave(met)
+        self._leave(self._look(self.rows, self.x))
 
     def reach(self) -> None:
         """Where the last point fell short: farther along the line from the original, until one is adversarial."""
         whole = self.x - self.images[self.rows]
         for longer in _LONGER:
             x = clip(self.images[self.rows] + longer * whole)
-            met = self._look(self.rows, x, self._logits(self.rows, x))
+            met = self._look(self.rows, x)
             whole = whole[~met]
             self._leave(met)
 
@@ -203,53 +217,18 @@ class _Hunt:
             here = gap - inner(w, self.x - self.images[self.rows])
             farther = step * _BEYOND * self.first_gap[self.rows]
             self.x = clip(self.x + L2.to_plane((here + farther).clamp_min(0), w, room(self.x)))
-            self.steps[self.rows] += 1
-            self._leave(self._look(self.rows, self.x, self._logits(self.rows, self.x)))
+            self.asking.steps[self.rows] += 1
+            self._leave(self._look(self.rows, self.x))
 
-    def polish(self, steps: int) -> None:
-        """Gradient steps around the best point, on spheres that shrink where they hold an adversarial point.
-
-        A walk ends at a mean of the points that it has aimed at, of which few pixels have their full share in Linf.
-        """
-        rows = (self.best.claimed & (self.best.size > 0)).nonzero().squeeze(1)
-        if self.norm == L1 or not (steps and len(rows)):  # L1's steepest direction is a single value
-            return
-        origin, x, radius = self.images[rows], self.best.images[rows], self.best.size[rows]
-        trend = torch.zeros_like(x)
-        for step in range(steps):
-            logits, gradient = margin_descent(self.classifier, x, self.goal[rows])
-            self.backwards[rows] += 1
-            self.forwards[rows] += 1
-            self.steps[rows] += 1
-            met = self._look(rows, x, logits)
-            gradient = inward(gradient, x)
-            trend = _MOMENTUM * trend + gradient / per_row(L1.measure(gradient).clamp_min(_TINY), gradient)
-            fall = (1 + math.cos(math.pi * step / steps)) / 2
-            least = self.best.size[rows]
-            radius = torch.where(met, (1 - _SHRINK * fall) * least, (1 + _SHRINK * fall) * radius).minimum(
-                _BELOW * least
-            )
-            stride = per_row(fall * _STRIDE * radius, x)
-            x = clip(origin + self.norm.project(x + stride * self.norm.steepest(trend) - origin, radius))
-        self._look(rows, x, self._logits(rows, x))
-
-    def trim(self) -> None:
-        """Back towards the original on a straight line, by false position on the margin, as far as the goal is met."""
-        rows = (self.best.claimed & (self.best.size > 0)).nonzero().squeeze(1)
-        short, far = torch.zeros_like(self.first_gap), torch.ones_like(self.first_gap)
-        margin_short, whole = self.first_gap.clone(), self.best.images - self.images
-        close = -_CLOSE * self.first_gap
-        for _ in range(_TRIMS):
-            rows = rows[self.margin[rows] < 2 * close[rows]]
-            if not len(rows):
-                break
-            reach = (margin_short - close)[rows] / (margin_short - self.margin)[rows]
-            t = torch.lerp(short[rows], far[rows], reach)
-            x = torch.addcmul(self.images[rows], whole[rows], per_row(t, whole))
-            logits = self._logits(rows, x)
-            met = self._look(rows, x, logits)
-            far[rows[met]], short[rows[~met]] = t[met], t[~met]
-            margin_short[rows[~met]] = self.goal[rows[~met]].margin(logits[~met])
+    def bends(self) -> Tensor:
+        """bool ``[B]``: what was found is not where, or not what, the plane seen from the image has promised."""
+        size = self.best.size
+        straight = (
+            (self.turned > _STRAIGHT)
+            & (size > _NEAR * self.plane)
+            & (size < _FAR.get(self.norm.name, 1.4) * self.plane)
+        )
+        return ~straight & (size > 0)
 
     def _planes(self, rows: Tensor, x: Images, rivals: Labels | None = None) -> tuple[Tensor, Images, Tensor]:
         """Gap and normal of the boundary to the rivals, by default the strongest, and whether the goal is met."""
@@ -260,34 +239,27 @@ class _Hunt:
             others = logits.scatter(1, goal.labels.unsqueeze(1), -torch.inf)
             gap, cotangents = _gap_to(goal, logits, others.argmax(1) if rivals is None else rivals[part])
             w = pullback(cotangents)
-            mets.append(self._look(r, x[part], logits) if rivals is None else goal.is_surely_met(logits))
+            mets.append(self.asking.note(r, x[part], logits) if rivals is None else goal.is_surely_met(logits))
             gaps.append(gap + self.beyond[r] * self.first_gap[r] + inner(w, x[part] - self.images[r]))
             normals.append(w)
-        self.forwards.index_add_(0, rows, torch.ones_like(rows))
-        self.backwards.index_add_(0, rows, torch.ones_like(rows))
+        self.asking.forwards.index_add_(0, rows, torch.ones_like(rows))
+        self.asking.backwards.index_add_(0, rows, torch.ones_like(rows))
         return torch.cat(gaps), torch.cat(normals), torch.cat(mets)
 
     def _leave(self, which: Tensor) -> None:
-        self.rows, self.x = self.rows[~which], self.x[~which]
+        self.rows, self.x, self.seen = self.rows[~which], self.x[~which], self.seen[~which]
 
     def _towards(self, rows: Tensor, x: Images, gap: Tensor, w: Images, pace: float) -> Images:
         origin = self.images[rows]
         return clip(origin + self.norm.approach(x - origin, gap.clamp_min(0), w, room(origin), pace))
 
-    def _logits(self, rows: Tensor, x: Images) -> Logits:
-        self.forwards[rows] += 1
-        return self.classifier.logits(x)
-
-    def _look(self, rows: Tensor, x: Images, logits: Logits) -> Tensor:
-        """Whether the goal is met there; if so, and nearer than before, it is the best so far."""
-        met = self.goal[rows].is_surely_met(logits)
-        better = self.best.offer(rows, x, met)
-        self.margin[rows[better]] = self.goal[rows[better]].margin(logits[better])
+    def _look(self, rows: Tensor, x: Images) -> Tensor:
+        met, _ = self.asking.look(rows, x)
         return met
 
     def _nobody(self) -> _Walkers:
         none = self.goal.labels[:0]
-        return _Walkers(none, none, self.images[:0], self.first_gap[:0], self.images[:0])
+        return _Walkers(none, none, self.images[:0], self.first_gap[:0], self.images[:0], self.images[:0])
 
 
 def _gap_to(goal: Goal, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
@@ -296,3 +268,9 @@ def _gap_to(goal: Goal, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]
     rival, label = rivals.unsqueeze(1), goal.labels.unsqueeze(1)
     cotangents = torch.zeros_like(logits).scatter_(1, rival, sign).scatter_(1, label, -sign)
     return sign * (logits.gather(1, label) - logits.gather(1, rival)).squeeze(1), cotangents
+
+
+def _cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Of each row, ``[B]``."""
+    size = L2.measure(a) * L2.measure(b)
+    return inner(a, b) / size.clamp_min(torch.finfo(a.dtype).tiny)

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import final
 
-from brittle.attacks._contract import Attack, Outcome, require
+from brittle.attacks._asking import Asking
+from brittle.attacks._contract import Outcome, require
+from brittle.attacks._trim import trim
 from brittle.attacks.boundary_walk import BoundaryWalk
 from brittle.attacks.pixel_greedy import PixelGreedy
+from brittle.attacks.shrinking_ball import ShrinkingBall
 from brittle.catalog import option, register
 from brittle.geometry.norms import L0, L2, NormLike, is_norm, norm_of
 from brittle.goals import Goal
@@ -13,6 +16,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
+_DESCENTS = {"l1": 20}
 _SETTINGS = {"l1": (25, 0), "l2": (4, 4), "linf": (7, 10)}
 """Steps of the walk and of its polish; in other norms 14 and none."""
 
@@ -40,13 +44,14 @@ class Minimal:
         require(isinstance(self.norm, str) or is_norm(self.norm), "norm l0, l1, l2, linf or lP", self.norm)
         object.__setattr__(self, "norm", norm_of(self.norm))
 
-    @property
-    def attack(self) -> Attack:
-        """The attack that it stands for."""
-        if self.norm == L0:
-            return PixelGreedy()
-        steps, polish = _SETTINGS.get(norm_of(self.norm).name, (14, 0))
-        return BoundaryWalk(norm=self.norm, steps=steps, candidates=4, polish=polish)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        return self.attack(classifier, images, goal, rng=rng)
+        norm = norm_of(self.norm)
+        if norm == L0:
+            return PixelGreedy()(classifier, images, goal, rng=rng)
+        asking = Asking(classifier, images, goal, norm)
+        steps, polish = _SETTINGS.get(norm.name, (14, 0))
+        bends = BoundaryWalk(norm=norm, steps=steps, candidates=4, polish=polish).walk(asking)
+        rows = bends.nonzero().squeeze(1)
+        ShrinkingBall(norm=norm, steps=_DESCENTS.get(norm.name, 30)).down(asking, rows, rng)
+        trim(asking, rows)
+        return asking.outcome()
