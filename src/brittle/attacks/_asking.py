@@ -37,7 +37,7 @@ class Asking:
     def descent(self, rows: Tensor, x: Images) -> tuple[Images, Tensor]:
         """The direction in which the margin falls at ``x``, and whether the goal is met there; a step of each row."""
         logits, gradient = margin_descent(self.classifier, x, self.goal[rows])
-        for count in (self.steps, self.forwards, self.backwards):
+        for count in self.counts:
             count[rows] += 1
         return gradient, self.note(rows, x, logits)
 
@@ -48,5 +48,10 @@ class Asking:
         self.margin[rows[better]] = self.goal[rows[better]].margin(logits[better])
         return met
 
+    @property
+    def counts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """steps, forwards and backwards."""
+        return self.steps, self.forwards, self.backwards
+
     def outcome(self) -> Outcome:
-        return Outcome(self.best.images, self.best.claimed, self.steps, self.forwards, self.backwards)
+        return Outcome(self.best.images, self.best.claimed, *self.counts)

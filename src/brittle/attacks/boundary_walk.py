@@ -12,7 +12,7 @@ from brittle.attacks._trim import trim
 from brittle.attacks.shrinking_ball import descend
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
-from brittle.geometry.norms import L2, NormLike, inner, norm_of
+from brittle.geometry.norms import L1, L2, NormLike, inner, norm_of
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -27,10 +27,11 @@ _FARTHEST = 0.3
 _LONGER = (1.02, 1.05, 1.1, 1.2, 1.4, 1.7)
 _ARRIVED = 1e-3  # of the perturbation's size: a whole step this small changes nothing any more
 _RESCUE_STEPS = 30
-_POLISH = 0.02  # first relative change of the radius
-_STRAIGHT = 0.5  # least cosine between the normals at the image and at the boundary, where that is a plane
+_POLISH = 0.05  # first relative change of the radius
+_FLAT, _LESS = 0.8, 3  # where normals turn by no more than this cosine, the polish has a third of its steps
+_STRAIGHT = 0.45  # least cosine between the normals at the image and at the boundary, where that is a plane
 _NEAR = 0.6
-_FAR = {"l2": 1.2, "linf": 1.4}
+_FAR = {"l1": 2.5, "l2": 1.35, "linf": 1.5}
 
 
 @register(
@@ -78,21 +79,38 @@ class BoundaryWalk:
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         asking = Asking(classifier, images, goal, norm_of(self.norm))
-        self.walk(asking)
+        walked = self.walk(asking)
+        self.finish(asking, walked, torch.arange(len(images), device=images.device))
         return asking.outcome()
 
-    def walk(self, asking: Asking) -> Tensor:
-        """All of it; bool ``[B]``: the boundary bends, so that another start may end nearer."""
+    def walk(self, asking: Asking) -> "Walked":
+        """To the boundary and along it; what it was like on the way."""
         hunt = _Hunt(asking)
         hunt.race(hunt.set_out(self.candidates))
         hunt.walk(self.steps)
         hunt.reach()
         hunt.rescue()
-        rows = (asking.best.claimed & (asking.best.size > 0)).nonzero().squeeze(1)
-        if self.polish:
-            descend(asking, asking.norm, rows, asking.best.images[rows], self.polish, _POLISH)
+        return Walked(hunt.bends(), hunt.turned)
+
+    def finish(self, asking: Asking, walked: "Walked", rows: Tensor) -> None:
+        """The polish and the way back, for some rows of a batch."""
+        rows = rows[asking.best.claimed[rows] & (asking.best.size[rows] > 0)]
+        flat = (walked.turned[rows] > _FLAT) & (asking.norm != L1)
+        for some, steps in ((rows[flat], self.polish // _LESS), (rows[~flat], self.polish)):
+            if steps:
+                descend(asking, asking.norm, some, asking.best.images[some], steps, _POLISH)
         trim(asking, rows)
-        return hunt.bends()
+
+
+class Walked(NamedTuple):
+    """What a walk has learned about the boundary, ``[B]``.
+
+    bends: it is not what it seemed to be from the image, so that another start may end nearer. turned: the cosine
+    between the normals of the boundary as seen from the image and where the walk ended.
+    """
+
+    bends: Tensor
+    turned: Tensor
 
 
 class _Walkers(NamedTuple):

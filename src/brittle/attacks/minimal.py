@@ -3,22 +3,26 @@
 from dataclasses import dataclass
 from typing import final
 
+from torch import Tensor
+
 from brittle.attacks._asking import Asking
 from brittle.attacks._contract import Outcome, require
 from brittle.attacks._trim import trim
 from brittle.attacks.boundary_walk import BoundaryWalk
 from brittle.attacks.pixel_greedy import PixelGreedy
-from brittle.attacks.shrinking_ball import ShrinkingBall
+from brittle.attacks.shrinking_ball import ShrinkingBall, descend
 from brittle.catalog import option, register
-from brittle.geometry.norms import L0, L2, NormLike, is_norm, norm_of
+from brittle.geometry.norms import L0, L1, L2, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
-_DESCENTS = {"l1": 20}
-_SETTINGS = {"l1": (25, 0), "l2": (4, 4), "linf": (7, 10)}
+_SETTINGS = {"l1": (12, 24), "l2": (4, 12), "linf": (7, 16)}
 """Steps of the walk and of its polish; in other norms 14 and none."""
+
+
+_SWELL = 0.3  # first relative change of the radius on the way from L2 to L1
 
 
 @register(
@@ -50,8 +54,24 @@ class Minimal:
             return PixelGreedy()(classifier, images, goal, rng=rng)
         asking = Asking(classifier, images, goal, norm)
         steps, polish = _SETTINGS.get(norm.name, (14, 0))
-        bends = BoundaryWalk(norm=norm, steps=steps, candidates=4, polish=polish).walk(asking)
-        rows = bends.nonzero().squeeze(1)
-        ShrinkingBall(norm=norm, steps=_DESCENTS.get(norm.name, 30)).down(asking, rows, rng)
-        trim(asking, rows)
+        walk = BoundaryWalk(norm=norm, steps=steps, candidates=4, polish=polish)
+        walked = walk.walk(asking)
+        straight, bent = (~walked.bends).nonzero().squeeze(1), walked.bends.nonzero().squeeze(1)
+        walk.finish(asking, walked, straight)
+        if norm == L1:
+            _by_way_of_l2(asking, straight)
+        ShrinkingBall(norm=norm, starts=3 if norm == L1 else 4).down(asking, bent, rng)
+        trim(asking, bent)
         return asking.outcome()
+
+
+def _by_way_of_l2(asking: Asking, rows: Tensor) -> None:
+    """A second way to a local optimum in L1, whose walk jumps from pixel to pixel: from where that in L2 ends."""
+    rows = rows[asking.best.size[rows] > 0]
+    inner = Asking(asking.classifier, asking.images[rows], asking.goal[rows], L2)
+    BoundaryWalk(norm=L2, steps=_SETTINGS["l2"][0], candidates=4, polish=0).walk(inner)
+    for total, one in zip(asking.counts, inner.counts, strict=True):
+        total[rows] += one
+    rows, x = rows[inner.best.claimed], inner.best.images[inner.best.claimed]
+    descend(asking, L1, rows, x, _SETTINGS["l1"][1], _SWELL)
+    trim(asking, rows)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ _CLIMB, _GROWTH, _CLIMBS = 0.03, 1.3, 10  # length of the climb's first step, in
 _NOISE = 0.5  # of the pixels' range: how far from the image the second climb begins
 _SQUARES = 2  # in a row of the random images from which further climbs begin
 _TRIES = 8  # climbs, where none has met the goal
-_HALVINGS = 6
+_HALVINGS = 5
 _MOMENTUM = 0.6
 _BELOW = 0.9996  # of the smallest size so far: no step stays outside of it
 _TINY = 1e-30
@@ -46,9 +46,9 @@ class ShrinkingBall:
     """Climbs until the goal is met, goes back to the boundary, and follows it on balls that shrink."""
 
     norm: NormLike = option(L2, "norm to minimise")
-    starts: int = option(3, "climbs, each followed by a descent; the nearest point of all is descended from once more")
-    steps: int = option(30, "gradient steps of each descent; in L1 half as many in L2 before them")
-    shrink: float = option(0.3, "first relative change of the radius")
+    starts: int = option(4, "climbs, each followed by a descent; the nearest point of all is descended from once more")
+    steps: int = option(24, "gradient steps of each descent; in L1 half as many in L2 before them")
+    shrink: float = option(0.4, "first relative change of the radius")
 
     def __post_init__(self) -> None:
         require(self.starts >= 1, "starts >= 1", self.starts)
@@ -67,18 +67,24 @@ class ShrinkingBall:
 
     def down(self, asking: Asking, rows: Tensor, rng: Rng) -> None:
         """All of it but the way back, for some rows of a batch."""
-        norm, best = asking.norm, asking.best
+        norm, best, half = asking.norm, asking.best, self.steps // 2
+        balls = _Ball.around(asking, norm, rows, asking.images[rows])
         for number in range(max(self.starts, _TRIES)):
-            open_rows = rows if number < self.starts else rows[~best.claimed[rows]]
-            if not len(open_rows):
+            at = torch.arange(len(rows), device=rows.device)
+            at = at if number < self.starts else at[~best.claimed[rows]]
+            if not len(at):
                 break
-            far, found = _climb(asking, open_rows, _start(number, asking.images[open_rows], rng[open_rows]))
-            x, reached = _back(asking, open_rows[found], far[found]), open_rows[found]
+            far, found = _climb(asking, rows[at], _start(number, asking.images[rows[at]], rng[rows[at]]))
+            at, far = at[found], far[found]
+            x = _back(asking, rows[at], far)
             if norm == L1:
-                x = descend(asking, L2, reached, x, self.steps // 2, self.shrink)
-            descend(asking, norm, reached, x, self.steps, self.shrink)
-        rows = rows[best.claimed[rows]]
-        descend(asking, norm, rows, best.images[rows], self.steps, self.shrink)
+                x = descend(asking, L2, rows[at], x, half, self.shrink)
+            ball = _Ball.around(asking, norm, rows[at], x)
+            balls = balls.or_nearer(at, _descended(asking, norm, ball, range(half), self.steps, self.shrink))
+        found = balls.least.isfinite()
+        _descended(asking, norm, balls.at(found), range(half, self.steps), self.steps, self.shrink)
+        rows = rows[found]
+        descend(asking, norm, rows, best.images[rows], self.steps * 2 // 3, self.shrink)
 
 
 def _start(number: int, images: Images, rng: Rng) -> Images:
@@ -93,7 +99,7 @@ def _start(number: int, images: Images, rng: Rng) -> Images:
 
 
 def _climb(asking: Asking, rows: Tensor, x: Images) -> tuple[Images, Tensor]:
-    """Steps of equal size in all pixels, each longer than the last, until the goal is met; where it was, and whether."""
+    """Steps of equal size in all pixels, each longer than the last, until the goal is met: where, and whether it is."""
     x, found = x.clone(), torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     left = torch.arange(len(rows), device=rows.device)
     for climb in range(_CLIMBS):
@@ -122,24 +128,60 @@ def _back(asking: Asking, rows: Tensor, far: Images) -> Images:
     return x
 
 
-def descend(asking: Asking, norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
-    """Gradient steps with momentum, on balls that shrink after each success and swell after each failure.
+class _Ball(NamedTuple):
+    """Where descents stand. radius: of the ball around the image; least: size of the nearest adversarial image."""
 
-    x: adversarial images of ``rows`` to start from. The nearest adversarial images that were found in this descent.
+    rows: Tensor
+    x: Images
+    radius: Tensor
+    trend: Images
+    least: Tensor
+    nearest: Images
+
+    @staticmethod
+    def around(asking: Asking, norm: Norm, rows: Tensor, x: Images) -> "_Ball":
+        """At adversarial images; at the images themselves there is nothing yet, and the size is infinite."""
+        size = norm.measure(x - asking.images[rows])
+        size = torch.where(size > 0, size, torch.inf)
+        return _Ball(rows, x, size, torch.zeros_like(x), size, x)
+
+    def at(self, which: Tensor) -> "_Ball":
+        return _Ball(*(part[which] for part in self))
+
+    def or_nearer(self, at: Tensor, other: "_Ball") -> "_Ball":
+        """With those of ``other``, which stand at positions ``at``, where they have come nearer."""
+        nearer = other.least < self.least[at]
+        mixed = [part.clone() for part in self]
+        for part, others in zip(mixed, other, strict=True):
+            part[at[nearer]] = others[nearer]
+        return _Ball(*mixed)
+
+
+def descend(asking: Asking, norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
+    """A whole descent from adversarial images ``x`` of ``rows``; the nearest adversarial images that it has found."""
+    return _descended(asking, norm, _Ball.around(asking, norm, rows, x), range(steps), steps, shrink).nearest
+
+
+def _descended(asking: Asking, norm: Norm, ball: _Ball, part: range, steps: int, shrink: float) -> _Ball:
+    """A part of ``steps`` gradient steps with momentum, on balls that shrink after a success and swell after a failure.
+
+    After the last one, what it has led to is looked at.
     """
-    origin = asking.images[rows]
-    least, nearest = norm.measure(x - origin), x
-    radius, trend = least, torch.zeros_like(x)
-    stride, towards, around = _STRIDES.get(norm.name, 1.0), _BETWEEN if norm == L1 else norm, room(origin)
-    for step in range(steps + 1 if len(rows) else 0):
-        if step == steps:
+    rows, x, radius, trend, least, nearest = ball
+    origin, stride, towards = asking.images[rows], _STRIDES.get(norm.name, 1.0), _BETWEEN if norm == L1 else norm
+    around = room(origin)
+    for step in (*part, part.stop) if len(rows) else ():
+        looks = step == steps
+        if looks:
             met, _ = asking.look(rows, x)
+        elif step == part.stop:
+            break
         else:
             gradient, met = asking.descent(rows, x)
         size = norm.measure(x - origin)
         nearer = met & (size < least)
         least, nearest = torch.where(nearer, size, least), torch.where(per_row(nearer, x), x, nearest)
-        if step == steps:
+        if looks:
             break
         gradient = inward(gradient, x)
         trend = _MOMENTUM * trend + gradient / per_row(L1.measure(gradient).clamp_min(_TINY), gradient)
@@ -148,4 +190,4 @@ def descend(asking: Asking, norm: Norm, rows: Tensor, x: Images, steps: int, shr
         moved = x + per_row(fall * stride * radius, x) * towards.steepest(inward(trend, x)) - origin
         moved = project(moved, radius, around) if norm == L1 else norm.project(moved, radius)
         x = clip(origin + moved)
-    return nearest
+    return _Ball(rows, x, radius, trend, least, nearest)
