@@ -26,7 +26,7 @@ class Known:
     weights: str
     data: str
     robust: bool
-    count: int = 64
+    count: int = 32
 
 
 NETWORKS = {
