@@ -33,13 +33,12 @@ Call = Callable[[], Images]
 
 
 class Found(NamedTuple):
-    """What an attack found: distances ``[N]``, infinite where it failed, the classes reached, seconds of the processor.
+    """What an attack found: distances ``[N]``, infinite where it failed, and the seconds of processor time it took.
 
     kept: read from disk, so that the time is another run's.
     """
 
     distances: Tensor
-    classes: Tensor
     seconds: float
     kept: bool = False
 
@@ -63,9 +62,9 @@ def graded(case: Setting, norm: str, call: Call) -> Found:
     seconds = time.process_time() - started
     images = result.detach().nan_to_num(0).clamp(0, 1)
     with torch.no_grad():
-        classes = case.plain(images).argmax(1)
+        away = case.plain(images).argmax(1) != case.labels
     distances = norm_named(norm).measure(images - case.images)
-    return Found(torch.where(classes != case.labels, distances, torch.inf), classes, seconds)
+    return Found(torch.where(away, distances, torch.inf), seconds)
 
 
 def calls(network: str, case: Setting, norm: str) -> dict[str, Call]:
@@ -113,15 +112,14 @@ def _kept(network: str, norm: str, name: str, case: Setting, call: Call) -> Foun
     found = graded(case, norm, call)
     path.parent.mkdir(parents=True, exist_ok=True)
     partly = path.with_suffix(".partly")
-    values = {"distances": found.distances, "classes": found.classes, "seconds": torch.tensor(found.seconds)}
-    save_file(values, partly)
+    save_file({"distances": found.distances, "seconds": torch.tensor(found.seconds)}, partly)
     partly.rename(path)
     return found
 
 
 def _read(path: Path) -> Found:
     values = load_file(path)
-    return Found(values["distances"], values["classes"], float(values["seconds"]), kept=True)
+    return Found(values["distances"], float(values["seconds"]), kept=True)
 
 
 def folder() -> Path:
