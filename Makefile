@@ -3,13 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-newest test-lowest lint bench constraints clean
 
 demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto
+
+# With the newest versions that there are today: brought up to date each time.
+test-newest:
+	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	.venv-newest/bin/python -m pytest -n auto
+
+# With the lowest versions that pyproject.toml allows. PYTHON chooses the Python: the lowest one allowed is 3.10.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -n auto
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -19,17 +29,29 @@ lint: $(VENV)/installed
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m bench
 
-$(VENV)/installed: pyproject.toml
+# What the tests have just passed with is written down for `make test`. An older Python has not all of it, and gets what
+# there is for it.
+constraints: test-newest
+	python=$$(.venv-newest/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	{ echo '# Written by `make constraints`: what `make test` installs. Names and versions only.'; \
+	.venv-newest/bin/python -m pip freeze --exclude-editable | sed "s/$$/; python_version >= '$$python'/"; } > constraints.txt
+
+$(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev]'
 	touch $@
 
 # The peers have a virtual environment of their own. One of their dependencies builds with an older setuptools only.
-.venv-bench/installed: pyproject.toml bench/requirements.txt bench/requirements-alone.txt
+.venv-bench/installed: pyproject.toml constraints.txt bench/requirements.txt bench/requirements-alone.txt
 	$(PYTHON) -m venv .venv-bench
-	PIP_CONSTRAINT=bench/build-constraints.txt .venv-bench/bin/python -m pip install --quiet --editable . -r bench/requirements.txt
+	PIP_CONSTRAINT=bench/build-constraints.txt .venv-bench/bin/python -m pip install --quiet --constraint constraints.txt --editable . -r bench/requirements.txt
 	.venv-bench/bin/python -m pip install --quiet --no-deps -r bench/requirements-alone.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-newest .venv-lowest .venv-bench build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

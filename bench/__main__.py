@@ -1,6 +1,7 @@
 """Runs the rows and writes ``bench/out/bench.md`` and ``bench/out/bench.json``: ``python -m bench [NAME ...]``."""
 
 import argparse
+import fnmatch
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from bench import (
     minimal,
     one_image,
     one_pixel,
+    optimality,
     random_search,
     sparse_minimal,
     sparsefool,
@@ -65,19 +67,27 @@ ROWS: dict[str, Callable[[], Section]] = {
     "craft-cifar": craft_networks.section_cifar,
     "craft-inception": craft_networks.section_inception,
 }
+"""What runs by default."""
+
+HOURS: dict[str, Callable[[], Section]] = {**optimality.ROWS}
+"""Hours of work, most of it the peers'; only by name."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Timings and quality against peers.")
-    parser.add_argument("rows", nargs="*", metavar="NAME", help=f"{', '.join(ROWS)}; default: all")
-    names = parser.parse_args().rows or list(ROWS)
-    if unknown := [name for name in names if name not in ROWS]:
-        parser.error(f"unknown row {unknown[0]!r}; known: {', '.join(ROWS)}")
+    known = ROWS | HOURS
+    parser.add_argument(
+        "rows", nargs="*", metavar="NAME", help=f"{', '.join(known)}; * and ? match; default: all but optimality-*"
+    )
+    patterns = parser.parse_args().rows
+    if unknown := [pattern for pattern in patterns if not fnmatch.filter(known, pattern)]:
+        parser.error(f"unknown row {unknown[0]!r}; known: {', '.join(known)}")
+    names = [name for pattern in patterns for name in fnmatch.filter(known, pattern)] or list(ROWS)
     facts, sections = machine(), []
     for name in names:
         print(f"running {name} ...", file=sys.stderr, flush=True)
         try:
-            sections.append(ROWS[name]())
+            sections.append(known[name]())
         except Skipped as reason:
             sections.append(Section(title=name, notes=(f"Skipped: {reason}.",)))
     text = as_markdown(facts, sections)

@@ -125,6 +125,8 @@ class Band:
     high: float
 
     def change(self, theta: Tensor) -> Images:
+        if not len(theta):
+            return theta  # MKL refuses to transform an empty batch
         height, width = theta.shape[-2:]
         down = torch.fft.fftfreq(height, dtype=theta.dtype, device=theta.device)
         across = torch.fft.rfftfreq(width, dtype=theta.dtype, device=theta.device)
