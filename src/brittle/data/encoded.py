@@ -8,9 +8,10 @@ from typing import final
 import numpy as np
 import torch
 
-from brittle.data.decode import Header, decoded, read_header
+from brittle.data.decode import decoded, read_header
 from brittle.data.examples import Examples, fingerprint_of
 from brittle.data.fit import Fit
+from brittle.data.peek import Header
 from brittle.types import BrittleError, Images
 
 
@@ -40,10 +41,10 @@ def examples_of_encoded(encoded: Encoded, fit: Fit | None) -> Examples:
     photograph among colour ones is an ordinary photograph and becomes RGB with three equal channels; a source without
     any colour is another kind of data than the network was trained on.)
     """
-    contents, headers = [], []
+    contents, headers, fitted = [], [], str(fit)
     for position, name in enumerate(encoded.names):
         data = encoded.data(position)
-        contents.append(f"{hashlib.sha256(data).hexdigest()} {fit}")
+        contents.append(f"{hashlib.sha256(data).hexdigest()} {fitted}")
         headers.append(read_header(data, name))
     grey = all(header.grey for header in headers)
     if fit is None:
@@ -55,8 +56,9 @@ def examples_of_encoded(encoded: Encoded, fit: Fit | None) -> Examples:
                 f"expected colour images for a network of 3 channels, got grey ones only ({len(headers)} of"
                 f" {len(headers)} in {encoded.source}); use a network of 1 channel, or save them as RGB to insist"
             )
-        for header, name in zip(headers, encoded.names, strict=True):
-            fit.resized(header.width, header.height, name)
+        named = {(header.width, header.height): name for header, name in zip(headers, encoded.names, strict=True)}
+        for (width, height), name in named.items():  # one image of each size: there are few sizes, and many images
+            fit.resized(width, height, name)
     labels = None if encoded.labels is None else torch.tensor(encoded.labels, dtype=torch.int64)
     return Examples(
         ids=tuple(encoded.ids),
