@@ -103,6 +103,19 @@ def test_a_random_network_that_is_another_is_refused(tmp_path: Path, monkeypatch
         killable.small_run(tmp_path, classifier=classifier(noise=1e-3, mirrored=True))
 
 
+def test_the_first_images_may_have_been_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was recorded yet, so that other data is no other run; the probe then goes by its synthetic images."""
+    images, labels = killable.examples().images(0, 24), killable.examples().labels
+    other = brittle.examples_of(images.roll(1, 0), labels, ids=[f"example-{k}" for k in range(24)])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_run_shard", lambda *_: None)
+        killable.small_run(tmp_path, classifier=classifier(), examples=other)
+    with pytest.raises(BrittleError, match="answers: with the same weights"):
+        killable.small_run(tmp_path, classifier=classifier(mirrored=True))
+    killable.small_run(tmp_path, classifier=classifier())
+    killable.small_run(tmp_path, classifier=classifier())
+
+
 def test_other_weights_are_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, monkeypatch)
     with pytest.raises(BrittleError, match="model: there DigitsCNN") as refused:
