@@ -27,7 +27,7 @@ REST = "records as tables, grading's comparisons, the rest"
 PARTS = {
     "preflight": "preflight",
     "check_compatible": "preflight",
-    "plan": "manifest, fingerprints, git",
+    "plan": "manifest, fingerprints, probe, git",
     "write_images": "writing images",
     "write_records": "writing records",
 }

@@ -8,7 +8,7 @@ from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
 from brittle.report import write_report
 from brittle.run.engine import Progress, Run, run
-from brittle.run.records import Manifest
+from brittle.run.records import Kept, Manifest
 
 
 def audit(
@@ -21,6 +21,7 @@ def audit(
     model: str | None = None,
     command: str | None = None,
     shard_size: int | None = None,
+    images: Kept = "all",
     on_plan: Callable[[Manifest], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Run:
@@ -37,6 +38,7 @@ def audit(
         model=model,
         command=command,
         shard_size=shard_size,
+        images=images,
         on_plan=on_plan,
         on_progress=on_progress,
     )

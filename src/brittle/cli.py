@@ -89,6 +89,9 @@ def audit(
         str | None, typer.Option(metavar="A,B,C", help="the network's normalisation, instead of the published one")
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="A,B,C", help="see --mean")] = None,
+    images: Annotated[
+        str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
+    ] = "all",
 ) -> None:
     """Attacks a classifier on a data set, records every result and writes the report."""
     from brittle.api import audit as run_audit
@@ -96,8 +99,10 @@ def audit(
     from brittle.console import audit_with_progress
     from brittle.data import load_data
     from brittle.models import load_model
+    from brittle.run.records import kept_of
     from brittle.run.storage import check_place
 
+    kept = kept_of(images)
     check_place(out)
     attacks = [one for text in attack for one in attacks_from(text)]
     loaded = load_model(
@@ -111,7 +116,15 @@ def audit(
     examples = load_data(data, limit=limit, fit=loaded.fit)
     audit_with_progress(
         lambda hooks: run_audit(
-            loaded.classifier, examples, attacks, out=out, seed=seed, model=model, command=_command(), **hooks
+            loaded.classifier,
+            examples,
+            attacks,
+            out=out,
+            seed=seed,
+            model=model,
+            command=_command(),
+            images=kept,
+            **hooks,
         )
     )
 
@@ -194,7 +207,7 @@ def report(directory: Directory) -> None:
     """Rebuilds report.html from the records of a run."""
     from brittle.report import write_report
 
-    typer.echo(write_report(directory))
+    typer.echo(write_report(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True)))
 
 
 @app.command()

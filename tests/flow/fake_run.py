@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_file
 
-from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
+from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, shard_path, slugs_of
+from brittle.run.seals import Stamp
+from brittle.run.storage import write_images, write_records
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 HOSTILE = "<script>alert(1)</script>"
@@ -20,7 +20,14 @@ def spec(name: str, kind: str, norm: str, label: str | None = None, **config: An
     label = label or name
     full = {**config, "norm": norm}
     return AttackSpec.model_validate(
-        {"label": label, "name": name, "slug": slug_of(label), "kind": kind, "norm": norm, "paper": "arXiv:1511.04599"}
+        {
+            "label": label,
+            "name": name,
+            "slug": slugs_of([label])[0],
+            "kind": kind,
+            "norm": norm,
+            "paper": "arXiv:1511.04599",
+        }
         | {"config": full}
     )
 
@@ -81,6 +88,8 @@ def make_run(
         "examples": n,
         "shard_size": shard_size,
         "image_shape": shape,
+        "images": "all",
+        "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
         "class_names": list(class_names),
         "device": "cpu",
         "versions": {"brittle": "0.1.0", "python": "3.11.2", "torch": "2.15.0"},
@@ -90,15 +99,17 @@ def make_run(
     made = Manifest.model_validate(facts | manifest)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").write_text(made.model_dump_json(indent=1), encoding="utf-8")
-    _write_images(directory / "images" / "clean", (clean * 255).round().to(torch.uint8), shard_size)
+    originals = _write_images(directory, "clean", clean, shard_size)
     names = list(ids) if ids is not None else [f"{i:05d}" for i in range(n)]
     hardness = random.lognormal(0, 0.7, n)  # shared, so that hard images are hard for every attack
     for number, attack in enumerate(attacks):
         rng = np.random.default_rng([seed, number])
         rows, adversarial = _attacked(rng, made, attack, clean, names, label, prediction, hardness, success)
         kept = n - (missing if number == len(attacks) - 1 else 0)
-        _write_rows(directory / "records" / attack.slug, rows, kept, shard_size)
-        _write_images(directory / "images" / attack.slug, adversarial[:kept], shard_size)
+        stamps = _write_images(directory, attack.slug, adversarial[:kept], shard_size)
+        for shard, (clean_stamp, stamp) in enumerate(zip(originals, stamps, strict=False)):
+            table = pa.Table.from_pylist(rows[:kept][shard * shard_size :][:shard_size], schema=RECORD)
+            write_records(shard_path(directory, "records", attack.slug, shard), table, clean_stamp, stamp)
     return made
 
 
@@ -168,15 +179,9 @@ def _attacked(
     return rows, adversarial
 
 
-def _write_rows(folder: Path, rows: list[dict[str, Any]], kept: int, shard_size: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard, start in enumerate(range(0, kept, shard_size)):
-        table = pa.Table.from_pylist(rows[start : min(start + shard_size, kept)], schema=RECORD)
-        pq.write_table(table, folder / f"{shard:05d}.parquet")
-
-
-def _write_images(folder: Path, images: torch.Tensor, shard_size: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard, start in enumerate(range(0, len(images), shard_size)):
-        part = images[start : start + shard_size].contiguous()
-        save_file({"images": part}, folder / f"{shard:05d}.safetensors")
+def _write_images(directory: Path, slug: str, images: torch.Tensor, shard_size: int) -> list[Stamp]:
+    starts = range(0, len(images), shard_size)
+    return [
+        write_images(shard_path(directory, "images", slug, shard), images[start : start + shard_size])
+        for shard, start in enumerate(starts)
+    ]

@@ -1,11 +1,13 @@
 """Data by name: digits, Parquet, folders, the hub; limits, ids, fingerprints, and every way to get it wrong."""
 
+import contextlib
 import io
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import datasets
 import huggingface_hub
@@ -19,6 +21,7 @@ from PIL import Image
 
 from brittle.data import DATA_SOURCES, Fit, digits_split, encoded, hub, load_data
 from brittle.data.decode import decoded
+from brittle.data.folder import load_folder
 from brittle.types import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
@@ -341,18 +344,64 @@ class TestFolder:
             load_data(str(tmp_path))
 
     def test_permission_denied(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(path: Path) -> None:
-            raise PermissionError(13, "Permission denied", str(path))
+        def refuse(path: str, *_: int) -> None:
+            raise PermissionError(13, "Permission denied", path)
 
         (tmp_path / "a.png").write_bytes(png(0))
+        for call, message in (("scandir", r"the folder '.*': Permission"), ("open", r"read '.*a\.png': Permission")):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"brittle.data.folder.os.{call}", refuse)
+                with pytest.raises(BrittleError, match=message):
+                    load_data(str(tmp_path))
+
+    @pytest.mark.parametrize("under", ["", "cat/"])
+    def test_a_limit_asks_nothing_of_the_files_it_leaves_out(
+        self, under: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each folder is listed, each chosen file is opened; no other file is looked up, be it a link or not."""
+        (tmp_path / "d" / under).mkdir(parents=True)
+        (tmp_path / "one.png").write_bytes(png(0))
+        for k in range(40):
+            (tmp_path / "d" / under / f"{k:02d}.png").symlink_to(tmp_path / "one.png")
+        asked: list[tuple[str, str]] = []
+
+        def watch(patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+            real = getattr(module, name)
+
+            def call(path: Any, *rest: Any, **named: Any) -> Any:
+                asked.append((name, os.path.relpath(path, tmp_path / "d")))
+                return real(path, *rest, **named)
+
+            patch.setattr(module, name, call)
+
+        class Entry:
+            def __init__(self, entry: "os.DirEntry[str]") -> None:
+                self.name, self.entry = entry.name, entry
+
+            def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+                if follow_symlinks and self.entry.is_symlink():
+                    asked.append(("stat", self.name))
+                return self.entry.is_dir(follow_symlinks=follow_symlinks)
+
+        def scandir(path: str) -> Any:
+            asked.append(("scandir", os.path.relpath(path, tmp_path / "d")))
+            return contextlib.nullcontext(list(map(Entry, list(real_scandir(path)))))
+
+        real_scandir = os.scandir
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "iterdir", refuse)
-            with pytest.raises(BrittleError, match=r"the folder '.*': Permission denied"):
-                load_data(str(tmp_path))
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_bytes", refuse)
-            with pytest.raises(BrittleError, match=r"read '.*a\.png': Permission denied"):
-                load_data(str(tmp_path))
+            patch.setattr(os, "scandir", scandir)
+            for module, name in ((os, "open"), (os, "stat"), (os, "lstat"), (io, "open")):
+                watch(patch, module, name)
+            found = load_folder(str(tmp_path / "d"), limit=4, fit=None)
+        folders = [("scandir", one) for one in (".", "cat")[: 1 + bool(under)]]
+        assert asked == [*folders, *(("open", name) for name in found.ids)]
+        assert found.ids == tuple(f"{under}{k:02d}.png" for k in (0, 10, 20, 30))
+
+    def test_a_class_folder_may_be_a_link(self, tmp_path: Path) -> None:
+        class_folder(tmp_path / "elsewhere", {"cat": 2})
+        (tmp_path / "d").mkdir()
+        (tmp_path / "d" / "animal").symlink_to(tmp_path / "elsewhere" / "cat")
+        assert load_data(str(tmp_path / "d")).ids == ("animal/0.png", "animal/1.png")
 
 
 class TestHub:

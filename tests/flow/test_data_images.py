@@ -1,8 +1,11 @@
 """What becomes of an image file: orientation, modes, hostile files, and the fit to a network."""
 
 import io
+import itertools
+import random
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.models import SqueezeNet1_0_Weights
 
-from brittle.data import Fit, load_data
+from brittle.data import Fit, decode, load_data
+from brittle.data.peek import Header, plain_header
 from brittle.types import BrittleError
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10  # 2 rows, 3 columns
@@ -118,6 +122,60 @@ class TestModes:
         save(tmp_path, Image.new("RGB", (4, 4)), "d.png")
         assert load_data(str(tmp_path), fit=fit).images(0, 4).shape == (4, 3, 4, 4)
         assert load_data(str(tmp_path), limit=3).images(0, 3).shape == (3, 1, 4, 4)
+
+
+def encodings() -> Iterator[bytes]:
+    """Images of many kinds, as Pillow and others may write them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ways: dict[str, list[dict[str, Any]]] = {
+        "JPEG": [{}, {"progressive": True}, {"exif": exif}, {"comment": b"hello"}, {"quality": 5, "optimize": True}],
+        "PNG": [{}, {"exif": exif}, {"dpi": (72, 72)}, {"icc_profile": b"not one"}],
+    }
+    modes = {"JPEG": ["L", "RGB", "CMYK"], "PNG": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]}
+    for kind, options in ways.items():
+        for mode, size, option in itertools.product(modes[kind], [(9, 9), (12, 7)], options):
+            buffer = io.BytesIO()
+            image = Image.new("I;16", size, 7) if mode == "I;16" else noise(*size).convert(mode)
+            image.save(buffer, kind, **option)
+            yield buffer.getvalue()
+
+
+def judged(data: bytes) -> Header | None:
+    """What Pillow alone says; None where it refuses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "plain_header", lambda _: None)
+        try:
+            return decode.read_header(data, "it")
+        except BrittleError:
+            return None
+
+
+class TestPlainHeaders:
+    def test_the_plain_ones_are_read_without_pillow(self) -> None:
+        answers = [plain_header(data) for data in encodings()]
+        assert sum(answer is not None for answer in answers) >= 25
+
+    def test_pillow_agrees(self) -> None:
+        for data in encodings():
+            assert plain_header(data) in (None, judged(data))
+
+    def test_pillow_agrees_about_damaged_ones(self) -> None:
+        """Any answer given to a file with random bytes changed, cut out or cut off is Pillow's answer too."""
+        draw, answered = random.Random(0), 0
+        for data in encodings():
+            for _ in range(30):
+                broken = bytearray(data)
+                if draw.random() < 0.3:
+                    del broken[(start := draw.randrange(len(data))) : start + draw.randrange(1, 40)]
+                for _ in range(draw.randrange(1, 4)):
+                    broken[draw.randrange(min(len(broken), draw.choice([40, 300, 2000])))] = draw.randrange(256)
+                if draw.random() < 0.3:
+                    del broken[draw.randrange(len(broken)) :]
+                if answer := plain_header(bytes(broken)):
+                    answered += 1
+                    assert answer == judged(bytes(broken))
+        assert answered > 50
 
 
 class TestHostile:

@@ -155,10 +155,10 @@ def test_stopped_between_the_images_and_the_records_of_a_shard(
 ) -> None:
     written: list[Path] = []
 
-    def failing(path: Path, table: Any) -> None:
+    def failing(path: Path, *rest: Any) -> None:
         if len(written) == 4:
             raise Stop
-        storage.write_records(path, table)
+        storage.write_records(path, *rest)
         written.append(path)
 
     with monkeypatch.context() as patch:
@@ -278,8 +278,8 @@ from brittle.cli import main
 
 write, written = engine.write_records, []
 
-def interrupting(path, table):
-    write(path, table)
+def interrupting(path, *rest):
+    write(path, *rest)
     written.append(path)
     if len(written) == 2:
         os.kill(os.getpid(), signal.SIGINT)
@@ -328,8 +328,8 @@ def test_the_data_may_change_only_where_the_run_has_not_been(
 
     written: list[Path] = []
 
-    def failing(path: Path, table: Any) -> None:
-        storage.write_records(path, table)
+    def failing(path: Path, *rest: Any) -> None:
+        storage.write_records(path, *rest)
         written.append(path)
         if len(written) == 4:
             raise Stop

@@ -27,11 +27,17 @@ from brittle.measure import (
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
 from brittle.numbers import percent
-from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
+from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slugs_of
 
 
 def spec(label: str = "a", kind: str = "minimal", norm: str = "l2", **config: Any) -> AttackSpec:
-    facts = {"label": label, "name": label.split("(")[0], "slug": slug_of(label), "paper": "folklore", "config": config}
+    facts = {
+        "label": label,
+        "name": label.split("(")[0],
+        "slug": slugs_of([label])[0],
+        "paper": "folklore",
+        "config": config,
+    }
     return AttackSpec.model_validate(facts | {"kind": kind, "norm": norm})
 
 
@@ -95,6 +101,8 @@ def manifest(examples: int, *attacks: AttackSpec, **other: Any) -> Manifest:
         "examples": examples,
         "shard_size": 100,
         "image_shape": (1, 4, 4),
+        "images": "all",
+        "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
         "class_names": [str(number) for number in range(10)],
         "device": "cpu",
         "versions": {},

@@ -3,12 +3,12 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from brittle.data.peek import Header, plain_header
 from brittle.types import BrittleError
 
 EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -21,17 +21,10 @@ _ORIENTATION = 0x0112  # the EXIF tag; values 5 to 8 turn the image by a quarter
 _GREY = ("1", "L", "LA", "La", "F", *_SIXTEEN_BIT)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of its image before any pixel is decoded; the size is the upright one."""
-
-    grey: bool
-    width: int
-    height: int
-
-
 def read_header(data: bytes, name: str) -> Header:
     """Size and colours of an encoded image. Raises BrittleError, naming the image, where it is not one."""
+    if plain := plain_header(data):
+        return plain
     with _failures_named(name):
         image = _opened(data)
         width, height = image.size

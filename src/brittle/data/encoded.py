@@ -1,14 +1,14 @@
 """Examples from encoded images: checked and hashed when opened, decoded a shard at a time."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import torch
 
-from brittle.data.decode import Header, decoded, read_header
+from brittle.data.decode import decoded, read_header
 from brittle.data.examples import Examples, fingerprint_of
 from brittle.data.fit import Fit
 from brittle.types import BrittleError, Images
@@ -40,23 +40,26 @@ def examples_of_encoded(encoded: Encoded, fit: Fit | None) -> Examples:
     photograph among colour ones is an ordinary photograph and becomes RGB with three equal channels; a source without
     any colour is another kind of data than the network was trained on.)
     """
-    contents, headers = [], []
+    contents, fitted, grey = [], str(fit), True
+    named: dict[tuple[int, int], str] = {}  # the first image of each size: there are few sizes, and many images
     for position, name in enumerate(encoded.names):
         data = encoded.data(position)
-        contents.append(f"{hashlib.sha256(data).hexdigest()} {fit}")
-        headers.append(read_header(data, name))
-    grey = all(header.grey for header in headers)
+        contents.append(f"{hashlib.sha256(data).hexdigest()} {fitted}")
+        header = read_header(data, name)
+        grey = grey and header.grey
+        named.setdefault((header.width, header.height), name)
     if fit is None:
-        width, height = _common_size(headers, encoded.names)
+        width, height = _common_size(named)
         fit = Fit(channels=1 if grey else 3, height=height, width=width)
     else:
         if grey and fit.channels == 3:
+            count = len(contents)
             raise BrittleError(
-                f"expected colour images for a network of 3 channels, got grey ones only ({len(headers)} of"
-                f" {len(headers)} in {encoded.source}); use a network of 1 channel, or save them as RGB to insist"
+                f"expected colour images for a network of 3 channels, got grey ones only ({count} of {count} in"
+                f" {encoded.source}); use a network of 1 channel, or save them as RGB to insist"
             )
-        for header, name in zip(headers, encoded.names, strict=True):
-            fit.resized(header.width, header.height, name)
+        for (width, height), name in named.items():
+            fit.resized(width, height, name)
     labels = None if encoded.labels is None else torch.tensor(encoded.labels, dtype=torch.int64)
     return Examples(
         ids=tuple(encoded.ids),
@@ -68,15 +71,15 @@ def examples_of_encoded(encoded: Encoded, fit: Fit | None) -> Examples:
     )
 
 
-def _common_size(headers: Sequence[Header], names: Sequence[str]) -> tuple[int, int]:
-    first = headers[0]
-    for header, name in zip(headers, names, strict=True):
-        if (header.width, header.height) != (first.width, first.height):
-            raise BrittleError(
-                f"expected images of one size, got {names[0]} of {first.width} x {first.height} pixels"
-                f" (width x height) and {name} of {header.width} x {header.height}; give them one size"
-            )
-    return first.width, first.height
+def _common_size(named: Mapping[tuple[int, int], str]) -> tuple[int, int]:
+    (first, name), *others = named.items()
+    if others:
+        other, others_name = others[0]
+        raise BrittleError(
+            f"expected images of one size, got {name} of {first[0]} x {first[1]} pixels (width x height) and"
+            f" {others_name} of {other[0]} x {other[1]}; give them one size"
+        )
+    return first
 
 
 def _reader(encoded: Encoded, fit: Fit) -> Callable[[Sequence[int]], Images]:

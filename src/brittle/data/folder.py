@@ -1,6 +1,10 @@
 """A folder of images: one sub-folder per class, or loose images without labels."""
 
+import os
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import final
 
 from brittle.data.decode import EXTENSIONS
 from brittle.data.encoded import Encoded, examples_of_encoded
@@ -18,70 +22,102 @@ def load_folder(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     hidden ones are passed over; a file that ends as an image and is not one is an error, as is a folder that has
     loose images and class folders. Raises BrittleError.
     """
-    folder = Path(spec).expanduser()
+    folder = str(Path(spec).expanduser())
     try:
         files, classes = _layout(folder)
     except OSError as error:
         raise BrittleError(f"cannot read the folder {str(error.filename or folder)!r}: {error.strerror}") from None
-    chosen = [files[position] for position in evenly_spaced(len(files), limit)]
-    ids = [file.relative_to(folder).as_posix() for file in chosen]
+    ids = [files[position] for position in evenly_spaced(len(files), limit)]
     for name in ids:
-        if name != name.encode(errors="replace").decode():
-            raise BrittleError(f"file {name!r} in {str(folder)!r} has a name that is not UTF-8; rename it")
+        if not name.isascii() and name != name.encode(errors="replace").decode():
+            raise BrittleError(f"file {name!r} in {folder!r} has a name that is not UTF-8; rename it")
+    above = os.path.join(folder, "")
+    paths = [f"{above}{name}" for name in ids]
     index = {name: number for number, name in enumerate(classes)}
     return examples_of_encoded(
         Encoded(
             ids=ids,
-            names=[repr(str(file)) for file in chosen],
-            labels=[index[file.parent.name] for file in chosen] if classes else None,
+            names=[repr(path) for path in paths],
+            labels=[index[name.partition("/")[0]] for name in ids] if classes else None,
             class_names=classes or None,
             source=spec,
-            data=lambda position: _bytes(chosen[position]),
+            data=lambda position: _bytes(paths[position]),
         ),
         fit,
     )
 
 
-def _layout(folder: Path) -> tuple[list[Path], list[str]]:
-    """All image files, and the class names (empty for loose images)."""
-    loose = _images(folder)
-    inside = {sub.name: _images(sub) for sub in _visible(folder) if sub.is_dir()}
+@final
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a folder holds, by name; hidden entries do not count."""
+
+    images: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+
+
+def _layout(folder: str) -> tuple[list[str], list[str]]:
+    """All image files by their paths within the folder, and the class names (empty for loose images)."""
+    top = _names(folder)
+    inside = {name: _names(os.path.join(folder, name)).images for name in top.folders}
     full = [name for name, images in inside.items() if images]
-    shown = repr(str(folder))
-    if loose and full:
+    if top.images and full:
         raise BrittleError(
-            f"{shown} has {len(loose)} loose images beside class folders such as {full[0]!r}; move one kind away"
+            f"{folder!r} has {len(top.images)} loose images beside class folders such as {full[0]!r}; move one kind"
+            " away"
         )
-    if loose:
-        return loose, []
+    if top.images:
+        return top.images, []
     if not full:
-        parquet = sorted(file.name for file in _visible(folder) if file.suffix == ".parquet")
-        hint = f"; did you mean {str(folder / parquet[0])!r}?" if parquet else ""
+        hint = f"; did you mean {os.path.join(folder, top.tables[0])!r}?" if top.tables else ""
         raise BrittleError(
-            f"no images in {shown}: expected files such as photo.jpg or photo.png, loose or in one folder per class"
+            f"no images in {folder!r}: expected files such as photo.jpg or photo.png, loose or in one folder per class"
             f"{hint}"
         )
     if len(full) < len(inside):
         empty = next(name for name in inside if name not in full)
         raise BrittleError(
-            f"class folder {empty!r} in {shown} holds no images itself; remove it, or name the folder whose"
+            f"class folder {empty!r} in {folder!r} holds no images itself; remove it, or name the folder whose"
             " sub-folders are the classes"
         )
-    return [file for name in full for file in inside[name]], full
+    return [f"{name}/{file}" for name in full for file in inside[name]], full
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _names(folder: str) -> _Names:
+    """One listing, sorted, that asks nothing of any single file: a stat for each is what makes large folders slow.
+
+    Only a link that does not end as an image does is looked up, as it may lead to a class folder.
+    """
+    found = _Names()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(EXTENSIONS) and not entry.is_dir(follow_symlinks=False):
+                found.images.append(name)
+            elif entry.is_dir():
+                found.folders.append(name)
+            elif name.endswith(".parquet"):
+                found.tables.append(name)
+    for names in (found.images, found.folders, found.tables):
+        names.sort()
+    return found
 
 
-def _images(folder: Path) -> list[Path]:
-    return [entry for entry in _visible(folder) if entry.suffix.lower() in EXTENSIONS and not entry.is_dir()]
-
-
-def _bytes(file: Path) -> bytes:
-    if file.exists() and not file.is_file():
-        raise BrittleError(f"{str(file)!r} is not an image: it is no regular file")  # reading a pipe would wait forever
+def _bytes(path: str) -> bytes:
     try:
-        return file.read_bytes()
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would have us wait forever
+        try:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise BrittleError(f"{path!r} is not an image: it is no regular file")
+            data = os.read(handle, found.st_size)
+            while len(data) < found.st_size and (more := os.read(handle, found.st_size - len(data))):
+                data += more
+            return data
+        finally:
+            os.close(handle)
     except OSError as error:
-        raise BrittleError(f"cannot read {str(file)!r}: {error.strerror}") from None
+        raise BrittleError(f"cannot read {path!r}: {error.strerror}") from None

@@ -118,6 +118,13 @@ FLAGS: dict[str, Meaning] = {
         "the distance of a stored image, in the attack's norm, exceeds eps; it does not count as fooled",
         "mend the attack: it must project onto its budget after every step",
     ),
+    "damaged-images": Meaning(
+        "doubt",
+        "Stored images are missing or are not those that were graded.",
+        "an image file has another size than its record says, or, for images that the report shows, another content",
+        "run the same audit again: it makes damaged files anew and keeps the rest; to keep no images on purpose, say"
+        " --images none",
+    ),
     "miscounted-passes": Meaning(
         "doubt",
         "An attack reports other numbers of passes than were counted.",

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from brittle.measure import MEASURES, Case, Summary, cases, summarize
 from brittle.report import pictures, sections
 from brittle.report.charts import chart_of, javascript
-from brittle.run.records import Manifest, read_manifest, read_records
+from brittle.run.records import FlagRecord, Manifest, damaged_images, read_manifest, read_records
 from brittle.types import BrittleError
 
 HERE = Path(__file__).parent
@@ -26,14 +27,15 @@ HERO_SIDE = 320
 GALLERY_SIDE = 176
 
 
-def write_report(directory: Path) -> Path:
+def write_report(directory: Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path:
     """Write ``report.html`` into a run directory, from that directory alone, and return its path.
 
     The file is replaced in one go and is at most 5 MB. Works on unfinished runs and on runs without stored images.
+    on_flag: is told what only shows now, on the page's list of flags too: that images on the disk are damaged.
     Raises BrittleError where there is no run, or where the file cannot be written.
     """
     manifest = read_manifest(directory)
-    html = render(directory, manifest, read_records(directory, manifest))
+    html = render(directory, manifest, read_records(directory, manifest), on_flag)
     target = directory / "report.html"
     try:
         _replace(target, html.encode("utf-8"))
@@ -42,12 +44,20 @@ def write_report(directory: Path) -> Path:
     return target
 
 
-def render(directory: Path, manifest: Manifest, records: pd.DataFrame) -> str:
+def render(
+    directory: Path, manifest: Manifest, records: pd.DataFrame, on_flag: Callable[[FlagRecord], None] | None = None
+) -> str:
     """The page of a run as text."""
     summary = summarize(manifest, records)
     chosen = {spec.label: cases(manifest, spec, records) for spec in manifest.attacks}
     every = [case for found in chosen.values() for case in found]
-    pairs = pictures.load(directory, manifest, every)
+    damaged = damaged_images(directory, manifest, {(case.slug, case.position) for case in every})
+    if damaged:
+        flag = sections.damage_flag(directory, damaged)
+        summary = summary.model_copy(update={"flags": [*summary.flags, flag]})
+        if on_flag:
+            on_flag(flag)
+    pairs = pictures.load(directory, manifest, every, damaged)
     context = _context(manifest, summary, records)
     hero_key = _hero_key(summary, chosen)
     hero_pair = {hero_key: pairs[hero_key]} if hero_key in pairs else {}
@@ -77,7 +87,7 @@ def _context(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> dic
         "doubts": weights.count("doubt"),
         "notes": weights.count("note"),
         "facts": sections.repeat_facts(manifest),
-        "spec_json": manifest.model_dump_json(indent=2, exclude={"flags"}),
+        "spec_json": manifest.model_dump_json(indent=2, exclude={"flags", "probe"}),
     }
 
 
@@ -108,7 +118,13 @@ def _shown(manifest: Manifest, case: Case, triples: dict[tuple[str, int], pictur
     made = triples.get((case.slug, case.position))
     pixelated = max(manifest.image_shape[1:]) <= pictures.PIXELATED
     minimal = any(spec.label == case.attack and spec.kind == "minimal" for spec in manifest.attacks)
-    shown = {"attack": case.attack, "minimal": minimal, "triple": made, "pixelated": pixelated}
+    shown = {
+        "attack": case.attack,
+        "minimal": minimal,
+        "triple": made,
+        "pixelated": pixelated,
+        "kept": manifest.images != "none",
+    }
     return sections.case_caption(manifest, case) | shown
 
 

@@ -2,17 +2,16 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from safetensors import SafetensorError
 
 from brittle.measure import Case
-from brittle.run.records import Manifest, read_images
+from brittle.run.records import Manifest, read_images, shard_path
 
 PIXELATED = 96
 """Images up to this many pixels a side are enlarged without smoothing."""
@@ -45,14 +44,19 @@ class Pair:
     adversarial: npt.NDArray[np.float32]
 
 
-def load(directory: Path, manifest: Manifest, cases: Sequence[Case]) -> dict[tuple[str, int], Pair]:
-    """The stored images of cases by (slug, position); those that are not there are left out."""
+def load(
+    directory: Path, manifest: Manifest, cases: Sequence[Case], damaged: Collection[Path] = ()
+) -> dict[tuple[str, int], Pair]:
+    """The stored images of cases by (slug, position); those that are not there or in a damaged file are left out."""
     pairs = {}
     for case in cases:
+        shard = case.position // manifest.shard_size
+        if any(shard_path(directory, "images", slug, shard) in damaged for slug in ("clean", case.slug)):
+            continue
         try:
             clean = read_images(directory, "clean", manifest, [case.position])
             adversarial = read_images(directory, case.slug, manifest, [case.position])
-        except (OSError, SafetensorError, KeyError, IndexError):
+        except LookupError:
             continue  # a run can be kept without its images: the numbers stand without them
         pairs[case.slug, case.position] = Pair(_picture(clean.numpy()[0]), _picture(adversarial.numpy()[0]))
     return pairs

@@ -1,12 +1,14 @@
 """What each part of the page says: plain values for the template, taken from measure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary
 from brittle.numbers import duration, percent, significant
 from brittle.report.words import NORM_NAMES, count_text, interval_text, value_text
-from brittle.run.records import Manifest
+from brittle.run.records import FlagRecord, Manifest
 
 NONE = "\u2013"
 
@@ -166,6 +168,25 @@ def flag_cards(summary: Summary) -> list[dict[str, Any]]:
     return sorted(cards.values(), key=lambda card: str(card["weight"]))  # "doubt" before "note"
 
 
+def damage_flag(directory: Path, damaged: Sequence[Path]) -> FlagRecord:
+    """What to say of image files that are not as they were written."""
+    count = len(damaged)
+    message = (
+        f"{count:,} image file{_s(count)} {'is' if count == 1 else 'are'} missing or not as written, the first"
+        f" {damaged[0].relative_to(directory)}; the same audit again makes {'it' if count == 1 else 'them'} anew"
+    )
+    return FlagRecord(code="damaged-images", message=message)
+
+
+KEPT = {
+    "all": "all, as they were graded",
+    "fooled": "those that fooled the classifier, as they were graded",
+    "8bit": "rounded to 8 bits after they were graded",
+    "none": "none",
+}
+"""What a run keeps of its adversarial images."""
+
+
 def case_caption(manifest: Manifest, case: Case) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
@@ -198,6 +219,7 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Data", manifest.data),
         ("Data fingerprint", manifest.data_fingerprint),
         ("Images", f"{manifest.examples:,}, {width} \u00d7 {height} pixels, {channels} channel{_s(channels)}"),
+        ("Adversarial images kept", KEPT[manifest.images]),
         ("Goal", manifest.goal),
         ("Seed", str(manifest.seed)),
         ("Device", manifest.device),

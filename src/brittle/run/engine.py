@@ -8,21 +8,31 @@ from typing import final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from brittle.attacks import Attack
 from brittle.data.examples import Examples
-from brittle.geometry.norms import L0, L1, L2, LINF
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded
+from brittle.run.grade import to_8bit
 from brittle.run.labels import check_class_count, in_classes_of
 from brittle.run.mended import is_mended
 from brittle.run.plan import plan
-from brittle.run.records import RECORD, AttackSpec, Manifest, read_manifest, read_records, read_shard
-from brittle.run.storage import check_place, check_same, opened, shard_path, write_images, write_records
+from brittle.run.records import (
+    AttackSpec,
+    Kept,
+    Manifest,
+    kept_of,
+    read_manifest,
+    read_records,
+    readable_shard,
+    shard_path,
+)
+from brittle.run.seals import Stamp, is_intact, seal_of, stamp_of
+from brittle.run.storage import check_place, check_same, encoded, opened, write_images, write_records
+from brittle.run.table import Clean, table_of
 from brittle.types import BrittleError, Images
 
 _PROBE = 64
@@ -63,6 +73,7 @@ def run(
     model: str | None = None,
     command: str | None = None,
     shard_size: int | None = None,
+    images: Kept = "all",
     on_plan: Callable[[Manifest], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Run:
@@ -70,7 +81,9 @@ def run(
 
     out: a new or empty directory, or that of the same run interrupted, which is then resumed: shards that are there
     are kept. seed: of every random draw. model, command: for the manifest, for people. shard_size: examples for one
-    file; an interruption loses at most the shards in flight. on_plan, on_progress: called as work goes on.
+    file; an interruption loses at most the shards in flight. images: what is kept of the adversarial ones, "all",
+    "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the originals). on_plan,
+    on_progress: called as work goes on.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``.
 
@@ -87,9 +100,10 @@ def run(
         raise BrittleError(f"expected a shard size of at least 1, got {shard_size}")
     if seed < 0:
         raise BrittleError(f"expected a seed of at least 0, got {seed}")
+    kept = kept_of(images)
     check_place(directory)
     examples = in_classes_of(classifier.class_names, examples)
-    wanted = _planned(classifier, examples, attacks, directory, seed, model, command, shard_size)
+    wanted = _planned(classifier, examples, attacks, directory, seed, model, command, shard_size, kept)
     resumed = (directory / "manifest.json").exists()
     mended = resumed and is_mended(directory, read_manifest(directory), wanted, examples)
     check_same(directory, wanted, mended=mended)
@@ -115,6 +129,7 @@ def _planned(
     model: str | None,
     command: str | None,
     shard_size: int | None,
+    images: Kept,
 ) -> Manifest:
     """The manifest, after every check that can refuse the run; an existing run keeps its shard size and its flags."""
     resumed = (directory / "manifest.json").exists()
@@ -129,7 +144,7 @@ def _planned(
         attacks,
         seed=seed,
         image_shape=(channels, height, width),
-        classes=classifier.num_classes,
+        images=images,
         flags=() if resumed else preflight(classifier, probe, None if labels is None else labels[: len(probe)]),
         model=model or classifier.name,
         command=command,
@@ -148,110 +163,67 @@ def _run_shard(
 ) -> None:
     start = shard * manifest.shard_size
     stop = min(start + manifest.shard_size, len(examples))
-    specs = list(zip(manifest.attacks, attacks, strict=True))
-    done = [_is_done(directory, spec, shard) for spec, _ in specs]
-    for (spec, _), is_done in zip(specs, done, strict=True):
-        if is_done and on_progress:
-            on_progress(Progress(spec.label, stop - start, _fooled_in(directory, spec, shard), resumed=True))
-    if all(done):
+    tables = [_finished(directory, manifest, spec, shard) for spec in manifest.attacks]
+    stamp = _confirmed_originals(directory, manifest, shard, tables)
+    images = None
+    if stamp is None:
+        images = examples.images(start, stop).to(classifier.device)
+        stamp = _keep_originals(directory, manifest, shard, images)
+        # The same data makes the same file; where it does not, what was made of the other is not finished.
+        tables = [one if one is not None and seal_of(one.schema).clean == stamp else None for one in tables]
+    for spec, table in zip(manifest.attacks, tables, strict=True):
+        if table is not None and on_progress:
+            on_progress(Progress(spec.label, stop - start, int(pc.sum(table["fooled"]).as_py()), resumed=True))
+    if all(table is not None for table in tables):
         return
-    images = examples.images(start, stop).to(classifier.device)
-    clean = _Clean.of(classifier, examples, images, start)
-    clean_path = shard_path(directory, "images", "clean", shard)
-    if not clean_path.exists():
-        write_images(clean_path, images)
-    for (spec, method), is_done in zip(specs, done, strict=True):
-        if is_done:
+    images = examples.images(start, stop).to(classifier.device) if images is None else images
+    clean = Clean.of(classifier, examples, images, start)
+    for spec, method, table in zip(manifest.attacks, attacks, tables, strict=True):
+        if table is not None:
             continue
         found = attack_graded(classifier, images, Untargeted(clean.labels), method, Rng(manifest.seed, clean.ids))
-        write_images(shard_path(directory, "images", spec.slug, shard), found.images)
+        adversarial = _keep(directory, manifest, spec, shard, found)
         # The records come last: a shard of images without records is done again.
-        write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found))
+        write_records(
+            shard_path(directory, "records", spec.slug, shard), table_of(spec, clean, found), stamp, adversarial
+        )
         if on_progress:
             on_progress(Progress(spec.label, stop - start, int(found.fooled.sum()), resumed=False))
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Clean:
-    """What is known of a shard before any attack."""
-
-    ids: tuple[str, ...]
-    start: int
-    labels: torch.Tensor
-    prediction: torch.Tensor
-    confidence: torch.Tensor
-    size: torch.Tensor
-
-    @staticmethod
-    def of(classifier: Classifier, examples: Examples, images: Images, start: int) -> "_Clean":
-        logits = classifier.logits(images, plain=True)
-        if not logits.isfinite().all():
-            row = int((~logits.isfinite().all(1)).nonzero()[0])
-            raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
-        confidence, prediction = logits.softmax(1).max(1)
-        labels = prediction if examples.labels is None else examples.labels[start : start + len(images)]
-        ids = examples.ids[start : start + len(images)]
-        return _Clean(ids, start, labels.to(images.device), prediction, confidence, L2.measure(images))
+def _finished(directory: Path, manifest: Manifest, spec: AttackSpec, shard: int) -> pa.Table | None:
+    """The records of a shard that needs no more work: they are whole, and so are its adversarial images."""
+    table = readable_shard(shard_path(directory, "records", spec.slug, shard))
+    if table is None or manifest.images == "none":
+        return table
+    stamp = seal_of(table.schema).adversarial
+    return table if stamp and is_intact(shard_path(directory, "images", spec.slug, shard), stamp) else None
 
 
-def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
-    """The records of one attack on one shard."""
-    delta = found.images - found.originals
-    l2 = L2.measure(delta).double()
-    passes = (found.forwards + found.backwards).double()
-    share = passes / passes.sum() if passes.sum() > 0 else torch.full_like(passes, 1 / max(1, len(passes)))
-    rows = len(clean.ids)
-    columns = {
-        "attack": [spec.label] * rows,
-        "example": list(clean.ids),
-        "position": list(range(clean.start, clean.start + rows)),
-        "goal": ["untargeted"] * rows,
-        "label": clean.labels,
-        "target": [None] * rows,
-        "clean_prediction": clean.prediction,
-        "clean_confidence": clean.confidence,
-        "adversarial_prediction": found.prediction,
-        "adversarial_confidence": found.confidence,
-        "claimed": found.claimed,
-        "fooled": found.fooled,
-        "fooled_8bit": found.fooled_8bit,
-        "l0": L0.measure(delta).long(),
-        "l1": L1.measure(delta).double(),
-        "l2": l2,
-        "linf": LINF.measure(delta).double(),
-        "relative_l2": l2 / clean.size.double().clamp_min(1e-12),
-        "steps": found.steps,
-        "forwards": found.forwards,
-        "backwards": found.backwards,
-        "seconds": share * found.seconds,
-        "flags": _flags(found),
-    }
-    arrays = [
-        pa.array(column.cpu().numpy() if isinstance(column, torch.Tensor) else column, type=field.type)
-        for field, column in ((RECORD.field(name), column) for name, column in columns.items())
-    ]
-    return pa.Table.from_arrays(arrays, schema=RECORD)
+def _confirmed_originals(
+    directory: Path, manifest: Manifest, shard: int, tables: Sequence[pa.Table | None]
+) -> Stamp | None:
+    """The stamp of the originals where finished records confirm it and the file, where one is kept, fits it."""
+    stamps = {seal_of(table.schema).clean.sha256: seal_of(table.schema).clean for table in tables if table is not None}
+    if len(stamps) != 1:
+        return None
+    (stamp,) = stamps.values()
+    kept = manifest.images != "none"
+    return None if kept and not is_intact(shard_path(directory, "images", "clean", shard), stamp) else stamp
 
 
-def _flags(found: Found) -> list[list[str]]:
-    broken = {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
-    }
-    flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
-    for code, mask in broken.items():
-        for row in mask.nonzero().squeeze(1).tolist():
-            flags[row].append(code)
-    return flags
+def _keep_originals(directory: Path, manifest: Manifest, shard: int, images: Images) -> Stamp:
+    if manifest.images == "none":
+        return stamp_of(encoded(images))
+    return write_images(shard_path(directory, "images", "clean", shard), images)
 
 
-def _is_done(directory: Path, spec: AttackSpec, shard: int) -> bool:
-    files = (("records", spec.slug), ("images", spec.slug), ("images", "clean"))
-    return all(shard_path(directory, kind, slug, shard).exists() for kind, slug in files)
-
-
-def _fooled_in(directory: Path, spec: AttackSpec, shard: int) -> int:
-    return int(pc.sum(read_shard(shard_path(directory, "records", spec.slug, shard))["fooled"]).as_py())
+def _keep(directory: Path, manifest: Manifest, spec: AttackSpec, shard: int, found: Found) -> Stamp | None:
+    """Stores what the run keeps of the images; they are graded by now."""
+    path = shard_path(directory, "images", spec.slug, shard)
+    if manifest.images == "none":
+        return None
+    if manifest.images == "fooled":
+        rows = found.fooled.nonzero().squeeze(1)
+        return write_images(path, found.images[rows], rows)
+    return write_images(path, to_8bit(found.images) if manifest.images == "8bit" else found.images)

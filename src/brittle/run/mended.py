@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from brittle.data.examples import Examples
-from brittle.run.records import Manifest, read_shard
-from brittle.run.storage import shard_path
+from brittle.run.records import Manifest, readable_shard, shard_path
+from brittle.run.seals import seal_of, stamp_of
+from brittle.run.storage import encoded
 from brittle.types import BrittleError
 
 
@@ -28,20 +25,17 @@ def is_mended(directory: Path, stored: Manifest, wanted: Manifest, examples: Exa
 def _agrees(directory: Path, stored: Manifest, examples: Examples, shard: int) -> bool:
     start = shard * stored.shard_size
     stop = min(start + stored.shard_size, len(examples))
-    paths = [shard_path(directory, "records", spec.slug, shard) for spec in stored.attacks]
-    for path in paths:
-        if not path.exists():
-            continue
-        table = read_shard(path)
+    tables = [readable_shard(shard_path(directory, "records", spec.slug, shard)) for spec in stored.attacks]
+    recorded = [table for table in tables if table is not None]
+    for table in recorded:
         if table["example"].to_pylist() != list(examples.ids[start:stop]):
             return False
         if examples.labels is not None and table["label"].to_pylist() != examples.labels[start:stop].tolist():
             return False
-    clean = shard_path(directory, "images", "clean", shard)
-    if not clean.exists():
-        return not any(path.exists() for path in paths)
+    if not recorded:
+        return True
     try:
-        before, now = load_file(clean)["images"], examples.images(start, stop)
-    except (BrittleError, SafetensorError, OSError):  # damaged still, or lost: it cannot be told
+        now = stamp_of(encoded(examples.images(start, stop)))
+    except BrittleError:  # damaged still: it cannot be told
         return False
-    return torch.equal(before.float() / 255 if before.dtype == torch.uint8 else before, now)
+    return all(seal_of(table.schema).clean == now for table in recorded)

@@ -16,15 +16,17 @@ from brittle.data.examples import Examples
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.run.attack import check_access, check_goal
-from brittle.run.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slug_of
+from brittle.run.probe import change_between, take_probe
+from brittle.run.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Kept, Manifest, slugs_of
 from brittle.types import BrittleError, Flag
 
 _SHARD_BYTES = 32 * 2**20
 _SHARD_LEAST, _SHARD_MOST = 16, 256
 
 # Output-neutral, so not part of what a run is: when and how it was started, the batch size (an example's result does
-# not depend on its batch, which the laws test), and flags and versions, which say how but not what.
-_NEUTRAL = {"created", "command", "versions", "options", "flags", "model", "data"}
+# not depend on its batch, which the laws test), and flags and versions, which say how but not what. The probe has a
+# tolerance of its own.
+_NEUTRAL = {"created", "command", "versions", "options", "flags", "model", "data", "probe"}
 
 
 def plan(
@@ -34,7 +36,7 @@ def plan(
     *,
     seed: int,
     image_shape: tuple[int, int, int],
-    classes: int,
+    images: Kept,
     flags: Sequence[Flag],
     model: str,
     command: str | None,
@@ -46,11 +48,12 @@ def plan(
     for method in attacks:
         check_goal(method, Untargeted)
         check_access(method, classifier)
-    specs = [_spec(method) for method in attacks]
-    slugs = [spec.slug for spec in specs]
-    for spec in specs:
-        if slugs.count(spec.slug) > 1:
-            raise BrittleError(f"expected different attacks, got {spec.label!r} {slugs.count(spec.slug)} times")
+    labels = [label_of(method) for method in attacks]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise BrittleError(f"expected different attacks, got {label!r} {labels.count(label)} times")
+    specs = [_spec(method, slug) for method, slug in zip(attacks, slugs_of(labels), strict=True)]
+    probe = take_probe(classifier, examples, image_shape)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -60,13 +63,15 @@ def plan(
         attacks=specs,
         model=model,
         model_fingerprint=classifier.fingerprint,
+        probe=probe,
         data=examples.source,
         data_fingerprint=examples.fingerprint,
         labelled=examples.labels is not None,
         examples=len(examples),
         shard_size=shard_size or _shard_size(image_shape),
         image_shape=image_shape,
-        class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(classes))),
+        images=images,
+        class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(probe.classes))),
         device=classifier.device.type,
         versions=_versions(),
         options={"batch_size": classifier.batch_size},
@@ -74,8 +79,13 @@ def plan(
     )
 
 
-def differences(stored: Manifest, wanted: Manifest) -> list[str]:
-    """What makes two manifests different runs, one line for each field; none means that one may resume the other."""
+def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> list[str]:
+    """What makes two manifests different runs, one line for each field; none means that one may resume the other.
+
+    mended: the data may have changed since.
+    """
+    if mended:
+        wanted = wanted.model_copy(update={"data_fingerprint": stored.data_fingerprint})
     old, new = stored.model_dump(exclude=_NEUTRAL), wanted.model_dump(exclude=_NEUTRAL)
     lines = []
     for key in old:
@@ -89,6 +99,13 @@ def differences(stored: Manifest, wanted: Manifest) -> list[str]:
         else:
             there, now = (_shortened(str(side[key])) for side in (old, new))
             lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")
+    if stored.model_fingerprint == wanted.model_fingerprint:
+        change = change_between(stored.probe, wanted.probe, synthetic_only=mended)
+        if change is not None:
+            lines.append(
+                "answers: with the same weights, the network's logits on a few fixed images differ by"
+                f" {change:.2g} of their size: its code, or an attribute that it reads, is another"
+            )
     return lines
 
 
@@ -110,17 +127,17 @@ def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
     return f"{getattr(manifest, what)} ({fingerprint[:12]})"
 
 
-def _spec(method: Any) -> AttackSpec:
-    entry, label, config = entry_of(method), label_of(method), config_of(method)
+def _spec(method: Any, slug: str) -> AttackSpec:
+    entry, config = entry_of(method), config_of(method)
     traits = traits_of(method)
     for one in (method, *held_by(method)):
         for key, value in config_of(one).items():
             if isinstance(value, float) and not math.isfinite(value):  # no attack means it, and JSON has no word for it
                 raise BrittleError(f"expected a finite {key} for {entry_of(one).name}, got {value}")
     return AttackSpec(
-        label=label,
+        label=label_of(method),
         name=entry.name,
-        slug=slug_of(label),
+        slug=slug,
         kind=traits.kind,
         norm=traits.norm.name,
         paper=entry.paper,

@@ -1,5 +1,6 @@
 """Writing a run directory so that at any moment it holds whole files only, from one writer only."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
+from torch import Tensor
 
 from brittle.run.plan import differences
 from brittle.run.records import Manifest, read_manifest
+from brittle.run.seals import Stamp, sealed, stamp_of
 from brittle.types import BrittleError, Images
 
 _TEMPORARY = ".writing-"
@@ -46,10 +49,7 @@ def check_same(directory: Path, wanted: Manifest, *, mended: bool = False) -> No
     """Refuses to continue another run, before anything is touched. mended: its data may have changed since."""
     if not (directory / _MANIFEST).exists():
         return
-    stored = read_manifest(directory)
-    if mended:
-        wanted = wanted.model_copy(update={"data_fingerprint": stored.data_fingerprint})
-    changed = differences(stored, wanted)
+    changed = differences(read_manifest(directory), wanted, mended=mended)
     if changed:
         raise BrittleError(
             f"{str(directory)!r} holds a different run ({'; '.join(changed)}); {_CHOOSE}, or repeat the same"
@@ -75,7 +75,7 @@ def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterat
         check_same(directory, wanted, mended=mended)  # again: another writer may have come and gone before the lock
         stored = read_manifest(directory)
         if stored.data_fingerprint != wanted.data_fingerprint:
-            stored = stored.model_copy(update={"data_fingerprint": wanted.data_fingerprint})
+            stored = stored.model_copy(update={"data_fingerprint": wanted.data_fingerprint, "probe": wanted.probe})
             write_manifest(path, stored)
         yield stored
 
@@ -83,7 +83,7 @@ def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterat
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        _make(directory)
         lock = (directory / _LOCK).open("a")
     except OSError as error:
         raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
@@ -107,41 +107,65 @@ def _refuse_strangers(directory: Path) -> None:
         )
 
 
-def shard_path(directory: Path, kind: str, slug: str, shard: int) -> Path:
-    """Where a shard lives: ``records/<slug>/00000.parquet`` or ``images/<slug>/00000.safetensors``."""
-    suffix = "parquet" if kind == "records" else "safetensors"
-    return directory / kind / slug / f"{shard:05d}.{suffix}"
-
-
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """The manifest, whole."""
     _write(path, lambda target: target.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"))
 
 
-def write_records(path: Path, table: pa.Table) -> None:
-    """One record shard, whole."""
-    _write(path, lambda target: pq.write_table(table, target, compression="zstd"))
+def write_records(path: Path, table: pa.Table, clean: Stamp, adversarial: Stamp | None) -> None:
+    """One record shard, whole, sealed with the stamps of its images' files (None: not kept)."""
+    whole = sealed(table, clean, adversarial)
+    _write(path, lambda target: pq.write_table(whole, target, compression="zstd"))
 
 
-def write_images(path: Path, images: Images) -> None:
-    """One image shard, whole: uint8 where that holds the images exactly, float32 elsewhere."""
+def write_images(path: Path, images: Images, rows: Tensor | None = None) -> Stamp:
+    """One image shard, whole, and what it is known by. rows: int64 ``[n]``, where only some of the shard's are kept."""
+    content = encoded(images, rows)
+    _write(path, lambda target: target.write_bytes(content))
+    return stamp_of(content)
+
+
+def encoded(images: Images, rows: Tensor | None = None) -> bytes:
+    """The content of an image shard: uint8 where that holds the images exactly, float32 elsewhere."""
+    images = images.cpu()  # where a division by 255 rounds as it does everywhere; a GPU multiplies by 1 / 255
     levels = (images * 255).round().clamp(0, 255)
     exact = bool((levels / 255 == images).all())
-    stored = levels.to(torch.uint8) if exact else images
+    parts = {"images": (levels.to(torch.uint8) if exact else images).contiguous()}
     # Not by save_file, which leaves a file that only its owner may read.
-    _write(path, lambda target: target.write_bytes(save({"images": stored.contiguous().cpu()})))
+    return save(parts if rows is None else parts | {"rows": rows.cpu()})
 
 
 def _write(path: Path, writer: Callable[[Path], object]) -> None:
-    """Writes beside the target and renames: another process sees the whole file or none."""
+    """Writes beside the target and renames: another process sees the whole file or none, and so does a power cut."""
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         try:
             writer(temporary)
+            _flush(temporary)
             os.replace(temporary, path)
+            _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:  # a full disk, a quota, a lost mount
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise BrittleError(f"cannot write {str(path)!r}: {reason}") from None
+
+
+def _make(directory: Path) -> None:
+    """The directory and those above it, their names on the disk too."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _flush(one.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # there are network file systems that cannot flush a directory
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""Seals: what a record shard says of itself and of its image files, so that damage on disk cannot pass for results."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+_KEY = b"brittle_seal"
+
+
+class Stamp(BaseModel):
+    """What a file is known by."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class Seal(BaseModel):
+    """What a record shard, in the metadata of its schema, says of itself and of the images that belong to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    records: str  # sha256 over all columns
+    clean: Stamp  # of the file of the originals, kept or not: the same data makes the same file
+    adversarial: Stamp | None  # None: not kept
+
+
+def sealed(table: pa.Table, clean: Stamp, adversarial: Stamp | None) -> pa.Table:
+    """Records with the seal that says what they and the files of their images are."""
+    seal = Seal(records=content_digest(table), clean=clean, adversarial=adversarial)
+    return table.replace_schema_metadata({**table.schema.metadata, _KEY: seal.model_dump_json()})
+
+
+def seal_of(schema: pa.Schema) -> Seal:
+    """The seal of a record shard; a ValueError where it has none that can be read."""
+    return Seal.model_validate_json((schema.metadata or {}).get(_KEY, b""))
+
+
+def content_digest(table: pa.Table) -> str:
+    """sha256 hex over the values of all columns, however they are encoded."""
+    sha = hashlib.sha256()
+    for column in table.columns:
+        values = column.combine_chunks().to_numpy(zero_copy_only=False)
+        sha.update(json.dumps(column.to_pylist()).encode() if values.dtype.hasobject else values.tobytes())
+    return sha.hexdigest()
+
+
+def stamp_of(content: bytes) -> Stamp:
+    """What a file of this content is known by."""
+    return Stamp(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def is_intact(path: Path, stamp: Stamp) -> bool:
+    """Whether a file is the one that was written; its size is looked at first, its content only where that fits."""
+    try:
+        return path.stat().st_size == stamp.size and stamp_of(path.read_bytes()) == stamp
+    except OSError:
+        return False
