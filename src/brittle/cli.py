@@ -89,6 +89,12 @@ def audit(
         str | None, typer.Option(metavar="A,B,C", help="the network's normalisation, instead of the published one")
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="A,B,C", help="see --mean")] = None,
+    reject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"
+        ),
+    ] = None,
 ) -> None:
     """Attacks a classifier on a data set, records every result and writes the report."""
     from brittle.api import audit as run_audit
@@ -107,6 +113,7 @@ def audit(
         std=numbers("--std", std),
         device=device_of(device),
         batch_size=batch_size_of(batch_size),
+        reject=reject,
     )
     examples = load_data(data, limit=limit, fit=loaded.fit)
     audit_with_progress(

@@ -91,8 +91,8 @@ class APGD:
         """
         if not self.targets or not isinstance(goal, Untargeted):
             return [goal.labels.unsqueeze(1)]
-        others = logits.scatter(1, goal.labels.unsqueeze(1), -torch.inf)
-        likely = others.argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, logits.shape[1] - 1)]
+        classes = logits.shape[1] - 1 - (goal.reject is not None)
+        likely = goal.others(logits).argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, classes)]
         return [wave for wave in (likely[:, :1], likely[:, 1:]) if wave.shape[1]]
 
     def _climb(self, classifier: Classifier, images: Images, goal: Goal, targets: Labels, rng: Rng) -> Outcome:
@@ -196,6 +196,15 @@ class _Aim:
 
     def is_surely_met(self, logits: Logits) -> Tensor:
         return self.goal.is_surely_met(logits)
+
+    def tolerance(self, logits: Logits) -> Tensor:
+        return self.goal.tolerance(logits)
+
+    def own(self, logits: Logits) -> Labels:
+        return self.goal.own(logits)
+
+    def others(self, logits: Logits) -> Logits:
+        return self.goal.others(logits)
 
     def margin(self, logits: Logits) -> Tensor:
         return self.goal.margin(logits)

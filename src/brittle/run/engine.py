@@ -163,7 +163,8 @@ def _run_shard(
     for (spec, method), is_done in zip(specs, done, strict=True):
         if is_done:
             continue
-        found = attack_graded(classifier, images, Untargeted(clean.labels), method, Rng(manifest.seed, clean.ids))
+        rng = Rng(manifest.seed, clean.ids)
+        found = attack_graded(classifier, images, Untargeted(clean.labels), method, rng, clean.logits)
         write_images(shard_path(directory, "images", spec.slug, shard), found.images)
         # The records come last: a shard of images without records is done again.
         write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found))
@@ -178,6 +179,7 @@ class _Clean:
 
     ids: tuple[str, ...]
     start: int
+    logits: torch.Tensor
     labels: torch.Tensor
     prediction: torch.Tensor
     confidence: torch.Tensor
@@ -192,7 +194,7 @@ class _Clean:
         confidence, prediction = logits.softmax(1).max(1)
         labels = prediction if examples.labels is None else examples.labels[start : start + len(images)]
         ids = examples.ids[start : start + len(images)]
-        return _Clean(ids, start, labels.to(images.device), prediction, confidence, L2.measure(images))
+        return _Clean(ids, start, logits, labels.to(images.device), prediction, confidence, L2.measure(images))
 
 
 def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
@@ -209,6 +211,7 @@ def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
         "goal": ["untargeted"] * rows,
         "label": clean.labels,
         "target": [None] * rows,
+        "reject": [found.goal.reject if isinstance(found.goal, Untargeted) else None] * rows,
         "clean_prediction": clean.prediction,
         "clean_confidence": clean.confidence,
         "adversarial_prediction": found.prediction,
@@ -239,6 +242,7 @@ def _flags(found: Found) -> list[list[str]]:
         "unconfirmed": found.claimed & ~found.fooled,
         "outside-box": ~found.inside_box,
         "over-budget": ~found.within_budget,
+        "non-finite-logits": found.non_finite,
         "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
     }
     flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
