@@ -15,7 +15,7 @@ from brittle.goals import FLOAT32, Rounding, spread_of
 from brittle.types import Images, Logits
 
 _COARSE = 4  # units of a type coarser than float32 that ResNet-20's logits are off by, of their spread
-_MARGIN = 4  # times the largest difference seen on a few images, for all others
+_MARGIN = 2  # times the largest difference seen on a few images, for all others
 _MOST = 1e-3  # of the spread in float32, and as many units of coarser types: beyond, a difference is no rounding
 
 Run = Callable[[nn.Module, Images], Logits]
