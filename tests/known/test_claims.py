@@ -191,6 +191,19 @@ def test_rounding_is_that_of_what_the_network_computes_in(make: Callable[[nn.Mod
         assert rounding.share == (1e-5 if eps < 1e-6 else 4 * eps)
 
 
+@pytest.mark.parametrize(("setting", "unit"), [("highest", 2.0**-23), ("high", 2.0**-10), ("medium", 2.0**-7)])
+def test_attacks_in_less_than_float32_claim_only_what_float32_confirms(setting: str, unit: float) -> None:
+    world = trained_world()
+    classifier, before = world.classifier(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(setting)
+    try:
+        with classifier.settled(world.images, classifier.logits(world.images)) as rounding:
+            assert rounding.eps == pytest.approx(2.0**-23)  # what the logits themselves come in
+            assert rounding.share == max(1e-5, 4 * unit if unit > 1e-6 else 0)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_another_answer_in_other_company_is_rounding_only_while_it_is_small() -> None:
     class Company(nn.Module):
         def __init__(self, net: nn.Module, pull: float) -> None:

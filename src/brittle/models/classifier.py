@@ -15,7 +15,7 @@ from brittle.models.answers import as_logits
 from brittle.models.classes import reject_of
 from brittle.models.estimator import Estimator
 from brittle.models.fast import FastPath
-from brittle.models.precision import exact, is_exact, rounding_of
+from brittle.models.precision import exact, float32_unit, rounding_of
 from brittle.types import BrittleError, Images, Logits, Unsupported
 
 
@@ -161,9 +161,10 @@ class Classifier:
                 plain = self._plain(some)
                 fast = self._fast.settle(self.net, some, plain) if self._may_be_fast(some) else None
             others = [] if fast is None else [fast]
-            if self.device.type == "cuda" and not is_exact():
+            unit = float32_unit(self.device)
+            if unit > FLOAT32.eps:  # attacks see what is rounded more than in ``plain``
                 others.append(self._pass(some))
-            rounding = rounding_of(self.net, self._evaluated, some, plain, others)
+            rounding = rounding_of(self.net, self._evaluated, some, plain, others, unit)
         with self._fast.held():
             yield replace(rounding, least=spread_of(logits))
 

@@ -16,7 +16,9 @@ from brittle.types import Images, Logits
 
 _COARSE = 4  # units of a type coarser than float32 that ResNet-20's logits are off by, of their spread
 _MARGIN = 2  # times the largest difference seen on a few images, for all others
-_MOST = 1e-3  # of the spread in float32, and as many units of coarser types: beyond, a difference is no rounding
+_MOST, _MANY = 1e-3, 32  # of the spread in float32, and in units of coarser types: beyond, it is no rounding
+
+_TF32 = 2.0**-10
 
 Run = Callable[[nn.Module, Images], Logits]
 
@@ -34,26 +36,34 @@ def exact() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = convolution
 
 
-def is_exact() -> bool:
-    """Whether ``exact`` would change nothing."""
-    return torch.get_float32_matmul_precision() == "highest" and not torch.backends.cudnn.allow_tf32
+def float32_unit(device: torch.device) -> float:
+    """The unit of what a device may compute float32 products in, as PyTorch is set now."""
+    matmul = torch.get_float32_matmul_precision()
+    if matmul == "medium":
+        return torch.finfo(torch.bfloat16).eps
+    rounds = matmul == "high" or (device.type == "cuda" and torch.backends.cudnn.allow_tf32)
+    return _TF32 if rounds else FLOAT32.eps
 
 
-def rounding_of(net: nn.Module, run: Run, batch: Images, plain: Logits, others: Sequence[Logits]) -> Rounding:
+def rounding_of(
+    net: nn.Module, run: Run, batch: Images, plain: Logits, others: Sequence[Logits], unit: float
+) -> Rounding:
     """What rounding does to the logits of a network in eval mode.
 
-    batch: a few images, plain: their logits, others: the same by other paths. The coarsest floating-point type of any
-    of the network's operations gives the least; it is more where paths differ more: the images in other company, alone,
-    and, for networks that compute in less than float32, as a float32 copy sees them. What differs by far more is no
-    rounding, and is left to the preflight.
+    batch: a few images, plain: their logits, others: the same by other paths; unit: ``float32_unit`` of the attack.
+    That, or the coarsest floating-point type of any of the network's operations, gives the least; it is more where
+    paths differ more: others, an image alone, and, for networks that compute in less than float32, a float32 copy. What
+    differs by far more is no rounding, and is left to the preflight.
     """
     alone: list[Logits] = []
     with exact(), _Types() as types, suppress(Exception):  # a network may know no batch of one
         alone.append(run(net, batch[:1]))
     eps = max(types.coarsest, FLOAT32.eps)
+    unit = max(unit, eps)
     share, most = FLOAT32.share, _MOST
+    if unit > FLOAT32.eps:
+        share, most = _COARSE * unit, _MANY * unit
     if eps > FLOAT32.eps:
-        share, most = _COARSE * eps, _MOST / FLOAT32.share * eps
         others = [*others, *_in_float32(net, run, batch)]
     seen = [_difference(plain[: len(other)], other) for other in (*alone, *others)]
     measured = max((one for one in seen if one <= most), default=0.0)
