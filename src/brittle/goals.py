@@ -9,6 +9,7 @@ from torch import Tensor
 from brittle.types import Labels, Logits
 
 G = TypeVar("G", bound="Goal")
+Of = TypeVar("Of", bound="Objective")
 
 _ULPS = 2  # of the largest logit: two logits rounded by two paths can be this far from each other's difference
 
@@ -47,7 +48,16 @@ def spread_of(logits: Logits) -> Tensor:
     return (logits - logits.mean(1, keepdim=True)).abs().amax(1)
 
 
-class Goal(Protocol):
+class Objective(Protocol):
+    """What a gradient attack ascends. ``objective[rows]`` is the same for a subset of the batch."""
+
+    def loss(self, logits: Logits) -> Tensor:
+        """float ``[B]``."""
+
+    def __getitem__(self: Of, rows: Tensor | slice) -> Of: ...
+
+
+class Goal(Objective, Protocol):
     """What a perturbed example must achieve. ``goal[rows]`` is the same goal for a subset of the batch."""
 
     @property

@@ -111,7 +111,7 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
     assert int(refused.sum()) >= 2
     wrong = (clean != labels) & ~refused
 
-    attacks = [FGSM(eps=0.2), DeepFool()]
+    attacks: list[Attack] = [FGSM(eps=0.2), DeepFool()]
     done = run(classifier, examples_of(world.images, labels), attacks, out=tmp_path / "run")
     assert done.manifest.reject == reject
     for _, rows in done.records.groupby("attack"):

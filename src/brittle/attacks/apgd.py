@@ -178,7 +178,7 @@ def checkpoints(steps: int) -> tuple[int, ...]:
 @final
 @dataclass(frozen=True, slots=True)
 class _Aim:
-    """A goal together with the loss that is climbed for it; to the Classifier it is that goal with that loss.
+    """A goal together with the loss that is climbed for it.
 
     goal: what counts as success. steer: where to go, which may be one class of an untargeted goal.
     """
@@ -187,27 +187,8 @@ class _Aim:
     steer: Goal
     kind: str
 
-    @property
-    def labels(self) -> Labels:
-        return self.goal.labels
-
-    def is_met(self, logits: Logits) -> Tensor:
-        return self.goal.is_met(logits)
-
     def is_surely_met(self, logits: Logits) -> Tensor:
         return self.goal.is_surely_met(logits)
-
-    def tolerance(self, logits: Logits) -> Tensor:
-        return self.goal.tolerance(logits)
-
-    def own(self, logits: Logits) -> Labels:
-        return self.goal.own(logits)
-
-    def others(self, logits: Logits) -> Logits:
-        return self.goal.others(logits)
-
-    def margin(self, logits: Logits) -> Tensor:
-        return self.goal.margin(logits)
 
     def loss(self, logits: Logits) -> Tensor:
         """float ``[B]``; a margin is against the largest other logit, which is the label's until the goal is met."""

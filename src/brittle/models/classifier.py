@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.catalog import Access
-from brittle.goals import FLOAT32, Goal, Rounding, spread_of
+from brittle.goals import FLOAT32, Objective, Rounding, spread_of
 from brittle.models.answers import as_logits
 from brittle.models.classes import reject_of
 from brittle.models.estimator import Estimator
@@ -168,7 +168,7 @@ class Classifier:
         with self._fast.held():
             yield replace(rounding, least=spread_of(logits))
 
-    def gradient(self, images: Images, goal: Goal) -> tuple[Logits, Images]:
+    def gradient(self, images: Images, goal: Objective) -> tuple[Logits, Images]:
         """Logits and the gradient of ``goal.loss`` in the images, ``batch_size`` rows at a time."""
         self._require_gradients()
         logits, gradients = [], []
