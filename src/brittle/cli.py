@@ -92,6 +92,12 @@ def audit(
     images: Annotated[
         str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
     ] = "all",
+    reject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"
+        ),
+    ] = None,
 ) -> None:
     """Attacks a classifier on a data set, records every result and writes the report."""
     from brittle.api import audit as run_audit
@@ -112,6 +118,7 @@ def audit(
         std=numbers("--std", std),
         device=device_of(device),
         batch_size=batch_size_of(batch_size),
+        reject=reject,
     )
     examples = load_data(data, limit=limit, fit=loaded.fit)
     audit_with_progress(

@@ -19,6 +19,7 @@ from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by, label_of
 from brittle.data.examples import Examples
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF
+from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible
 from brittle.rng import Rng
@@ -157,12 +158,12 @@ def _rates(classifier: Classifier, examples: Examples, values: Tensor, chance: T
     for start in range(0, len(examples), _PART):
         images = examples.images(start, start + _PART).to(classifier.device)
         clean, moved, shaken = (
-            classifier.logits(one, plain=True).argmax(1).cpu()
-            for one in (images, clip(images + values), clip(images + chance))
+            classifier.logits(one, plain=True).cpu() for one in (images, clip(images + values), clip(images + chance))
         )
-        labels = clean if examples.labels is None else examples.labels[start : start + len(images)]
-        right = clean == labels
-        counts += torch.stack([right, right & (moved != labels), right & (shaken != labels)]).sum(1)
+        predicted = clean.argmax(1)
+        labels = predicted if examples.labels is None else examples.labels[start : start + len(images)]
+        right, goal = predicted == labels, Untargeted(labels, classifier.reject)
+        counts += torch.stack([right, right & goal.is_met(moved), right & goal.is_met(shaken)]).sum(1)
     right_ones, fooled, by_chance = counts.tolist()
     return Rates(len(examples), right_ones, fooled, by_chance)
 

@@ -9,11 +9,55 @@ from torch import Tensor
 from brittle.types import Labels, Logits
 
 G = TypeVar("G", bound="Goal")
+Of = TypeVar("Of", bound="Objective")
 
-_ROUNDING = 1e-5
+_ULPS = 2  # of the largest logit: two logits rounded by two paths can be this far from each other's difference
 
 
-class Goal(Protocol):
+@final
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """What rounding can make of a difference of two logits: ``share`` of their spread, and a few units in last place.
+
+    The spread is that of the logits around their mean, as a common offset says nothing; but what it costs in precision
+    is real. share: 1e-5 is what float32 does in a deep network; ``Classifier.settled`` knows that of a network.
+    eps: of the coarsest type that the network computes in. least: ``[B]``, the spread that is assumed at the least,
+    for which that of the original image is good: between two classes the spread vanishes on the boundary, but what is
+    rounded inside the network does not. By default 1.
+    """
+
+    share: float = 1e-5
+    eps: float = torch.finfo(torch.float32).eps
+    least: Tensor | None = None
+
+    def of(self, logits: Logits) -> Tensor:
+        """float ``[B]``, in logits."""
+        spread = spread_of(logits)
+        spread = spread.clamp_min(1) if self.least is None else spread.maximum(self.least)
+        return torch.maximum(self.share * spread, _ULPS * self.eps * logits.abs().amax(1))
+
+    def __getitem__(self, rows: Tensor | slice) -> "Rounding":
+        return self if self.least is None else Rounding(self.share, self.eps, self.least[rows])
+
+
+FLOAT32 = Rounding()
+
+
+def spread_of(logits: Logits) -> Tensor:
+    """float ``[B]``: the largest distance of a logit from their mean; no common offset changes it."""
+    return (logits - logits.mean(1, keepdim=True)).abs().amax(1)
+
+
+class Objective(Protocol):
+    """What a gradient attack ascends. ``objective[rows]`` is the same for a subset of the batch."""
+
+    def loss(self, logits: Logits) -> Tensor:
+        """float ``[B]``."""
+
+    def __getitem__(self: Of, rows: Tensor | slice) -> Of: ...
+
+
+class Goal(Objective, Protocol):
     """What a perturbed example must achieve. ``goal[rows]`` is the same goal for a subset of the batch."""
 
     @property
@@ -26,6 +70,15 @@ class Goal(Protocol):
     def is_surely_met(self, logits: Logits) -> Tensor:
         """bool ``[B]``: met by more than rounding, so that another path, batch or machine will agree."""
 
+    def tolerance(self, logits: Logits) -> Tensor:
+        """float ``[B]``: what rounding can make of a margin; a step that aims at less may end nowhere."""
+
+    def own(self, logits: Logits) -> Labels:
+        """int64 ``[B]``: untargeted the class that is to be left; targeted the one that is to be reached."""
+
+    def others(self, logits: Logits) -> Logits:
+        """The logits ``[B, K]`` of the classes on the other side of the boundary; -inf for all that are not."""
+
     def margin(self, logits: Logits) -> Tensor:
         """float ``[B]``: logit distance still to go, positive until met."""
 
@@ -37,49 +90,69 @@ class Goal(Protocol):
     def __len__(self) -> int: ...
 
 
-def _split(logits: Logits, labels: Labels) -> tuple[Tensor, Tensor]:
-    """The labelled logit ``[B]`` and all logits with the labelled one masked to -inf ``[B, K]``."""
-    index = labels.unsqueeze(1)
-    return logits.gather(1, index).squeeze(1), logits.scatter(1, index, -torch.inf)
+def _at(logits: Logits, labels: Labels) -> Tensor:
+    return logits.gather(1, labels.unsqueeze(1)).squeeze(1)
 
 
-def _beyond_rounding(margin: Tensor, logits: Logits) -> Tensor:
-    """Whether a negative margin exceeds what float32 rounding does to logits of this size in a deep network."""
-    return (margin < -_ROUNDING * logits.abs().amax(1).clamp_min(1)) & logits.isfinite().all(1)
-
-
-def _log_odds_against(logits: Logits, labels: Labels) -> Tensor:
-    """``log((1 - p) / p)`` of the labelled class, exact where ``1 - p`` would round to 0.
-
-    It is a monotone function of the cross-entropy, so its gradient has the same direction, but it does not vanish
-    when the classifier is so confident that float32 rounds ``p`` to 1 (a common cause of attacks that silently fail).
-    """
-    own, others = _split(logits, labels)
-    return torch.logsumexp(others, dim=1) - own
+def _without(logits: Logits, labels: Labels) -> Logits:
+    return logits.scatter(1, labels.unsqueeze(1), -torch.inf)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Untargeted:
-    """Any class but ``labels`` (int64 ``[B]``)."""
+    """Any class but ``labels`` (int64 ``[B]``), and but ``reject``, the class by which a network refuses to answer.
+
+    rounding: what success has to exceed; an attack's caller sets it, see ``Classifier.settled``.
+    """
 
     labels: Labels
+    reject: int | None = None
+    rounding: Rounding = FLOAT32
 
     def is_met(self, logits: Logits) -> Tensor:
-        return (logits.argmax(1) != self.labels) & logits.isfinite().all(1)
+        reached = logits.argmax(1)
+        left = reached != self.labels
+        if self.reject is not None:
+            left &= reached != self.reject
+        return left & logits.isfinite().all(1)
 
     def is_surely_met(self, logits: Logits) -> Tensor:
-        return _beyond_rounding(self.margin(logits), logits)
+        return (self.margin(logits) < -self.tolerance(logits)) & logits.isfinite().all(1)
+
+    def tolerance(self, logits: Logits) -> Tensor:
+        return self.rounding.of(logits)
+
+    def own(self, logits: Logits) -> Labels:
+        """The label; or the reject class, where its logit is the larger one."""
+        if self.reject is None:
+            return self.labels
+        return torch.where(logits[:, self.reject] > _at(logits, self.labels), self.reject, self.labels)
+
+    def others(self, logits: Logits) -> Logits:
+        others = _without(logits, self.labels)
+        if self.reject is not None:
+            others[:, self.reject] = -torch.inf
+        return others
 
     def margin(self, logits: Logits) -> Tensor:
-        own, others = _split(logits, self.labels)
-        return own - others.amax(1)
+        return _at(logits, self.own(logits)) - self.others(logits).amax(1)
 
     def loss(self, logits: Logits) -> Tensor:
-        return _log_odds_against(logits, self.labels)
+        """``log((1 - p) / p)`` of the label (and the reject class), exact where ``1 - p`` would round to 0.
+
+        It is a monotone function of the cross-entropy, so its gradient has the same direction, but it does not vanish
+        when the classifier is so confident that float32 rounds ``p`` to 1 (a common cause of attacks that silently
+        fail).
+        """
+        kept = _at(logits, self.labels)
+        if self.reject is not None:  # where the label is the reject class, it counts once
+            rejected = logits[:, self.reject].masked_fill(self.labels == self.reject, -torch.inf)
+            kept = torch.logaddexp(kept, rejected)
+        return torch.logsumexp(self.others(logits), dim=1) - kept
 
     def __getitem__(self, rows: Tensor | slice) -> "Untargeted":
-        return Untargeted(self.labels[rows])
+        return Untargeted(self.labels[rows], self.reject, self.rounding[rows])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,25 +161,35 @@ class Untargeted:
 @final
 @dataclass(frozen=True, slots=True)
 class Targeted:
-    """Exactly the class ``labels`` (int64 ``[B]``)."""
+    """Exactly the class ``labels`` (int64 ``[B]``). rounding: as for ``Untargeted``."""
 
     labels: Labels
+    rounding: Rounding = FLOAT32
 
     def is_met(self, logits: Logits) -> Tensor:
         return (logits.argmax(1) == self.labels) & logits.isfinite().all(1)
 
     def is_surely_met(self, logits: Logits) -> Tensor:
-        return _beyond_rounding(self.margin(logits), logits)
+        return (self.margin(logits) < -self.tolerance(logits)) & logits.isfinite().all(1)
+
+    def tolerance(self, logits: Logits) -> Tensor:
+        return self.rounding.of(logits)
+
+    def own(self, logits: Logits) -> Labels:
+        return self.labels
+
+    def others(self, logits: Logits) -> Logits:
+        return _without(logits, self.labels)
 
     def margin(self, logits: Logits) -> Tensor:
-        own, others = _split(logits, self.labels)
-        return others.amax(1) - own
+        return self.others(logits).amax(1) - _at(logits, self.labels)
 
     def loss(self, logits: Logits) -> Tensor:
-        return -_log_odds_against(logits, self.labels)
+        """``log(p / (1 - p))`` of the target; see ``Untargeted.loss``."""
+        return _at(logits, self.labels) - torch.logsumexp(self.others(logits), dim=1)
 
     def __getitem__(self, rows: Tensor | slice) -> "Targeted":
-        return Targeted(self.labels[rows])
+        return Targeted(self.labels[rows], self.rounding[rows])
 
     def __len__(self) -> int:
         return len(self.labels)

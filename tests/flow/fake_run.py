@@ -153,6 +153,7 @@ def _attacked(
                 "goal": manifest.goal,
                 "label": int(label[i]),
                 "target": target,
+                "reject": None,
                 "clean_prediction": int(prediction[i]),
                 "clean_confidence": float(rng.uniform(0.55, 0.9999)),
                 "adversarial_prediction": int(prediction[i] if answer is None else answer),

@@ -41,7 +41,7 @@ TOP = ["api", "fitting", "demo", "docs", "console", "arguments", "entry", "cli"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 12  # `brittle audit` has as many options
+PARAMETERS = 13  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:

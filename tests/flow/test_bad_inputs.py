@@ -75,6 +75,10 @@ CASES: dict[str, list[str]] = {
     audit("--mean 0.5 --std 0"): ["expected a positive std, got (0.0,)"],
     audit("--mean a,b,c --std 1,1,1"): ["expected --mean as numbers such as 0.5,0.5,0.5, got 'a,b,c'"],
     audit("--mean nan --std 1"): ["expected mean as one finite number per channel"],
+    audit("--reject gibberish"): ["no class is called 'gibberish'", "there are 10, also known by index"],
+    audit("--reject 10"): ["expected a class index below 10, got 10"],
+    audit("--model python:mynets:grey --reject none"): ["expected the reject class as an index from 0, got 'none'"],
+    audit("--model python:mynets:grey --reject 10"): ["expected a reject class among 3 classes or more, got class 10"],
     # attacks
     attack("deepfol"): ["unknown attack 'deepfol'", "did you mean 'deepfool'?"],
     attack("xyzzy"): ["unknown attack 'xyzzy'; known: ", *ATTACKS],

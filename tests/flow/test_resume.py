@@ -128,9 +128,9 @@ def attacked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     seen = []
     original = attack_graded
 
-    def counting(classifier: Any, images: Any, goal: Any, method: Any, rng: Any) -> Any:
+    def counting(classifier: Any, images: Any, goal: Any, method: Any, rng: Any, logits: Any) -> Any:
         seen.append((type(method).__name__, rng.ids[0]))
-        return original(classifier, images, goal, method, rng)
+        return original(classifier, images, goal, method, rng, logits)
 
     monkeypatch.setattr(engine, "attack_graded", counting)
     return seen

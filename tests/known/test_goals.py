@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.goals import Goal, Targeted, Untargeted
+from brittle.goals import Goal, Rounding, Targeted, Untargeted
 
 LOGITS = torch.tensor(
     [
@@ -54,9 +54,52 @@ def test_margin_is_positive_exactly_until_met(make: type[Untargeted] | type[Targ
 def test_sure_means_beyond_rounding(scale: float) -> None:
     size = max(scale, 1.0)
     goal = Untargeted(torch.tensor([0, 0]))
-    logits = torch.tensor([[scale, scale + 2e-6 * size], [scale, scale + 1e-4 * size]])
+    logits = torch.tensor([[scale, scale + 2e-6 * size, -scale], [scale, scale + 1e-4 * size, -scale]])
     assert goal.is_met(logits).tolist() == [True, True]
     assert goal.is_surely_met(logits).tolist() == [False, True]
+
+
+def test_an_offset_of_all_logits_costs_its_own_rounding_and_no_more() -> None:
+    goal = Untargeted(torch.zeros(1, dtype=torch.int64))
+    near = torch.tensor([[5.0, 5.0 + 1e-3, -5.0]])
+    tolerances = [float(goal.tolerance(near + offset)) for offset in (0.0, 10.0, 1e3, 1e6)]
+    ulps = [0.0, 0.0, *(2 * float(torch.finfo(torch.float32).eps) * size for size in (1e3, 1e6))]
+    assert tolerances == pytest.approx([max(6.7e-5, ulp) for ulp in ulps], rel=0.02)
+    assert goal.is_surely_met(near + 1e3)
+
+
+def test_what_a_network_computes_in_counts_and_the_spread_of_the_original_image() -> None:
+    least = torch.tensor([8.0, 0.5])
+    rounding = Rounding(share=2**-5, eps=2**-7, least=least)
+    goal = Targeted(torch.tensor([0, 0]), rounding)
+    logits = torch.tensor([[0.2, 0.0], [0.2, 0.0]])  # two classes near their boundary: the spread there is nothing
+    torch.testing.assert_close(goal.tolerance(logits), least * 2**-5)
+    assert goal.is_surely_met(logits).tolist() == [False, True]
+    assert goal[1:].is_surely_met(logits[1:]).tolist() == [True]
+    torch.testing.assert_close(goal.tolerance(logits + 100), torch.full((2,), 2 * 2**-7 * 100.2))
+
+
+# ---- a class that means: no answer
+
+
+def test_reject_class_is_neither_left_for_nor_left_behind() -> None:
+    goal = Untargeted(LABELS, reject=1)
+    assert goal.own(LOGITS).tolist() == [0, 1, 1, 2]  # the last but one's label is the reject class
+    assert goal.others(LOGITS).isinf().sum(1).tolist() == [2, 2, 1, 2]
+    assert goal.margin(LOGITS).tolist() == [1, 1, 0, 5]
+    assert goal.is_met(LOGITS).tolist() == [False, False, True, False]
+    p = LOGITS.softmax(1)
+    kept = torch.stack([p[0, 0] + p[0, 1], p[1, 0] + p[1, 1], p[2, 1], p[3, 2] + p[3, 1]])
+    torch.testing.assert_close(goal.loss(LOGITS), torch.log((1 - kept) / kept))
+    assert goal[torch.tensor([1])].reject == 1
+    assert torch.equal(Untargeted(LABELS).own(LOGITS), LABELS)
+
+
+def test_goal_with_a_reject_class_has_a_gradient_everywhere() -> None:
+    logits = (50 * LOGITS).requires_grad_()
+    for values in (Untargeted(LABELS, reject=1).loss(logits), Untargeted(LABELS, reject=1).margin(logits)):
+        gradient = gradient_of(values, logits)
+        assert gradient.isfinite().all() and gradient.any(1).all()
 
 
 @pytest.mark.parametrize("make", [Untargeted, Targeted])

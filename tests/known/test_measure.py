@@ -52,6 +52,7 @@ def row(
         "goal": "untargeted",
         "label": label,
         "target": None,
+        "reject": None,
         "clean_prediction": clean,
         "clean_confidence": 0.9,
         "adversarial_prediction": adversarial,

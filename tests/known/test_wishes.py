@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from brittle.craft.wishes import check_wishes, class_of, targets_of
+from brittle.craft.wishes import check_wishes, targets_of
+from brittle.models.classes import class_of
 from brittle.rng import Rng
 from brittle.types import BrittleError
 

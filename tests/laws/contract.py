@@ -307,4 +307,16 @@ def law_attacks_the_network_in_eval_mode(subject: Subject, world: World) -> None
         check_same_bits(usual, trained, "where the network is in training mode")
 
 
+def law_does_not_claim_what_the_network_refuses(subject: Subject, world: World) -> None:
+    if "untargeted" not in subject.goals:
+        return
+    logits = world.logits(world.images)
+    nearest = Untargeted(world.labels).others(logits).argmax(1)
+    goal = Untargeted(world.labels, reject=int(nearest.mode().values))
+    outcome = subject(world, goal)
+    check_claims(world, goal, outcome)
+    check_box(subject, outcome.images)
+    check_budget(subject, world.images, outcome.images)
+
+
 LAWS: list[Law] = [law for name, law in sorted(globals().items()) if name.startswith("law_")]

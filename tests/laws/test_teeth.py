@@ -11,7 +11,7 @@ from brittle.attacks import PGD, Outcome
 from brittle.attacks._contract import require_goal
 from brittle.catalog import ATTACKS
 from brittle.geometry.norms import LINF, Norm
-from brittle.goals import Goal, Targeted
+from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from laws import contract
@@ -203,6 +203,10 @@ def ignores_the_target(classifier: Classifier, images: Tensor, goal: Goal, rng: 
     return honest(classifier, images, goal, rng, eps)
 
 
+def ignores_the_reject_class(classifier: Classifier, images: Tensor, goal: Goal, rng: Rng, eps: float) -> Outcome:
+    return honest(classifier, images, Untargeted(goal.labels) if isinstance(goal, Untargeted) else goal, rng, eps)
+
+
 def refuses_too_late(classifier: Classifier, images: Tensor, goal: Goal, rng: Rng, eps: float) -> Outcome:
     outcome = honest(classifier, images, goal, rng, eps)
     if isinstance(goal, Targeted):
@@ -241,6 +245,7 @@ FAULTS: list[tuple[Body, Law, str]] = [
     (leaves_eval_mode, contract.law_attacks_the_network_in_eval_mode, "lost their training mode"),
     (attacks_in_training_mode, contract.law_attacks_the_network_in_eval_mode, "updated their statistics"),
     (collects_gradients, contract.law_leaves_the_network_alone, "gradients have changed"),
+    (ignores_the_reject_class, contract.law_does_not_claim_what_the_network_refuses, "not confirmed by a fresh pass"),
     (switches_gradients_on, contract.law_works_where_gradients_are_switched_off, "left switched on"),
 ]
 

@@ -1,6 +1,6 @@
 """What attacks share that fit one perturbation to many images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn, final
 
 import torch
@@ -14,7 +14,7 @@ from brittle.geometry.norms import norm_of
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, Unsupported
+from brittle.types import BrittleError, Images, Logits, Unsupported
 
 _KEPT_BYTES = 2**28  # images that take less are decoded once, and kept
 
@@ -51,7 +51,7 @@ class Pool:
         if len(self) * first.nbytes <= _KEPT_BYTES:
             self._kept = examples.images(0, len(self)).to(classifier.device)
         self.nothing = torch.zeros_like(first, device=classifier.device)
-        self.predicted = self._classes(self.nothing)
+        self.predicted = torch.cat([logits.argmax(1) for _, logits in self._logits(self.nothing)])
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -62,7 +62,7 @@ class Pool:
 
     def goal(self, rows: Sequence[int]) -> Untargeted:
         """To leave the class that each of them has."""
-        return Untargeted(self.predicted[list(rows)])
+        return Untargeted(self.predicted[list(rows)], self.classifier.reject)
 
     def order(self, purpose: str) -> list[int]:
         """All rows in random order; it depends on the seed and on the examples' ids, not on how the data are sorted."""
@@ -71,11 +71,13 @@ class Pool:
 
     def fooled(self, perturbation: Tensor) -> float:
         """The part of the images that leave their class with ``perturbation`` ``[1, C, H, W]`` added, and clipped."""
-        return float((self._classes(perturbation) != self.predicted).float().mean())
+        left = [self.goal(rows).is_met(logits) for rows, logits in self._logits(perturbation)]
+        return float(torch.cat(left).float().mean())
 
-    def _classes(self, perturbation: Tensor) -> Tensor:
-        parts = [range(len(self))[part] for part in self.classifier.chunks(len(self))]
-        return torch.cat([self.classifier.logits(clip(self.images(part) + perturbation)).argmax(1) for part in parts])
+    def _logits(self, perturbation: Tensor) -> Iterator[tuple[range, Logits]]:
+        for part in self.classifier.chunks(len(self)):
+            rows = range(len(self))[part]
+            yield rows, self.classifier.logits(clip(self.images(rows) + perturbation))
 
     def fitted(self, attack: Any, perturbation: Tensor, rate: float) -> Perturbation:
         """What an attack has made, as one that can be used, with a word on where it comes from."""

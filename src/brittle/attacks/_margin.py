@@ -10,13 +10,13 @@ from brittle.types import Images, Logits
 def margin_descent(classifier: Classifier, images: Images, goal: Goal) -> tuple[Logits, Images]:
     """Logits, and the gradient along which ``goal.margin`` falls; one forward and one backward pass for each row.
 
-    The gradient is that of the difference between the label's logit and the largest other one.
+    The gradient is that of the difference between the goal's own logit and the largest other one.
     """
     logits, gradients = [images.new_zeros(0, 0)], [images[:0]]
     for rows in classifier.chunks(len(images)):
         part, pullback = classifier.linearize(images[rows])
-        label = goal.labels[rows].unsqueeze(1)
-        rival = part.scatter(1, label, -torch.inf).argmax(1, keepdim=True)
+        label = goal[rows].own(part).unsqueeze(1)
+        rival = goal[rows].others(part).argmax(1, keepdim=True)
         sign = 1.0 if isinstance(goal, Untargeted) else -1.0
         gradients.append(pullback(torch.zeros_like(part).scatter_(1, rival, sign).scatter_(1, label, -sign)))
         logits.append(part)

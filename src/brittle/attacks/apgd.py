@@ -91,8 +91,8 @@ class APGD:
         """
         if not self.targets or not isinstance(goal, Untargeted):
             return [goal.labels.unsqueeze(1)]
-        others = logits.scatter(1, goal.labels.unsqueeze(1), -torch.inf)
-        likely = others.argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, logits.shape[1] - 1)]
+        classes = logits.shape[1] - 1 - (goal.reject is not None)
+        likely = goal.others(logits).argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, classes)]
         return [wave for wave in (likely[:, :1], likely[:, 1:]) if wave.shape[1]]
 
     def _climb(self, classifier: Classifier, images: Images, goal: Goal, targets: Labels, rng: Rng) -> Outcome:
@@ -178,7 +178,7 @@ def checkpoints(steps: int) -> tuple[int, ...]:
 @final
 @dataclass(frozen=True, slots=True)
 class _Aim:
-    """A goal together with the loss that is climbed for it; to the Classifier it is that goal with that loss.
+    """A goal together with the loss that is climbed for it.
 
     goal: what counts as success. steer: where to go, which may be one class of an untargeted goal.
     """
@@ -187,18 +187,8 @@ class _Aim:
     steer: Goal
     kind: str
 
-    @property
-    def labels(self) -> Labels:
-        return self.goal.labels
-
-    def is_met(self, logits: Logits) -> Tensor:
-        return self.goal.is_met(logits)
-
     def is_surely_met(self, logits: Logits) -> Tensor:
         return self.goal.is_surely_met(logits)
-
-    def margin(self, logits: Logits) -> Tensor:
-        return self.goal.margin(logits)
 
     def loss(self, logits: Logits) -> Tensor:
         """float ``[B]``; a margin is against the largest other logit, which is the label's until the goal is met."""

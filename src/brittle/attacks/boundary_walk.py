@@ -156,12 +156,12 @@ class _Hunt:
         walkers = []
         for part in self.classifier.chunks(len(self.images)):
             rows = torch.arange(part.start, part.stop, device=self.images.device)
-            x, labels = self.images[part], self.goal.labels[part].unsqueeze(1)
+            x = self.images[part]
             logits, pullback = self.classifier.linearize(x)
             met = self.asking.note(rows, x, logits)
             self.asking.forwards[rows] += 1
             self.first_gap[rows] = self.goal[part].margin(logits)
-            order = logits.scatter(1, labels, -torch.inf).argsort(dim=1, descending=True, stable=True)
+            order = self.goal[part].others(logits).argsort(dim=1, descending=True, stable=True)
             nearest, largest = torch.full_like(logits[:, 0], torch.inf), torch.zeros_like(logits[:, 0])
             ranks = min(candidates, logits.shape[1] - 1)
             for rank in range(ranks):
@@ -254,8 +254,8 @@ class _Hunt:
         for part in self.classifier.chunks(len(x)):
             r, goal = rows[part], self.goal[rows[part]]
             logits, pullback = self.classifier.linearize(x[part])
-            others = logits.scatter(1, goal.labels.unsqueeze(1), -torch.inf)
-            gap, cotangents = _gap_to(goal, logits, others.argmax(1) if rivals is None else rivals[part])
+            rival = goal.others(logits).argmax(1) if rivals is None else rivals[part]
+            gap, cotangents = _gap_to(goal, logits, rival)
             w = pullback(cotangents)
             mets.append(self.asking.note(r, x[part], logits) if rivals is None else goal.is_surely_met(logits))
             gaps.append(gap + self.beyond[r] * self.first_gap[r] + inner(w, x[part] - self.images[r]))
@@ -283,9 +283,9 @@ class _Hunt:
 def _gap_to(goal: Goal, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
     """The logits' difference that must fall to 0, ``[n]``, and the cotangents ``[n, K]`` along which it falls."""
     sign = 1.0 if isinstance(goal, Untargeted) else -1.0
-    rival, label = rivals.unsqueeze(1), goal.labels.unsqueeze(1)
+    rival, label = rivals.unsqueeze(1), goal.own(logits).unsqueeze(1)
     cotangents = torch.zeros_like(logits).scatter_(1, rival, sign).scatter_(1, label, -sign)
-    return sign * (logits.gather(1, label) - logits.gather(1, rival)).squeeze(1), cotangents
+    return sign * (logits.gather(1, label) - goal.others(logits).gather(1, rival)).squeeze(1), cotangents
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from brittle.types import Images, Labels, Logits
 _LEAST_OVERSHOOT = 0.1  # of the first step's overshoot
 _ENOUGH = 0.9  # of the gap: what a clipped step must cover to be taken as it is
 _LOOK_FIRST = 3  # from this step on most rows have crossed: look before computing a graph for all of them
-_HAIR = 2e-5  # of the logits' size: the least gap a step aims at
+_HAIR = 2  # times what rounding can make of a margin: the least gap a step aims at
 
 
 @register(
@@ -111,18 +111,18 @@ class DeepFool:
         """
         logits, pullback = classifier.linearize(x)
         crossed = goal.is_surely_met(logits)
-        label = goal.labels.unsqueeze(1)
-        own = logits.gather(1, label)
-        order = logits.scatter(1, label, -torch.inf).argsort(dim=1, descending=True, stable=True)
+        label = goal.own(logits)
+        own = logits.gather(1, label.unsqueeze(1))
+        others, order = goal.others(logits).sort(dim=1, descending=True, stable=True)
         order = order[:, : min(self.candidates, logits.shape[1] - 1)]
         # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
-        gaps = torch.maximum(own - logits.gather(1, order), _HAIR * own.abs().clamp_min(1))
+        gaps = torch.maximum(own - others[:, : order.shape[1]], _HAIR * goal.tolerance(logits).unsqueeze(1))
 
         sure = min(sure, order.shape[1]) if not crossed.all() else 0
         distances = torch.full_like(gaps, torch.inf)
         nearest, largest, normal = distances[:, :1].clone(), torch.zeros_like(own), torch.zeros_like(x)
         for rank in range(sure):
-            w = pullback(_difference(order[:, rank], goal.labels, logits) * ~crossed.unsqueeze(1), more=rank < sure - 1)
+            w = pullback(_difference(order[:, rank], label, logits) * ~crossed.unsqueeze(1), more=rank < sure - 1)
             size = norm.dual.measure(w)
             distances[:, rank] = torch.where(size > 0, gaps[:, rank] / size, torch.inf)
             normal = torch.where(per_row(distances[:, rank] < nearest[:, 0], w), w, normal)
@@ -134,7 +134,7 @@ class DeepFool:
         for part in classifier.chunks(len(rows)):
             r, j = rows[part], ranks[part]
             _, pullback = classifier.linearize(x[r])
-            w = pullback(_difference(order[r, j], goal.labels[r], logits[r]))
+            w = pullback(_difference(order[r, j], label[r], logits[r]))
             size = norm.dual.measure(w)
             distances[r, j] = torch.where(size > 0, gaps[r, j] / size, torch.inf)
             best = distances[r].amin(1)  # of the row, so far; of a row's candidates in this part, one can win

@@ -60,7 +60,7 @@ class FMN:
                 break
             x = images[rows] + delta
             logits, gradient = margin_descent(classifier, x, goal[rows])
-            met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits)
+            met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits) + goal[rows].tolerance(logits)
             gradient = inward(gradient, x)
             forwards[rows] += 1
             backwards[rows] += 1

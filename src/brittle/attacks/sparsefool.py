@@ -19,7 +19,7 @@ from brittle.rng import Rng
 from brittle.types import Images, Logits
 
 _LEAST_OVERSHOOT = 0.1  # of the first step's overshoot
-_HAIR = 2e-5  # of the logits' size: the least gap a step aims at
+_HAIR = 2  # times what rounding can make of a margin: the least gap a step aims at
 _LEAST_REACH = 0.05  # of the gap: planes that are nearer than this, or behind, are those of a boundary lost on the way
 _NEAR = 0.1  # of the gap: a point with less of it left is as good as on the boundary
 _HOME = 0.15  # of the first gap: with less of it left, the linearisation at the image itself is as good
@@ -124,7 +124,7 @@ class SparseFool:
         logits, gap, normal = _linearised(classifier, x, goal, until_met=True)
         met = goal.is_surely_met(logits)
         # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
-        gap = torch.maximum(gap, _HAIR * logits.abs().amax(1).clamp_min(1))
+        gap = torch.maximum(gap, _HAIR * goal.tolerance(logits))
         point, value, slope = x.clone(), gap.clone(), normal.clone()
         forwards = torch.ones_like(met, dtype=torch.int64)
         walking = (~met & (gap > home)).nonzero().squeeze(1)

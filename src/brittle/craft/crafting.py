@@ -162,7 +162,8 @@ class Crafter:
         after = self.look(pixels)
         likely = after.softmax(0)
         confidence = float(1 - likely[present] if aim.target is None else likely[aim.target])
-        met = int(after.argmax()) != present if aim.target is None else int(after.argmax()) == aim.target
+        now = int(after.argmax())
+        met = now not in (present, self.classifier.reject) if aim.target is None else now == aim.target
         return Crafted(
             photo=photograph.name,
             original=_in_colour(photograph.pixels),

@@ -65,6 +65,7 @@ def viewed(classifier: Classifier, fit: Fit | None) -> Classifier:
         fast=False,
         steady=False,  # most photographs are crafted alone
         name=classifier.name,
+        reject=classifier.reject,
     )
 
 

@@ -1,10 +1,10 @@
 """What a photograph shall be taken for: class names, indices, and choices that depend on what the network says."""
 
-import difflib
 from collections.abc import Sequence
 
 import torch
 
+from brittle.models.classes import class_of
 from brittle.rng import Rng
 from brittle.types import BrittleError, Logits
 
@@ -47,31 +47,6 @@ def targets_of(
                 f"the network takes {name} for {_named(present, class_names)} already; choose another target"
             )
     return targets
-
-
-def class_of(wish: str, class_names: Sequence[str] | None, classes: int) -> int:
-    """The class that a text names: its index, or its name in any case."""
-    if wish.strip().isdigit():
-        if int(wish) >= classes:
-            raise BrittleError(f"expected a class index below {classes}, got {wish}")
-        return int(wish)
-    names = [name.casefold() for name in class_names or ()]
-    found = [index for index, name in enumerate(names) if name == wish.strip().casefold()]
-    if len(found) > 1:
-        raise BrittleError(f"{wish!r} names {len(found)} classes; say which by its index: {', '.join(map(str, found))}")
-    if not found:
-        if class_names is None:
-            raise BrittleError(f"this network's classes have no names; expected an index below {classes}, got {wish!r}")
-        raise BrittleError(f"no class is called {wish!r}{_nearest(wish.strip().casefold(), names, class_names)}")
-    return found[0]
-
-
-def _nearest(wish: str, names: list[str], class_names: Sequence[str]) -> str:
-    """The names that hold the wish, or else are spelt like it."""
-    holding = [index for index, name in enumerate(names) if wish and wish in name]
-    alike = [names.index(name) for name in difflib.get_close_matches(wish, names, n=3, cutoff=0.6)]
-    shown = [repr(class_names[index]) for index in (holding or alike)[:5]]
-    return f"; did you mean {' or '.join(shown)}?" if shown else f"; there are {len(names)}, also known by index"
 
 
 def _named(index: int, class_names: Sequence[str] | None) -> str:

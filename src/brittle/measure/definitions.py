@@ -53,8 +53,8 @@ MEASURES: dict[str, Definition] = {
             "Robust accuracy",
             "fraction",
             FOOLED,
-            "Images classified correctly before and still after the attack, of all images. An upper bound: a stronger"
-            " attack can only lower it.",
+            "Images classified correctly before and still after the attack, of all images; with a reject class also"
+            " those that are rejected after it. An upper bound: a stronger attack can only lower it.",
         ),
         (
             "fooling_rate_8bit",

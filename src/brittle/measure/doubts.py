@@ -20,6 +20,7 @@ NOISE = 0.01
 ON_RECORDS = {
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
+    "non-finite-logits": "give logits that are NaN or infinite: not fooled, and not robust either",
     "miscounted-passes": "come with another number of passes than was counted",
 }
 

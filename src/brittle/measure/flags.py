@@ -125,6 +125,13 @@ FLAGS: dict[str, Meaning] = {
         "run the same audit again: it makes damaged files anew and keeps the rest; to keep no images on purpose, say"
         " --images none",
     ),
+    "non-finite-logits": Meaning(
+        "doubt",
+        "The classifier's answer to some attacked images is no answer: NaN or infinity.",
+        "the plain network's logits are not all finite on a stored image; it does not count as fooled",
+        "do not read the robust accuracy as robustness: such an image counts as withstood only because nothing can be"
+        " said of it. Look for divisions by zero, square roots and logarithms at zero, and overflows in half precision",
+    ),
     "miscounted-passes": Meaning(
         "doubt",
         "An attack reports other numbers of passes than were counted.",

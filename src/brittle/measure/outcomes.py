@@ -14,14 +14,17 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     """Records with four more bool columns.
 
     correct: classified correctly before the attack.
-    attacked: the goal was not met to begin with, so there was something to do.
+    attacked: the goal was not met to begin with, so there was something to do; an image that is rejected is neither
+    correct, nor has it met an untargeted goal.
     changed: a confirmed perturbation gives the image another prediction. For an untargeted attack that is ``fooled``;
-    a targeted one can also land, inside box and budget, on a class that is neither the label nor the target.
+    a targeted one can also land, inside box and budget, on a class that is neither the label nor the target. An image
+    that is rejected under an untargeted attack is not fooled, so it counts as robust.
     success: the goal is met, confirmed, and was not met to begin with.
     """
     targeted = records["goal"] == "targeted"
     correct = records["clean_prediction"] == records["label"]
-    met_before = (records["target"] == records["clean_prediction"]).where(targeted, ~correct).astype(bool)
+    wrong = ~correct & (records["clean_prediction"] != records["reject"])
+    met_before = (records["target"] == records["clean_prediction"]).where(targeted, wrong).astype(bool)
     moved = records["adversarial_prediction"] != records["clean_prediction"]
     valid = ~records["flags"].map(lambda codes: bool(INVALID.intersection(codes))).astype(bool)
     finite = np.isfinite(records["adversarial_confidence"])

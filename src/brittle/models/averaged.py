@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from brittle.goals import Goal
+from brittle.goals import Objective
 from brittle.models.classifier import Classifier, Pullback
 from brittle.rng import Rng
 from brittle.types import Images, Logits
@@ -36,7 +36,7 @@ class Averaged:
         """The mean logits."""
         return _mean([self.classifier.logits(one, plain=plain) for one in self._seen(images)])
 
-    def gradient(self, images: Images, goal: Goal) -> tuple[Logits, Images]:
+    def gradient(self, images: Images, goal: Objective) -> tuple[Logits, Images]:
         """The mean logits and the mean of the gradients of the loss (Athalye et al. 2018, arXiv:1707.07397, eq. 2)."""
         answers = [self.classifier.gradient(one, goal) for one in self._seen(images)]
         return _mean([logits for logits, _ in answers]), _mean([gradient for _, gradient in answers])

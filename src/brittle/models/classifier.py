@@ -2,16 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Protocol, final
 
 import torch
 from torch import Tensor, nn
 
 from brittle.catalog import Access
-from brittle.goals import Goal
+from brittle.goals import FLOAT32, Objective, Rounding, spread_of
+from brittle.models.answers import as_logits
+from brittle.models.classes import reject_of
 from brittle.models.estimator import Estimator
-from brittle.models.fold import folded
+from brittle.models.fast import FastPath
+from brittle.models.precision import exact, float32_unit, rounding_of
 from brittle.types import BrittleError, Images, Logits, Unsupported
 
 
@@ -25,7 +29,7 @@ class Pullback(Protocol):
 
 
 _CPU_BATCH, _GPU_BATCH, _ESTIMATOR_BATCH = 64, 512, 1024
-_FAST_TOLERANCE = 1e-4
+_LOOKED_AT = 4  # images, before each attack
 
 
 @final
@@ -48,6 +52,8 @@ class Classifier:
     network's on the first batch seen.
     steady: one image or three get company, so that on a CPU logits are as in larger batches; one takes twice the time.
     name: what reports call it; default: the network's class name.
+    reject: the class, by name or index, with which the network refuses to answer: reaching it is no success for an
+    untargeted attack, and it is no target. Default: none.
 
     ``access`` is the most that an attack may ask it for: "gradient", "score" (logits), or "decision" (one-hot logits).
     ``forwards`` and ``backwards`` count examples passed through the network in either direction.
@@ -65,6 +71,7 @@ class Classifier:
         fast: bool = True,
         steady: bool = True,
         name: str | None = None,
+        reject: str | int | None = None,
     ) -> None:
         if not isinstance(net, nn.Module):
             net = Estimator(net)
@@ -86,6 +93,7 @@ class Classifier:
             self.access, usual_batch, usual_name = net.access, _ESTIMATOR_BATCH, type(net.estimator).__name__
             class_names = net.class_names if class_names is None else class_names
         self.class_names = None if class_names is None else tuple(class_names)
+        self.reject = None if reject is None else reject_of(reject, self.class_names)
         self.batch_size = batch_size or usual_batch
         self.name = name or usual_name
         self.steady = steady
@@ -93,8 +101,7 @@ class Classifier:
         self.backwards = 0
         self._num_classes: int | None = None
         self._fast_allowed = fast and self.access == "gradient"
-        self._fast: nn.Module | None = None
-        self._fast_version: list[object] | None = None
+        self._fast = FastPath(self._evaluated)
 
     def __repr__(self) -> str:
         return f"Classifier({self.name}, device={self.device}, batch_size={self.batch_size})"
@@ -111,7 +118,7 @@ class Classifier:
     @property
     def is_fast(self) -> bool:
         """Whether the last pass took the fast path."""
-        return self._fast is not None
+        return self._fast.copy is not None
 
     @property
     def fingerprint(self) -> str:
@@ -129,13 +136,39 @@ class Classifier:
 
         plain: by the user's network itself, never by the fast path; what graders ask.
         """
-        with torch.no_grad():
+        with torch.no_grad(), exact() if plain else nullcontext():
             run = self._plain if plain else self._pass
             parts = [run(images[rows]) for rows in self.chunks(len(images))]
         self.forwards += len(images)
         return torch.cat(parts) if parts else images.new_zeros(0, self._known_classes())
 
-    def gradient(self, images: Images, goal: Goal) -> tuple[Logits, Images]:
+    @contextmanager
+    def settled(self, images: Images, logits: Logits) -> Iterator[Rounding]:
+        """For the time of one attack on images ``[B, C, H, W]``, whose logits ``[B, K]`` are at hand: what is fast, and
+        how finely logits can be told apart.
+
+        A few of the images go through the plain network and its fast copy. Where they disagree, as after a change that
+        PyTorch keeps no count of, the copy is made anew, and where that does not agree either, the plain network is
+        taken. Inside, it is not asked again. These passes are not counted: no attack has asked for them.
+        """
+        if self.access != "gradient" or not len(images):
+            yield FLOAT32
+            return
+        some = images[:: -(-len(images) // _LOOKED_AT)]
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            with exact():
+                plain = self._plain(some)
+                fast = self._fast.settle(self.net, some, plain) if self._may_be_fast(some) else None
+            others = [] if fast is None else [fast]
+            unit = float32_unit(self.device)
+            if unit > FLOAT32.eps:  # attacks see what is rounded more than in ``plain``
+                others.append(self._pass(some))
+            rounding = rounding_of(self.net, self._evaluated, some, plain, others, unit)
+        with self._fast.held():
+            yield replace(rounding, least=spread_of(logits))
+
+    def gradient(self, images: Images, goal: Objective) -> tuple[Logits, Images]:
         """Logits and the gradient of ``goal.loss`` in the images, ``batch_size`` rows at a time."""
         self._require_gradients()
         logits, gradients = [], []
@@ -194,8 +227,8 @@ class Classifier:
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
         padding = 1 if self.steady and self.device.type == "cpu" and len(images) in (1, 3) else 0
         batch = torch.cat([images, images[-1:].expand(padding, *images.shape[1:])]) if padding else images
-        net = self._fast_net(batch)
-        logits = self._plain(batch) if net is None else self._run(net, batch)
+        copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
+        logits = self._plain(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)] if padding else logits
 
     def _run(self, net: nn.Module, images: Images) -> Logits:
@@ -209,70 +242,30 @@ class Classifier:
             inputs = (images - mean) / std
         else:
             inputs = images.clone()  # a network may write into what it is given, and these are the caller's
-        weight = next((one for one in self.net.parameters() if one.is_floating_point()), images)
+        weight = next((one for one in net.parameters() if one.is_floating_point()), images)
         inputs = inputs.to(weight.dtype)
         if net is not self.net:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return self._as_logits(net(inputs), len(images))
+        return self._checked(as_logits(net(inputs), len(images)))
 
     def _plain(self, images: Images) -> Logits:
-        with _evaluating(self.net):
-            return self._run(self.net, images)
+        return self._evaluated(self.net, images)
 
-    def _as_logits(self, output: object, rows: int) -> Logits:
-        if not isinstance(output, Tensor):
-            raise BrittleError(
-                f"expected the network to return logits [B, K], got {type(output).__name__}; wrap it in a module that"
-                " returns the logits alone"
-            )
-        if output.ndim == 1 and len(output) == rows:
-            output = output.unsqueeze(1)
-        if output.ndim != 2 or len(output) != rows:
-            raise BrittleError(f"expected logits [{rows}, K] from the network, got shape {tuple(output.shape)}")
-        if output.shape[1] == 1:  # one logit for "class 1": the two-class softmax of (0, z) is the sigmoid of z
-            output = torch.cat([torch.zeros_like(output), output], dim=1)
-        names = len(self.class_names) if self.class_names is not None else output.shape[1]
-        if names != output.shape[1]:
-            raise BrittleError(f"expected one class name per logit ({output.shape[1]}), got {names}")
-        self._num_classes = output.shape[1]
-        return output.float()
+    def _evaluated(self, net: nn.Module, images: Images) -> Logits:
+        with _evaluating(net):
+            return self._run(net, images)
 
-    def _fast_net(self, batch: Images) -> nn.Module | None:
-        """The folded copy, made again whenever the network's weights have changed since."""
-        if not self._fast_allowed or batch.ndim != 4 or not len(batch):
-            return None
-        version = self._version()
-        if version != self._fast_version:
-            self._fast_version = version
-            with torch.inference_mode(False):  # tensors made in inference mode could not be differentiated later
-                self._fast = folded(self.net)
-            if self._fast is not None and not self._agrees(self._fast, batch):
-                self._fast = None
-        return self._fast
+    def _may_be_fast(self, images: Images) -> bool:
+        return self._fast_allowed and images.ndim == 4 and len(images) > 0
 
-    def _version(self) -> list[object]:
-        """Changes whenever a weight is written, a tensor or module exchanged, or a hook added.
-
-        What PyTorch keeps no count of goes unseen: writing through ``.data`` in place.
-        """
-        state: list[object] = []
-        for module in self.net.modules():
-            state += (id(module), len(module._forward_hooks) + len(module._forward_pre_hooks))
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
-                if tensor is not None:
-                    state += (id(tensor), tensor.data_ptr(), tensor._version)
-        return state
-
-    def _agrees(self, net: nn.Module, batch: Images) -> bool:
-        """Whether a fast copy gives the plain network's logits on a probe batch, to float32 accuracy."""
-        with torch.no_grad():
-            plain = self._plain(batch.detach())
-            try:
-                fast = self._run(net, batch.detach())
-            except Exception:  # a trace can have frozen a shape; the plain network has just worked on this batch
-                return False
-        scale = plain.abs().amax().clamp_min(1e-6)
-        return plain.shape == fast.shape and bool((plain - fast).abs().amax() <= _FAST_TOLERANCE * scale)
+    def _checked(self, logits: Logits) -> Logits:
+        classes = logits.shape[1]
+        if self.class_names is not None and len(self.class_names) != classes:
+            raise BrittleError(f"expected one class name per logit ({classes}), got {len(self.class_names)}")
+        if self.reject is not None and not (self.reject < classes >= 3):
+            raise BrittleError(f"expected a reject class among 3 classes or more, got class {self.reject} of {classes}")
+        self._num_classes = classes
+        return logits
 
 
 def _per_channel(name: str, values: Sequence[float] | None) -> tuple[float, ...] | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple, final
 import torch
 
 from brittle.data.fit import Fit
+from brittle.models.classes import reject_of
 from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.factory import made_by
@@ -48,10 +49,11 @@ def load_model(
     class_names: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
+    reject: str | int | None = None,
 ) -> Loaded:
     """The classifier that ``spec`` names (one of ``MODELS``), with the weights in ``weights``.
 
-    mean, std, class_names: instead of those published with the network; device, batch_size: as for Classifier.
+    mean, std, class_names: instead of those published with the network; device, batch_size, reject: as for Classifier.
     Raises BrittleError for an unknown name, unusable weights, missing weights, or a factory that fails.
     """
     kind, colon, rest = spec.partition(":")
@@ -62,7 +64,7 @@ def load_model(
     place = _usable(device)
     made = source.load(rest, weights)
     if isinstance(made, Classifier):
-        return Loaded(_adjusted(made, spec, mean, std, class_names, place, batch_size), None)
+        return Loaded(_adjusted(made, spec, mean, std, class_names, place, batch_size, reject), None)
     given = mean is not None or std is not None
     classifier = Classifier(
         made.net,
@@ -72,6 +74,7 @@ def load_model(
         device=place,
         batch_size=batch_size,
         name=spec,
+        reject=reject,
     )
     return Loaded(classifier, made.fit)
 
@@ -114,6 +117,7 @@ def _adjusted(
     class_names: Sequence[str] | None,
     device: torch.device,
     batch_size: int | None,
+    reject: str | int | None,
 ) -> Classifier:
     """A factory's own Classifier: it has decided on its normalisation; where and how it runs is the caller's."""
     if mean is not None or std is not None:
@@ -122,6 +126,8 @@ def _adjusted(
         classifier.class_names = tuple(class_names)
     if batch_size is not None:
         classifier.batch_size = batch_size
+    if reject is not None:
+        classifier.reject = reject_of(reject, classifier.class_names)
     classifier.net = classifier.net.to(device)
     classifier.device = device
     return classifier

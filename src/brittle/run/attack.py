@@ -1,7 +1,7 @@
 """One attack on images in memory, graded."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -17,7 +17,7 @@ from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible
 from brittle.rng import Rng
 from brittle.run.grade import Rules, grade
-from brittle.types import BrittleError, Images, Labels, Unsupported
+from brittle.types import BrittleError, Images, Labels, Logits, Unsupported
 
 
 @final
@@ -28,6 +28,7 @@ class Found:
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
     fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget; fooled_8bit: also after
     rounding to 8-bit pixels. prediction, confidence: of ``images``. claimed: what the attack itself has seen.
+    non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not robust either.
     steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading.
     """
 
@@ -41,6 +42,7 @@ class Found:
     fooled_8bit: Tensor
     inside_box: Tensor
     within_budget: Tensor
+    non_finite: Tensor
     steps: Tensor
     forwards: Tensor
     backwards: Tensor
@@ -74,14 +76,16 @@ def attack(
         )
     check_goal(method, goal)
     check_access(method, classifier)
-    wanted = Untargeted(goal) if isinstance(goal, Tensor) else goal
+    wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
+    logits = images.new_zeros(0, 1)
     if len(images):
-        check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
+        logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
+    check_target(classifier, wanted)
     with torch.inference_mode(False):  # and clones: tensors made in inference mode cannot be differentiated
         pixels = images.detach().clone().float().to(classifier.device)
-        wanted = type(wanted)(wanted.labels.clone().long().to(classifier.device))  # type: ignore[call-arg]
-        return attack_graded(classifier, pixels, wanted, method, Rng(seed, examples.ids))
+        wanted = replace(wanted, labels=wanted.labels.clone().long().to(classifier.device))  # type: ignore[type-var]
+        return attack_graded(classifier, pixels, wanted, method, Rng(seed, examples.ids), logits.clone())
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
@@ -97,6 +101,19 @@ def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
         )
     if kind.__name__.lower() not in goals:
         raise Unsupported(f"{entry.name} supports {' and '.join(goals) or 'no'} goals, got {kind.__name__.lower()}")
+
+
+def check_target(classifier: Classifier, goal: Goal) -> None:
+    """Refuses to go for the class with which the classifier refuses to answer."""
+    if isinstance(goal, Targeted) and classifier.reject is not None:
+        count = int((goal.labels == classifier.reject).sum())
+        if count:
+            names = classifier.class_names
+            name = f"class {classifier.reject}" if names is None else repr(names[classifier.reject])
+            raise BrittleError(
+                f"expected targets other than the reject class, {name}, got it for {count} of {len(goal)} images;"
+                " choose another target, or a Classifier without reject="
+            )
 
 
 _LEAST_FIRST: tuple[Access, ...] = ("decision", "score", "gradient")
@@ -116,14 +133,23 @@ def check_access(method: object, classifier: Classifier) -> None:
         )
 
 
-def attack_graded(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng) -> Found:
-    """Runs an attack on checked images on the classifier's device, times and grades it."""
-    passes = classifier.forwards, classifier.backwards
-    started = time.perf_counter()
-    outcome = method(classifier, images, goal, rng=rng)
-    if classifier.device.type == "cuda":
-        torch.cuda.synchronize(classifier.device)
-    seconds = time.perf_counter() - started
+def attack_graded(
+    classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng, logits: Logits
+) -> Found:
+    """Runs an attack on checked images on the classifier's device, with their logits, times and grades it.
+
+    The goal becomes that of this classifier: with its reject class, and met only beyond what its logits are rounded by.
+    """
+    with classifier.settled(images, logits) as rounding:
+        goal = replace(goal, rounding=rounding)  # type: ignore[type-var]
+        if isinstance(goal, Untargeted) and goal.reject is None:
+            goal = replace(goal, reject=classifier.reject)
+        passes = classifier.forwards, classifier.backwards
+        started = time.perf_counter()
+        outcome = method(classifier, images, goal, rng=rng)
+        if classifier.device.type == "cuda":
+            torch.cuda.synchronize(classifier.device)
+        seconds = time.perf_counter() - started
     counted = classifier.forwards - passes[0], classifier.backwards - passes[1]
     return Found(
         **outcome._asdict(),

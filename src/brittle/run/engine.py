@@ -181,7 +181,8 @@ def _run_shard(
     for spec, method, table in zip(manifest.attacks, attacks, tables, strict=True):
         if table is not None:
             continue
-        found = attack_graded(classifier, images, Untargeted(clean.labels), method, Rng(manifest.seed, clean.ids))
+        rng = Rng(manifest.seed, clean.ids)
+        found = attack_graded(classifier, images, Untargeted(clean.labels), method, rng, clean.logits)
         adversarial = _keep(directory, manifest, spec, shard, found)
         # The records come last: a shard of images without records is done again.
         write_records(

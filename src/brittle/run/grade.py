@@ -45,6 +45,7 @@ class Grade(NamedTuple):
     """What was found out about each image; all ``[B]``.
 
     fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
+    non_finite: the network gives NaN or infinity; that is neither fooled nor robust.
     """
 
     prediction: Labels
@@ -53,6 +54,7 @@ class Grade(NamedTuple):
     fooled_8bit: Tensor
     inside_box: Tensor
     within_budget: Tensor
+    non_finite: Tensor
 
 
 def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, rules: Rules) -> Grade:
@@ -74,6 +76,7 @@ def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, 
         fooled_8bit=goal.is_met(classifier.logits(to_8bit(perturbed), plain=True)) & kept,
         inside_box=inside,
         within_budget=within,
+        non_finite=~logits.isfinite().all(1),
     )
 
 

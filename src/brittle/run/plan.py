@@ -60,6 +60,7 @@ def plan(
         command=command,
         seed=seed,
         goal="untargeted",
+        reject=classifier.reject,
         attacks=specs,
         model=model,
         model_fingerprint=classifier.fingerprint,

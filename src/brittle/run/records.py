@@ -47,6 +47,7 @@ RECORD = pa.schema(
         pa.field("goal", pa.string(), nullable=False),  # "untargeted" or "targeted"
         pa.field("label", pa.int64(), nullable=False),  # true class (or own prediction for unlabelled data)
         pa.field("target", pa.int64()),  # class to reach; null when untargeted
+        pa.field("reject", pa.int64()),  # class by which the network refuses to answer; null: none
         pa.field("clean_prediction", pa.int64(), nullable=False),
         pa.field("clean_confidence", pa.float32(), nullable=False),  # softmax probability of clean_prediction
         pa.field(
@@ -114,6 +115,7 @@ class Manifest(BaseModel):
     command: str | None  # shell command that made the run; None from Python
     seed: int
     goal: Literal["untargeted", "targeted"]
+    reject: int | None = None  # class by which the network refuses to answer
     attacks: list[AttackSpec]
     model: str  # spec or class name, for people
     model_fingerprint: str  # sha256 over weights, normalisation and architecture text

@@ -8,6 +8,7 @@ import torch
 
 from brittle.data.examples import Examples
 from brittle.geometry.norms import L0, L1, L2, LINF
+from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.run.attack import Found
 from brittle.run.records import RECORD, AttackSpec
@@ -21,6 +22,7 @@ class Clean:
 
     ids: tuple[str, ...]
     start: int
+    logits: torch.Tensor
     labels: torch.Tensor
     prediction: torch.Tensor
     confidence: torch.Tensor
@@ -35,7 +37,7 @@ class Clean:
         confidence, prediction = logits.softmax(1).max(1)
         labels = prediction if examples.labels is None else examples.labels[start : start + len(images)]
         ids = examples.ids[start : start + len(images)]
-        return Clean(ids, start, labels.to(images.device), prediction, confidence, L2.measure(images))
+        return Clean(ids, start, logits, labels.to(images.device), prediction, confidence, L2.measure(images))
 
 
 def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
@@ -52,6 +54,7 @@ def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
         "goal": ["untargeted"] * rows,
         "label": clean.labels,
         "target": [None] * rows,
+        "reject": [found.goal.reject if isinstance(found.goal, Untargeted) else None] * rows,
         "clean_prediction": clean.prediction,
         "clean_confidence": clean.confidence,
         "adversarial_prediction": found.prediction,
@@ -82,6 +85,7 @@ def _flags(found: Found) -> list[list[str]]:
         "unconfirmed": found.claimed & ~found.fooled,
         "outside-box": ~found.inside_box,
         "over-budget": ~found.within_budget,
+        "non-finite-logits": found.non_finite,
         "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
     }
     flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
