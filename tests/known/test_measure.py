@@ -50,6 +50,8 @@ def row(
         "clean_confidence": 0.9,
         "adversarial_prediction": adversarial,
         "adversarial_confidence": 0.5,
+        "clean_margin": 5.0,
+        "adversarial_margin": -0.1,
         "claimed": True,
         "fooled": True,
         "fooled_8bit": True,
@@ -58,6 +60,7 @@ def row(
         "l2": 0.5,
         "linf": 0.1,
         "relative_l2": 0.01,
+        "longer_ratio": None,
         "steps": 3,
         "forwards": 4,
         "backwards": 5,
@@ -70,7 +73,13 @@ def row(
 
 def failed(position: int, attack: str = "a", **other: Any) -> dict[str, Any]:
     nothing: dict[str, Any] = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0}
-    missed: dict[str, Any] = {"adversarial": 0, "claimed": False, "fooled": False, "fooled_8bit": False}
+    missed: dict[str, Any] = {
+        "adversarial": 0,
+        "adversarial_margin": 1.0,
+        "claimed": False,
+        "fooled": False,
+        "fooled_8bit": False,
+    }
     return row(position, attack, **(missed | nothing | other))
 
 

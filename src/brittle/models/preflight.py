@@ -66,15 +66,16 @@ def preflight(classifier: Classifier, images: Images, labels: Labels | None) -> 
         return [flag for flag in _flags(classifier, images, known, logits) if flag is not None]
 
 
-def glance(classifier: Classifier, images: Images, labels: Labels, logits: Logits) -> list[Flag]:
-    """What can be seen of the same reasons in 40 passes of one image, before an attack on images in memory.
+def glance(classifier: Classifier, images: Images, labels: Labels, logits: Logits, *, gradients: bool) -> list[Flag]:
+    """What some 40 passes of one image show of the same reasons, for an attack on images in memory.
 
-    logits: what the classifier has given for the images, of which there is at least one.
+    images: at least one; logits: what the classifier has given for them. gradients: the attack asks for them.
     """
     few, seen, known = images[:GLANCE], logits[:GLANCE], labels[:GLANCE]
     with _generators_kept(classifier.device):
-        flags = [company_flag(classifier, few, seen)]
-        if classifier.access == "gradient":
+        random = random_flag(classifier, few[: GLANCE // 2], times=2)
+        flags = [random or company_flag(classifier, few, seen)]
+        if gradients:
             flags += gradient_flags(classifier, few, known, compare=False)
     return [flag for flag in flags if flag is not None]
 

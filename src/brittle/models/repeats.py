@@ -6,7 +6,7 @@ from torch import Tensor
 from brittle.models.classifier import Classifier
 from brittle.types import Flag, Images, Logits
 
-_IMAGES, _TOGETHER, _TIMES = 16, 2, 8  # many small passes: what is random once a pass has as many chances to show
+_IMAGES, _TOGETHER = 16, 2  # many small passes: what is random once a pass has as many chances to show
 _ALONE = 4  # examples also passed through the network one by one
 _REPEATS = 1e-6, 1e-5  # of the logits' scale: what repeated float32 passes may differ by, and on a GPU
 _MATTERS = 1e-5  # of the logits' scale: attacks claim no success that noise below it can undo
@@ -16,13 +16,13 @@ _JUMP = 1e-4  # of the logits' scale: a hundred times what float32 rounds to
 _ROUNDINGS = 200.0  # in units of the rounding of the weights' type
 
 
-def random_flag(classifier: Classifier, images: Images) -> Flag | None:
-    """A flag where the same images get other logits: 16 of them, two at a time, eight times over.
+def random_flag(classifier: Classifier, images: Images, *, times: int = 8) -> Flag | None:
+    """A flag where the same images get other logits: 16 of them, two at a time, several times over.
 
     By the plain network: the fast copy keeps what a coin decided when it was made. Between two passes over the same
     images come all others, so that a network which remembers what it was asked is seen, too.
     """
-    first, *others = (_two_at_a_time(classifier, images[:_IMAGES]) for _ in range(_TIMES))
+    first, *others = (_two_at_a_time(classifier, images[:_IMAGES]) for _ in range(times))
     changes = torch.stack([(one - first).abs().amax(1) for one in others])
     bound, largest = _REPEATS[classifier.device.type == "cuda"], float(changes.amax() / scale_of(first))
     if largest <= bound:

@@ -17,8 +17,9 @@ from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.rng import Rng
-from brittle.run.attack import Found, attack_graded
+from brittle.run.attack import Found, attack_graded, broken_rules
 from brittle.run.labels import check_class_count, in_classes_of
+from brittle.run.longer import longer_ratio
 from brittle.run.mended import is_mended
 from brittle.run.plan import plan
 from brittle.run.records import RECORD, AttackSpec, Manifest, read_manifest, read_records, read_shard
@@ -163,10 +164,14 @@ def _run_shard(
     for (spec, method), is_done in zip(specs, done, strict=True):
         if is_done:
             continue
-        found = attack_graded(classifier, images, Untargeted(clean.labels), method, Rng(manifest.seed, clean.ids))
+        rng = Rng(manifest.seed, clean.ids)
+        found = attack_graded(classifier, images, Untargeted(clean.labels), method, rng)
+        longer = (
+            longer_ratio(classifier, method, found, rng, of=manifest.examples) if not shard else [None] * len(images)
+        )
         write_images(shard_path(directory, "images", spec.slug, shard), found.images)
         # The records come last: a shard of images without records is done again.
-        write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found))
+        write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found, longer))
         if on_progress:
             on_progress(Progress(spec.label, stop - start, int(found.fooled.sum()), resumed=False))
 
@@ -181,6 +186,7 @@ class _Clean:
     labels: torch.Tensor
     prediction: torch.Tensor
     confidence: torch.Tensor
+    margin: torch.Tensor
     size: torch.Tensor
 
     @staticmethod
@@ -191,11 +197,13 @@ class _Clean:
             raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
         confidence, prediction = logits.softmax(1).max(1)
         labels = prediction if examples.labels is None else examples.labels[start : start + len(images)]
+        labels = labels.to(images.device)
+        margin = Untargeted(labels).margin(logits)
         ids = examples.ids[start : start + len(images)]
-        return _Clean(ids, start, labels.to(images.device), prediction, confidence, L2.measure(images))
+        return _Clean(ids, start, labels, prediction, confidence, margin, L2.measure(images))
 
 
-def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
+def _table(spec: AttackSpec, clean: _Clean, found: Found, longer: list[float | None] | None) -> pa.Table:
     """The records of one attack on one shard."""
     delta = found.images - found.originals
     l2 = L2.measure(delta).double()
@@ -213,6 +221,8 @@ def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
         "clean_confidence": clean.confidence,
         "adversarial_prediction": found.prediction,
         "adversarial_confidence": found.confidence,
+        "clean_margin": clean.margin,
+        "adversarial_margin": found.margin,
         "claimed": found.claimed,
         "fooled": found.fooled,
         "fooled_8bit": found.fooled_8bit,
@@ -221,6 +231,7 @@ def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
         "l2": l2,
         "linf": LINF.measure(delta).double(),
         "relative_l2": l2 / clean.size.double().clamp_min(1e-12),
+        "longer_ratio": longer or [None] * rows,
         "steps": found.steps,
         "forwards": found.forwards,
         "backwards": found.backwards,
@@ -235,14 +246,8 @@ def _table(spec: AttackSpec, clean: _Clean, found: Found) -> pa.Table:
 
 
 def _flags(found: Found) -> list[list[str]]:
-    broken = {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
-    }
     flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
-    for code, mask in broken.items():
+    for code, mask in broken_rules(found).items():
         for row in mask.nonzero().squeeze(1).tolist():
             flags[row].append(code)
     return flags

@@ -45,10 +45,12 @@ class Grade(NamedTuple):
     """What was found out about each image; all ``[B]``.
 
     fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
+    margin: logits missing to the goal, by that pass.
     """
 
     prediction: Labels
     confidence: Tensor
+    margin: Tensor
     fooled: Tensor
     fooled_8bit: Tensor
     inside_box: Tensor
@@ -70,6 +72,7 @@ def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, 
     return Grade(
         prediction=prediction,
         confidence=confidence,
+        margin=goal.margin(logits),
         fooled=goal.is_met(logits) & kept,
         fooled_8bit=goal.is_met(classifier.logits(to_8bit(perturbed), plain=True)) & kept,
         inside_box=inside,
