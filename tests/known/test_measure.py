@@ -72,14 +72,8 @@ def row(
 
 
 def failed(position: int, attack: str = "a", **other: Any) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0}
-    missed: dict[str, Any] = {
-        "adversarial": 0,
-        "adversarial_margin": 1.0,
-        "claimed": False,
-        "fooled": False,
-        "fooled_8bit": False,
-    }
+    nothing = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0, "adversarial_margin": 1.0}
+    missed: dict[str, Any] = {"adversarial": 0, "claimed": False, "fooled": False, "fooled_8bit": False}
     return row(position, attack, **(missed | nothing | other))
 
 

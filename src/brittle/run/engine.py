@@ -166,9 +166,8 @@ def _run_shard(
             continue
         rng = Rng(manifest.seed, clean.ids)
         found = attack_graded(classifier, images, Untargeted(clean.labels), method, rng)
-        longer = (
-            longer_ratio(classifier, method, found, rng, of=manifest.examples) if not shard else [None] * len(images)
-        )
+        # With the records of the first shard, so that an interruption loses or keeps both.
+        longer = None if shard else longer_ratio(classifier, method, found, rng, of=manifest.examples)
         write_images(shard_path(directory, "images", spec.slug, shard), found.images)
         # The records come last: a shard of images without records is done again.
         write_records(shard_path(directory, "records", spec.slug, shard), _table(spec, clean, found, longer))
