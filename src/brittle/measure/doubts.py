@@ -105,10 +105,8 @@ def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     left = float(ratios.median()) if len(ratios) else 1.0
     if left >= 1 - SHRUNK:
         return []
-    message = (
-        f"a longer run than {attack.label} leaves {percent(left)} of the distance, by the median of {len(ratios):,}"
-    )
-    return [Flag("longer-is-smaller", f"{message} images")]
+    message = f"a longer run leaves {percent(left)} of the distances of {attack.label}"
+    return [Flag("longer-is-smaller", f"{message} (median of {len(ratios):,} images)")]
 
 
 def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:

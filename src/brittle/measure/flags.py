@@ -31,6 +31,13 @@ FLAGS: dict[str, Meaning] = {
         "on a sample of the data the exponentials of its outputs sum to 1",
         "nothing: attacks look at differences between classes, which are those of the logits. Single outputs are not",
     ),
+    "small-logits": Meaning(
+        "doubt",
+        "The logits of all classes are nearly the same.",
+        "on a sample of the data an image's logits differ by less than 0.1",
+        "a high temperature? Multiply the logits so that the classifier is as sure as it is right: predictions stay the"
+        " same, and attacks on cross-entropy make for the nearest class again",
+    ),
     "batch-dependent": Meaning(
         "doubt",
         "The answer for one image depends on the other images in its batch.",

@@ -1,4 +1,4 @@
-"""Whether the network's outputs look like probabilities, where logits are expected."""
+"""Whether the network's outputs are what attacks expect: logits, and of a usual size."""
 
 from brittle.types import Flag, Logits
 
@@ -27,3 +27,18 @@ def probabilities_flag(logits: Logits) -> Flag | None:
             f" {len(logits)} images): differences between classes are those of the logits, single outputs are not",
         )
     return None
+
+
+_SMALL = 0.1  # in logits; trained networks have ten times as much and more
+
+
+def small_flag(logits: Logits) -> Flag | None:
+    """A flag where all classes have so nearly the same logit that a softmax cannot tell them apart."""
+    spread = float((logits.amax(1) - logits.amin(1)).amax())
+    if not 0 < spread < _SMALL:
+        return None
+    return Flag(
+        "small-logits",
+        f"the logits of an image differ by {spread:.2g} at the most on all {len(logits)} images: cross-entropy then"
+        " weighs all classes alike, and attacks that climb it do not make for the nearest; multiply the logits",
+    )

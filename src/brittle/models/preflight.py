@@ -9,7 +9,7 @@ from torch import nn
 from brittle.models.classifier import Classifier
 from brittle.models.descent import unbroken_flag
 from brittle.models.input_range import input_range_flag
-from brittle.models.outputs import probabilities_flag
+from brittle.models.outputs import probabilities_flag, small_flag
 from brittle.models.repeats import company_flag, jump_flag, random_flag
 from brittle.models.slopes import gradient_flags, inner_gradient_flag
 from brittle.types import BrittleError, Flag, Images, Labels, Logits
@@ -85,7 +85,7 @@ def _flags(classifier: Classifier, images: Images, known: Labels | None, logits:
     unsteady = random is not None and random.code == "random"
     company = None if unsteady else company_flag(classifier, images, logits)
     if classifier.access == "gradient":  # an estimator has nothing better than probabilities
-        yield probabilities_flag(logits)
+        yield probabilities_flag(logits) or small_flag(logits)
     yield random
     yield company
     if classifier.access == "gradient":
