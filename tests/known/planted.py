@@ -7,6 +7,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from laws.worlds import MEAN, STD, trained_world
+
+
+class InPixels(nn.Module):
+    """A network with the mean and std of its world, as seen from the pixels."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net((images - MEAN[0]) / STD[0])
+        return logits
+
+
+def sound_cnn() -> nn.Module:
+    return InPixels(trained_world().net).eval()
+
 
 class Planted(nn.Module):
     """A sound network of pixels in [0, 1], with ``front(images)`` before it and ``back(logits)`` after it."""

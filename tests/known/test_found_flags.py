@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from test_planted import sound_cnn
 from torch import Tensor, nn
 
 import brittle
@@ -13,6 +12,7 @@ from brittle.rng import Rng
 from brittle.run.attack import attack_graded
 from brittle.run.longer import longer, longer_ratio
 from known import planted
+from known.planted import sound_cnn
 from laws.worlds import trained_world
 
 

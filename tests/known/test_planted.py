@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from brittle.models.preflight import preflight
 from brittle.models.zoo import load_model
 from brittle.run.engine import run
 from known import planted
-from laws.worlds import MEAN, STD, SmallCNN, one_thread, trained_world
+from laws.worlds import SmallCNN, one_thread, trained_world
 
 COUNT, EPS = 32, 0.15
 ATTACKS = (
@@ -60,22 +60,6 @@ FITS: dict[type[nn.Module], tuple[str, ...]] = {
 HARMLESS = (planted.Cold, planted.Reject)
 
 
-class InPixels(nn.Module):
-    """A network with its mean and std, as seen from the pixels."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.net((images - MEAN[0]) / STD[0])
-        return logits
-
-
-def sound_cnn() -> nn.Module:
-    return InPixels(trained_world().net).eval()
-
-
 @cache
 def images() -> tuple[Tensor, Tensor]:
     _, test = digits_split()
@@ -85,11 +69,11 @@ def images() -> tuple[Tensor, Tensor]:
 
 def with_fault(fault: type[nn.Module]) -> nn.Module:
     if issubclass(fault, planted.Planted):
-        return fault(sound_cnn()).eval()
+        return fault(planted.sound_cnn()).eval()
     net = trained_world().net
     assert isinstance(net, SmallCNN)
     features = [fault() if isinstance(part, nn.ReLU) else part for part in net.features]
-    return InPixels(nn.Sequential(*features, net.head)).eval()
+    return planted.InPixels(nn.Sequential(*features, net.head)).eval()
 
 
 @pytest.fixture(autouse=True)
@@ -173,8 +157,8 @@ def perceptron() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
 
 
-SOUND = {
-    "the planted ones' own": sound_cnn,
+SOUND: dict[str, Callable[[], nn.Module]] = {
+    "the planted ones' own": planted.sound_cnn,
     "linear": lambda: trained(linear()),
     "smooth": lambda: trained(perceptron()),
     "adversarially trained": lambda: trained(cnn_with_biases(), eps=0.15, steps=100),
