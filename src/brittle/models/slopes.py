@@ -17,9 +17,9 @@ _FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
 _IMAGES = 16
 _SHARE = 0.25  # of the images: so many may disagree
 
-# Measured on ten sound networks, 16 images each: ResNet-20, ResNet-8, DenseNet-BC, SqueezeNet, LeNet-5, a small CNN, and
-# four that were trained to be robust. For the smallest move along its sign the loss rises by 0.91 to 1.05 of what the
-# gradient foretells, for wider ones by 1.07 at the most; a random move misses by at most 0.36 of the gradient's size.
+# Measured on ten sound networks, 16 images each: ResNet-20, ResNet-8, DenseNet-BC, SqueezeNet, LeNet-5, a small CNN,
+# and four that were trained to be robust. For the smallest move along its sign the loss rises by 0.91 to 1.05 of what
+# the gradient foretells, for wider ones by 1.07 at most; a random move misses by at most 0.36 of the gradient's size.
 _MOVE = 0.01  # the smallest move: what the loss should change by, in log-odds
 _WIDER = (1e-3, 1e-2)  # of the full range, for every pixel
 _WIDEST = 1e-2  # the smallest move is never wider
