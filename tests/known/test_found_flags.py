@@ -1,15 +1,20 @@
 """What ``brittle.attack`` tells of itself, and what a longer run tells of a minimal attack."""
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
 import brittle
 from brittle.attacks import Outcome
+from brittle.data import digits_split
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.run.attack import attack_graded
+from brittle.run.engine import run
 from brittle.run.longer import longer, longer_ratio
 from known import planted
 from known.planted import sound_cnn
@@ -84,3 +89,21 @@ def test_what_a_longer_run_is() -> None:
         assert brittle.catalog.traits_of(again).norm.name == norm
     for never in (brittle.PGD(), brittle.DeepFool(), brittle.Craft()):
         assert longer(never) is None
+
+
+def test_a_longer_run_is_recorded_and_made_again_with_its_shard(tmp_path: Path) -> None:
+    _, test = digits_split()
+    assert test.labels is not None
+    examples = brittle.examples_of(test.images(0, 96), test.labels[:96])
+    methods = (brittle.FMN(norm="linf", steps=1), brittle.PGD(eps=0.05))
+
+    def records() -> pd.DataFrame:
+        return run(Classifier(sound_cnn()), examples, methods, out=tmp_path, shard_size=48).records
+
+    first = records()
+    tried = first[first["longer_ratio"].notna()]
+    assert set(tried["attack"]) == {"fmn(norm=linf, steps=1)"}
+    assert len(tried) == 8
+    assert tried["position"].max() < 48
+    next(tmp_path.glob("records/fmn*/00000.parquet")).unlink()
+    pd.testing.assert_frame_equal(records().drop(columns="seconds"), first.drop(columns="seconds"), check_exact=True)
