@@ -158,6 +158,8 @@ def _attacked(
                 "clean_confidence": float(rng.uniform(0.55, 0.9999)),
                 "adversarial_prediction": int(prediction[i] if answer is None else answer),
                 "adversarial_confidence": float(rng.uniform(0.4, 0.6 if attack.kind == "minimal" else 0.99)),
+                "clean_margin": 5.0 if to_do else -5.0,
+                "adversarial_margin": -0.1 if fooled else 1.0,
                 "claimed": fooled,
                 "fooled": fooled,
                 "fooled_8bit": fooled and (attack.kind == "budget" or not to_do or rng.random() < 0.6),

@@ -170,7 +170,7 @@ CASES: dict[str, list[str]] = {
     audit(f"--out {'x' * 300}"): ["cannot", "File name too long", "choose another --out"],
     audit("--out corrupt"): ["corrupt/manifest.json is not a manifest", "or delete 'corrupt' and run the audit again"],
     audit("--images some"): ["expected images as all, fooled, 8bit or none, got 'some'"],
-    audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 1"],
+    audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 2"],
     "demo --out notes.txt": ["expected a directory for --out, got the file 'notes.txt'"],
     "demo --out run": ["'run' holds a different run"],
     # what has been written
@@ -180,7 +180,7 @@ CASES: dict[str, list[str]] = {
     "summary corrupt": ["corrupt/manifest.json is not a manifest"],
     "summary list --json": ["list/manifest.json has schema version None"],
     "summary missing": ["missing/manifest.json is not a manifest: seed: Field required"],
-    "report newer": ["newer/manifest.json has schema version 99; this brittle reads version 1"],
+    "report newer": ["newer/manifest.json has schema version 99; this brittle reads version 2"],
     "summary cutshard": ["cutshard/records/deepfool/00000.parquet is not a record shard", "same audit again"],
     "report cutshard": ["cutshard/records/deepfool/00000.parquet is not a record shard", "same audit again"],
 }

@@ -57,6 +57,8 @@ def row(
         "clean_confidence": 0.9,
         "adversarial_prediction": adversarial,
         "adversarial_confidence": 0.5,
+        "clean_margin": 5.0,
+        "adversarial_margin": -0.1,
         "claimed": True,
         "fooled": True,
         "fooled_8bit": True,
@@ -65,6 +67,7 @@ def row(
         "l2": 0.5,
         "linf": 0.1,
         "relative_l2": 0.01,
+        "longer_ratio": None,
         "steps": 3,
         "forwards": 4,
         "backwards": 5,
@@ -76,7 +79,7 @@ def row(
 
 
 def failed(position: int, attack: str = "a", **other: Any) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0}
+    nothing = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0, "adversarial_margin": 1.0}
     missed: dict[str, Any] = {"adversarial": 0, "claimed": False, "fooled": False, "fooled_8bit": False}
     return row(position, attack, **(missed | nothing | other))
 
@@ -496,6 +499,59 @@ def test_not_monotone_compares_only_equal_attacks() -> None:
     small, large = spec("p(1)", "budget", eps=0.1, steps=50), spec("p(2)", "budget", eps=0.2, steps=5)
     rows = [row(i, "p(1)") for i in range(100)] + [failed(i, "p(2)") for i in range(100)]
     assert codes(manifest(100, small, large), *rows) == {}
+
+
+def beside(gradients: int, other: int, name: str = "square", **others: Any) -> dict[str, str]:
+    """Doubts where, of 100 images, PGD fools the first ``gradients`` and another attack the last ``other``."""
+    walk = spec("pgd(eps=0.2)", "budget", "linf", eps=0.2)
+    second = spec(
+        name, "budget" if name == "square" else "minimal", "linf", **({"eps": 0.2} if name == "square" else {})
+    )
+    rows = [(row if i < gradients else failed)(i, walk.label, steps=20) for i in range(100)]
+    facts = {"linf": 0.2, "backwards": 0 if name == "square" else 9} | others
+    rows += [
+        row(i, name, **facts) if i >= 100 - other else failed(i, name, backwards=facts["backwards"]) for i in range(100)
+    ]
+    return {
+        code: text for code, text in codes(manifest(100, walk, second), *rows).items() if code == "stronger-elsewhere"
+    }
+
+
+def test_stronger_elsewhere_names_both_and_counts_both() -> None:
+    message = "of 100 images square fools 79 within linf 0.2, and pgd(eps=0.2), the best by gradients, 5; 79 withstand"
+    assert beside(5, 79)["stronger-elsewhere"] == f"{message} the gradients alone"
+    assert beside(5, 79, "fmn").keys() == {"stronger-elsewhere"}
+
+
+def test_stronger_elsewhere_needs_the_budget_and_more_than_luck() -> None:
+    assert beside(5, 79, "fmn", linf=0.2001) == {}, "found beyond the budget"
+    assert beside(60, 60) == {}, "as many"
+    assert beside(0, 5) == {}, "5 % is not more than 5 %"
+    assert beside(0, 6) == {}, "six of six may be luck"
+    assert beside(0, 7).keys() == {"stronger-elsewhere"}
+    walk = spec("fgsm(eps=0.2)", "budget", "linf", eps=0.2)
+    rows = [failed(i, walk.label, steps=1) for i in range(100)] + [row(i, "fmn", linf=0.1) for i in range(100)]
+    assert "stronger-elsewhere" not in codes(manifest(100, walk, spec("fmn", norm="linf")), *rows), "one step"
+
+
+def test_no_headway_is_a_margin_that_several_steps_left_as_it_was() -> None:
+    made = manifest(100, spec(kind="budget", eps=0.1))
+
+    def stuck(count: int, **facts: Any) -> dict[str, str]:
+        rows = [failed(i, **({"adversarial_margin": 5.0, "steps": 20} | facts)) for i in range(count)]
+        return codes(made, *rows, *(row(i) for i in range(count, 100)))
+
+    assert stuck(11) == {"no-headway": "a ends no nearer to its goal on 11 of 100 images"}
+    assert stuck(10) == {}
+    assert stuck(40, adversarial_margin=4.9) == stuck(40, steps=1) == stuck(40, backwards=0) == {}
+
+
+def test_longer_is_smaller_goes_by_the_median() -> None:
+    rows = [row(i, longer_ratio=0.94 if i < 5 else 1.0 if i < 9 else None) for i in range(100)]
+    message = "a longer run leaves 94.0 % of the distances of a (median of 9 images)"
+    assert codes(manifest(100), *rows) == {"longer-is-smaller": message}
+    rows[0]["longer_ratio"] = 0.96
+    assert codes(manifest(100), *rows) == {}
 
 
 # --- what leaves the room

@@ -154,15 +154,14 @@ def test_options_that_make_no_sense_are_refused(make: Callable[[], Any], message
         make()
 
 
-def test_minimal_is_what_it_says() -> None:
+def test_minimal_is_no_larger_than_what_it_begins_with() -> None:
     net, images, labels, _ = affine(3)
-    assert isinstance(Minimal(norm="l0").attack, PixelGreedy)
-    for norm in (L1, L2, LINF, Lp(1.5)):
-        chosen = Minimal(norm=norm).attack
-        assert isinstance(chosen, BoundaryWalk)
-        assert chosen.norm == norm
-        one, other = (run(attack, net, images, Untargeted(labels)) for attack in (Minimal(norm=norm), chosen))
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    for norm in (L0, L1, L2, LINF, Lp(1.5)):
+        first = PixelGreedy() if norm == L0 else BoundaryWalk(norm=norm)
+        chosen, other = (run(attack, net, images, Untargeted(labels)) for attack in (Minimal(norm=norm), first))
+        assert chosen.claimed.all()
+        ratio = norm.measure(chosen.images - images) / norm.measure(other.images - images)
+        assert float(ratio.max()) < 1.02
 
 
 def test_two_pixels_are_enough_for_half_of_cifar(real_data: Path) -> None:

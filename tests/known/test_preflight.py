@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.models.classifier import Classifier
-from brittle.models.preflight import check_compatible, preflight
+from brittle.models.preflight import check_compatible, glance, preflight
 from brittle.models.zoo import load_model
 from brittle.types import BrittleError
 
@@ -99,12 +99,12 @@ def test_probabilities_are_flagged() -> None:
     assert "sum to 1 on all 40 images: the network ends in a softmax" in message(Softmax())
     assert "the outputs are log-probabilities" in message(LogSoftmax())
     flags = preflight(Classifier(Sigmoid()), IMAGES, None)
-    assert [flag.code for flag in flags] == ["probabilities"]
+    assert flags[0].code == "probabilities"
     assert "the network seems to end in a sigmoid, so that class 1 is always predicted" in flags[0].message
 
 
 def test_saturated_softmax_hides_its_gradients_and_is_flagged_for_both() -> None:
-    assert codes(Softmax(scale=100.0)) == ["probabilities", "zero-gradient"]
+    assert codes(Softmax(scale=100.0)) == ["probabilities", "zero-gradient", "unbroken-at-eps-1"]
 
 
 def test_one_hot_looking_logits_are_no_probabilities() -> None:
@@ -129,7 +129,9 @@ def test_randomness_is_flagged_and_the_global_generator_is_left_alone() -> None:
         (flag,) = preflight(Classifier(Noisy()), IMAGES, None)
         assert torch.equal(torch.get_rng_state(), before)
     assert flag.code == "random"
-    assert "two passes over the same 40 images differ by" in flag.message
+    assert "112 of 112 repeated answers differ, by up to 0." in flag.message
+    seen = glance(Classifier(Noisy()), IMAGES, LABELS, Classifier(Nearest()).logits(IMAGES), gradients=False)
+    assert [flag.code for flag in seen] == ["random"]  # and not the company, which changes as much
 
 
 class BatchCentred(Nearest):
@@ -188,9 +190,14 @@ class DetachedInPart(Nearest):
 
 def test_zero_gradients_are_flagged_with_their_share() -> None:
     for net in (Rounded(), Detached()):
-        assert codes(net) == ["zero-gradient"]
-        assert "zero or nearly so on 40 of 40 images (100.0%)" in message(net)
-    assert "zero or nearly so on 20 of 40 images (50.0%)" in message(DetachedInPart())
+        flags = preflight(Classifier(net), IMAGES, LABELS)
+        assert [flag.code for flag in flags] == ["zero-gradient", "unbroken-at-eps-1"]
+        assert "zero or nearly so on 40 of 40 images (100.0%)" in flags[0].message
+        assert "16 of 16 images withstand 20 gradient steps" in flags[1].message
+    assert (
+        "zero or nearly so on 20 of 40 images (50.0%)"
+        in preflight(Classifier(DetachedInPart()), IMAGES, LABELS)[0].message
+    )
 
 
 class NanGradient(Nearest):
@@ -292,11 +299,16 @@ def test_mediocre_accuracy_is_not_flagged() -> None:
     assert preflight(Classifier(Nearest()), IMAGES, labels) == []
 
 
-def test_probe_is_the_first_64_examples() -> None:
+def test_probe_is_the_first_64_examples_and_costs_no_more_than_it_says() -> None:
     images, labels = images_of(200)
-    classifier = Classifier(Nearest())
+    classifier, blind = Classifier(Nearest()), Classifier(Rounded())
     assert preflight(classifier, images, labels) == []
-    assert classifier.backwards == 64
+    assert 64 + 16 < classifier.backwards <= 64 + 16 + 16 * 20
+    assert classifier.forwards + classifier.backwards < 700
+    preflight(blind, images, labels)
+    assert 700 < blind.forwards + blind.backwards < 700 + 2 * 350
+    images[64:] = torch.nan
+    assert preflight(classifier, images, labels) == []
 
 
 class Nan(Nearest):

@@ -8,7 +8,7 @@ import pandas as pd
 from brittle.measure.attack import measure_attack, rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
-from brittle.measure.outcomes import judged
+from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.sweeps import families
 from brittle.numbers import percent
 from brittle.run.records import AttackSpec, Manifest
@@ -17,6 +17,9 @@ from brittle.types import Flag
 FEW = 100
 LOST = 0.10
 NOISE = 0.01
+STUCK = 0.10
+ELSEWHERE = 0.05
+SHRUNK = 0.05
 ON_RECORDS = {
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
@@ -37,6 +40,7 @@ def doubts(manifest: Manifest, records: pd.DataFrame) -> list[Flag]:
         *_data(manifest, rows),
         *(flag for attack in attacks for flag in _attack(attack, rows[rows["attack"] == attack.label])),
         *_sweeps(manifest, rows),
+        *_elsewhere(manifest, rows),
     ]
 
 
@@ -69,6 +73,7 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
         flags.append(Flag("unbounded-below-100", f"{attack.label} failed on {left:,} of {success.of:,} images"))
     if unconfirmed:
         flags.append(Flag("unconfirmed", f"{attack.label} claims {unconfirmed:,.0f} images that were not confirmed"))
+    flags += [*_headway(attack, rows), *_longer(attack, rows)]
     fooled = rows[rows["correct"] & rows["success"]]
     lost = int((~fooled["fooled_8bit"]).sum())
     if lost > LOST * len(fooled):
@@ -85,6 +90,26 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     return flags
 
 
+def _headway(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
+    """A budget attack by gradients that ends no nearer to its goal than it began, though it took several steps."""
+    tried = rows[rows["attacked"]]
+    walked = (tried["backwards"] > 0) & (tried["steps"] > 1) & ~tried["success"]
+    stuck = int((walked & (tried["adversarial_margin"] >= tried["clean_margin"])).sum())
+    if attack.kind != "budget" or stuck <= STUCK * len(tried):
+        return []
+    return [Flag("no-headway", f"{attack.label} ends no nearer to its goal on {stuck:,} of {len(tried):,} images")]
+
+
+def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
+    """A minimal attack whose perturbations get smaller where it is given more time."""
+    ratios = rows["longer_ratio"].dropna()
+    left = float(ratios.median()) if len(ratios) else 1.0
+    if left >= 1 - SHRUNK:
+        return []
+    message = f"a longer run leaves {percent(left)} of the distances of {attack.label}"
+    return [Flag("longer-is-smaller", f"{message} (median of {len(ratios):,} images)")]
+
+
 def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
     flags = []
@@ -99,8 +124,44 @@ def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
     return flags
 
 
-def _broken(rows: pd.DataFrame, spec: AttackSpec) -> "pd.Series[bool]":
-    """By position, for correctly classified images: was the prediction changed?"""
-    mine = rows[(rows["attack"] == spec.label) & rows["correct"]]
-    changed: pd.Series[bool] = mine.set_index("position")["changed"].astype(bool)
-    return changed
+def _elsewhere(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
+    """Budgets at which the best attack by gradients misses what another kind of attack finds within them, beyond luck.
+
+    That is any minimal attack, and any that asks for scores or decisions. An attack by gradients that takes one step is
+    no measure of what gradients can do, and is left out.
+    """
+    by_gradients = set(rows.loc[rows["backwards"] > 0, "attack"])
+    iterated = by_gradients & set(rows.loc[rows["steps"] > 1, "attack"])
+    walks = [spec for spec in manifest.attacks if spec.kind == "budget" and spec.label in iterated]
+    others = [spec for spec in manifest.attacks if spec.kind == "minimal" or spec.label not in by_gradients]
+    flags = []
+    for norm, eps in dict.fromkeys((spec.norm, spec.config.get("eps")) for spec in walks):
+        if norm not in NORMS or not isinstance(eps, (int, float)):
+            continue
+        same = [spec for spec in walks if (spec.norm, spec.config.get("eps")) == (norm, eps)]
+        best = max(same, key=lambda spec: int(_broken(rows, spec).sum()))
+        found = {spec.label: _broken(rows, spec, within=(norm, float(eps))) for spec in others}
+        if found:
+            other = max(found, key=lambda label: int(found[label].sum()))
+            flags += _missed(best, _broken(rows, best), other, found[other], f"{norm} {eps:.4g}")
+    return flags
+
+
+def _missed(
+    best: AttackSpec, broken: "pd.Series[bool]", other: str, found: "pd.Series[bool]", budget: str
+) -> list[Flag]:
+    paired = broken.to_frame("best").join(found.rename("other"), how="inner")
+    more = int((paired["other"] & ~paired["best"]).sum())
+    fewer = int((~paired["other"] & paired["best"]).sum())
+    if more - fewer <= ELSEWHERE * len(paired) or sign_test(more, fewer) >= NOISE:
+        return []
+    figures = f"of {len(paired):,} images {other} fools {int(paired['other'].sum()):,} within {budget}"
+    message = f"{figures}, and {best.label}, the best by gradients, {int(paired['best'].sum()):,}"
+    return [Flag("stronger-elsewhere", f"{message}; {more:,} withstand the gradients alone")]
+
+
+def _broken(rows: pd.DataFrame, spec: AttackSpec, within: tuple[str, float] | None = None) -> "pd.Series[bool]":
+    """By position, for correctly classified images: was the prediction changed, by no more than a size in a norm?"""
+    mine = rows[(rows["attack"] == spec.label) & rows["correct"]].set_index("position")
+    changed: pd.Series[bool] = mine["changed"].astype(bool)
+    return changed if within is None else changed & (mine[within[0]] <= within[1] * (1 + 1e-6))

@@ -21,9 +21,22 @@ FLAGS: dict[str, Meaning] = {
     "probabilities": Meaning(
         "doubt",
         "The classifier seems to return probabilities where logits are expected.",
-        "on a sample of the data its outputs sum to 1, or are single values in [0, 1], or are log-probabilities",
+        "on a sample of the data its outputs sum to 1, or are single values in [0, 1]",
         "return the scores from before the softmax: on probabilities gradients vanish where the classifier is"
         " confident, and attacks look weaker than they are",
+    ),
+    "log-probabilities": Meaning(
+        "note",
+        "The classifier returns log-probabilities instead of logits.",
+        "on a sample of the data the exponentials of its outputs sum to 1",
+        "nothing: attacks look at differences between classes, which are those of the logits. Single outputs are not",
+    ),
+    "small-logits": Meaning(
+        "doubt",
+        "The logits of all classes are nearly the same.",
+        "on a sample of the data an image's logits differ by less than 0.1",
+        "a high temperature? Multiply the logits so that the classifier is as sure as it is right: predictions stay the"
+        " same, and attacks on cross-entropy make for the nearest class again",
     ),
     "batch-dependent": Meaning(
         "doubt",
@@ -35,9 +48,24 @@ FLAGS: dict[str, Meaning] = {
     "random": Meaning(
         "doubt",
         "The same image gets different answers.",
-        "two passes over the same batch give different logits",
+        "among eight passes over the same images, two at a time and with the others in between, logits differ by more"
+        " than an attack allows for",
         "turn dropout, noise and random resizing off, or attack the expectation over them; a lucky draw counts as"
         " fooled otherwise",
+    ),
+    "nearly-repeats": Meaning(
+        "note",
+        "The same image gets answers that differ by next to nothing.",
+        "passes over the same images differ by more than arithmetic does, and by less than an attack allows for before"
+        " it claims success",
+        "nothing: no result here hangs on it, but runs will not repeat to the bit",
+    ),
+    "discontinuous": Meaning(
+        "doubt",
+        "The answer jumps when the image changes by next to nothing.",
+        "logits jump when every pixel moves by a millionth, and a move 16 times as wide changes them hardly more",
+        "look for noise that is drawn from the image's content, or hashing: gradients cannot see it. Average over it,"
+        " or use attacks without gradients; what counts as fooled is what one draw gives",
     ),
     "zero-gradient": Meaning(
         "doubt",
@@ -51,6 +79,36 @@ FLAGS: dict[str, Meaning] = {
         "The gradient is infinite or not a number for some images.",
         "the input gradient of the attack's loss has a NaN or an infinity on at least one image of a sample",
         "look for divisions by zero, square roots at zero and overflows; attacks cannot use such a gradient",
+    ),
+    "gradient-is-wrong": Meaning(
+        "doubt",
+        "The gradient is not the slope of the loss, and does not lead uphill either.",
+        "on more than a quarter of 16 images differences of the loss over small moves contradict its gradient, and for"
+        " most a step of 0.01 along the gradient's sign does not raise the loss as it should",
+        "look for a backward pass of one's own (BPDA), a detached tensor, or a gradient that belongs to something else;"
+        " what gradient attacks find is no measure of robustness here. Use attacks without gradients",
+    ),
+    "rough-gradient": Meaning(
+        "doubt",
+        "The gradient is not the slope of the loss, though it may lead the right way.",
+        "on more than a quarter of 16 images differences of the loss over small moves contradict its gradient, or the"
+        " loss rises more than half as much again as it foretells; a step of 0.01 along its sign does raise the loss",
+        "expected of a straight-through rounding, of activations that switch (k-WTA), and of saturation. Gradient"
+        " attacks may be weaker than they should be: compare them with `square`",
+    ),
+    "optimises-inside": Meaning(
+        "doubt",
+        "The classifier computes gradients while it answers.",
+        "a gradient is computed within the forward pass of two images",
+        "a defence that purifies its input or adapts itself: see that its steps are part of the gradient, or attack it"
+        " without gradients. Every pass also costs several",
+    ),
+    "unbroken-at-eps-1": Meaning(
+        "doubt",
+        "Gradients cannot fool the classifier even where any change is allowed.",
+        "more than a tenth of 16 images withstand 20 signed gradient steps of 0.1 with no budget at all",
+        "read gradient attacks as failures of the attack: at that size every image can be made into any other. Look for"
+        " saturation, rounding and gradients that lead astray; use attacks without gradients",
     ),
     "suspect-input-range": Meaning(
         "doubt",
@@ -86,6 +144,28 @@ FLAGS: dict[str, Meaning] = {
         "in a sweep of one attack, images are more often still right at a larger budget beyond chance (sign test, 1 %)",
         "give the attack more steps, a smaller step or restarts: what works at the small budget is also allowed at the"
         " large one, so the attack, not the classifier, is the limit. Single-step attacks often do this",
+    ),
+    "stronger-elsewhere": Meaning(
+        "doubt",
+        "Another kind of attack fools images that the best attack by gradients leaves alone, within the same budget.",
+        "a minimal attack, or one that asks for scores or decisions, fools more images within eps than the best budget"
+        " attack by gradients in that norm: by 5 % of the images, and beyond chance (sign test, 1 %)",
+        "the gradients mislead, or the attack has too few steps: read the stronger attack's rate, and quote no robust"
+        " accuracy that the weaker one gives",
+    ),
+    "no-headway": Meaning(
+        "doubt",
+        "An attack by gradients ends no nearer to its goal than it began.",
+        "on more than 10 % of the images a budget attack of several steps fails, and the margin it leaves is no smaller"
+        " than that of the original",
+        "the gradient is zero, wrong or far too steep there: the attack has done nothing, which is no robustness",
+    ),
+    "longer-is-smaller": Meaning(
+        "doubt",
+        "A longer run finds clearly smaller perturbations.",
+        "on 8 to 16 of the first images, three times the effort (for `minimal`: a longer attack of the same norm)"
+        " leaves less than 95 % of the distance, by the median. Runs of fewer than 96 images are not tried",
+        "read the distances as upper bounds; give the attack more steps, or use a stronger one, until it stops",
     ),
     "unbounded-below-100": Meaning(
         "doubt",

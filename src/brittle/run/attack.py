@@ -1,6 +1,7 @@
 """One attack on images in memory, graded."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -14,10 +15,13 @@ from brittle.data.examples import examples_of
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
-from brittle.models.preflight import check_compatible
+from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rules, grade
-from brittle.types import BrittleError, Images, Labels, Logits, Unsupported
+from brittle.types import BrittleError, Flag, Images, Labels, Logits, Unsupported
+
+STUCK = 0.1
+"""The share of images above which a gradient attack that made no headway is a reason to doubt it."""
 
 
 @final
@@ -27,9 +31,11 @@ class Found:
 
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
     fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget; fooled_8bit: also after
-    rounding to 8-bit pixels. prediction, confidence: of ``images``. claimed: what the attack itself has seen.
-    non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not robust either.
-    steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading.
+    rounding to 8-bit pixels. prediction, confidence: of ``images``. margin: the logits that are missing to the goal,
+    negative where it is met. claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN
+    or infinity on ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``.
+    seconds: for all, without the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains
+    each code. They say what a glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
@@ -38,6 +44,7 @@ class Found:
     claimed: Tensor
     prediction: Labels
     confidence: Tensor
+    margin: Tensor
     fooled: Tensor
     fooled_8bit: Tensor
     inside_box: Tensor
@@ -48,6 +55,11 @@ class Found:
     backwards: Tensor
     miscounted: bool
     seconds: float
+    flags: tuple[Flag, ...] = ()
+
+    def __repr__(self) -> str:
+        codes = ", ".join(flag.code for flag in self.flags) or "none"
+        return f"Found({int(self.fooled.sum())} of {len(self.fooled)} fooled; flags: {codes})"
 
     def distance(self, norm: NormLike) -> Tensor:
         """Size of the perturbations, ``[B]``, in ``"l0"`` (pixels), ``"l1"``, ``"l2"``, ``"linf"`` or ``"lP"``."""
@@ -67,6 +79,8 @@ def attack(
 
     images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
     ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
+    ``Found.flags`` tells what makes its rates doubtful: answers that change with the batch or by themselves, gradients
+    that are zero, a minimal attack that fails, claims that a fresh pass denies. That costs some 40 passes of one image.
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
@@ -78,14 +92,61 @@ def attack(
     check_access(method, classifier)
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
-    logits = images.new_zeros(0, 1)
-    if len(images):
-        logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
     check_target(classifier, wanted)
+    rng = Rng(seed, examples.ids)
+    if not len(images):
+        return _run(classifier, images, wanted, method, rng, images.new_zeros(0, 1))
+    logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
+    found = _run(classifier, images, wanted, method, rng, logits)
+    gradients = traits_of(method).access == "gradient"
+    seen = glance(classifier, found.originals, found.goal.labels, logits, gradients=gradients)
+    return replace(found, flags=(*seen, *_own_flags(found, method, found.goal.margin(logits))))
+
+
+def _run(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng, logits: Logits) -> Found:
     with torch.inference_mode(False):  # and clones: tensors made in inference mode cannot be differentiated
         pixels = images.detach().clone().float().to(classifier.device)
-        wanted = replace(wanted, labels=wanted.labels.clone().long().to(classifier.device))  # type: ignore[type-var]
-        return attack_graded(classifier, pixels, wanted, method, Rng(seed, examples.ids), logits.clone())
+        goal = replace(goal, labels=goal.labels.clone().long().to(classifier.device))  # type: ignore[type-var]
+        return attack_graded(classifier, pixels, goal, method, rng, logits.clone())
+
+
+def broken_rules(found: Found) -> dict[str, Tensor]:
+    """Flag code -> bool ``[B]``: what speaks against an attack's result for each image."""
+    return {
+        "unconfirmed": found.claimed & ~found.fooled,
+        "outside-box": ~found.inside_box,
+        "over-budget": ~found.within_budget,
+        "non-finite-logits": found.non_finite,
+        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
+    }
+
+
+_MEANS = {
+    "unconfirmed": "are claimed, and a fresh check denies it",
+    "outside-box": "have pixels outside [0, 1]",
+    "over-budget": "exceed the budget",
+    "non-finite-logits": "get NaN or infinity from the network",
+    "miscounted-passes": "come with another number of passes than was counted",
+}
+
+
+def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
+    """What an attack's own results say against them. margin: of the originals."""
+    for code, rows in broken_rules(found).items():
+        if rows.any():
+            yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
+    failed, of = ~found.fooled, len(found.fooled)
+    if traits_of(method).kind == "minimal":
+        if failed.any():
+            message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
+            yield Flag("unbounded-below-100", message)
+        return
+    stuck = failed & (found.backwards > 0) & (found.steps > 1) & (found.margin >= margin)
+    if int(stuck.sum()) > STUCK * of:
+        message = (
+            f"on {int(stuck.sum())} of {of} images {entry_of(method).name} ended no nearer to its goal than it began"
+        )
+        yield Flag("no-headway", message)
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:

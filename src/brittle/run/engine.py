@@ -18,6 +18,7 @@ from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded
 from brittle.run.grade import to_8bit
 from brittle.run.labels import check_class_count, in_classes_of
+from brittle.run.longer import longer_ratio
 from brittle.run.mended import is_mended
 from brittle.run.plan import plan
 from brittle.run.records import (
@@ -183,10 +184,12 @@ def _run_shard(
             continue
         rng = Rng(manifest.seed, clean.ids)
         found = attack_graded(classifier, images, Untargeted(clean.labels), method, rng, clean.logits)
+        # With the records of the first shard, so that an interruption loses or keeps both.
+        longer = None if shard else longer_ratio(classifier, method, found, clean.logits, rng, of=manifest.examples)
         adversarial = _keep(directory, manifest, spec, shard, found)
         # The records come last: a shard of images without records is done again.
         write_records(
-            shard_path(directory, "records", spec.slug, shard), table_of(spec, clean, found), stamp, adversarial
+            shard_path(directory, "records", spec.slug, shard), table_of(spec, clean, found, longer), stamp, adversarial
         )
         if on_progress:
             on_progress(Progress(spec.label, stop - start, int(found.fooled.sum()), resumed=False))

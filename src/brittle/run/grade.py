@@ -45,11 +45,13 @@ class Grade(NamedTuple):
     """What was found out about each image; all ``[B]``.
 
     fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
+    margin: logits missing to the goal, by that pass.
     non_finite: the network gives NaN or infinity; that is neither fooled nor robust.
     """
 
     prediction: Labels
     confidence: Tensor
+    margin: Tensor
     fooled: Tensor
     fooled_8bit: Tensor
     inside_box: Tensor
@@ -72,6 +74,7 @@ def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, 
     return Grade(
         prediction=prediction,
         confidence=confidence,
+        margin=goal.margin(logits),
         fooled=goal.is_met(logits) & kept,
         fooled_8bit=goal.is_met(classifier.logits(to_8bit(perturbed), plain=True)) & kept,
         inside_box=inside,

@@ -31,7 +31,7 @@ from safetensors.torch import load_file
 from brittle.run.seals import Stamp, content_digest, is_intact, seal_of
 from brittle.types import BrittleError, Images, did_you_mean
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SLUG = 100
 _AGAIN = "the same audit again makes it anew"
 
@@ -54,6 +54,8 @@ RECORD = pa.schema(
             "adversarial_prediction", pa.int64(), nullable=False
         ),  # fresh forward pass, before the image is stored
         pa.field("adversarial_confidence", pa.float32(), nullable=False),
+        pa.field("clean_margin", pa.float32(), nullable=False),  # logits missing to the goal before the attack
+        pa.field("adversarial_margin", pa.float32(), nullable=False),  # and after it; negative where the goal is met
         pa.field("claimed", pa.bool_(), nullable=False),  # the attack says that it met the goal
         pa.field("fooled", pa.bool_(), nullable=False),  # goal met by a fresh forward pass, inside box and budget
         pa.field("fooled_8bit", pa.bool_(), nullable=False),  # the same after rounding to 8-bit pixels
@@ -62,6 +64,7 @@ RECORD = pa.schema(
         pa.field("l2", pa.float64(), nullable=False),
         pa.field("linf", pa.float64(), nullable=False),
         pa.field("relative_l2", pa.float64(), nullable=False),  # l2 of the perturbation / l2 of the image
+        pa.field("longer_ratio", pa.float64()),  # what a longer run leaves of the distance; null where none was made
         pa.field("steps", pa.int64(), nullable=False),
         pa.field("forwards", pa.int64(), nullable=False),
         pa.field("backwards", pa.int64(), nullable=False),

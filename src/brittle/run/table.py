@@ -10,7 +10,7 @@ from brittle.data.examples import Examples
 from brittle.geometry.norms import L0, L1, L2, LINF
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
-from brittle.run.attack import Found
+from brittle.run.attack import Found, broken_rules
 from brittle.run.records import RECORD, AttackSpec
 from brittle.types import BrittleError, Images
 
@@ -26,6 +26,7 @@ class Clean:
     labels: torch.Tensor
     prediction: torch.Tensor
     confidence: torch.Tensor
+    margin: torch.Tensor
     size: torch.Tensor
 
     @staticmethod
@@ -36,12 +37,14 @@ class Clean:
             raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
         confidence, prediction = logits.softmax(1).max(1)
         labels = prediction if examples.labels is None else examples.labels[start : start + len(images)]
+        labels = labels.to(images.device)
+        margin = Untargeted(labels).margin(logits)
         ids = examples.ids[start : start + len(images)]
-        return Clean(ids, start, logits, labels.to(images.device), prediction, confidence, L2.measure(images))
+        return Clean(ids, start, logits, labels, prediction, confidence, margin, L2.measure(images))
 
 
-def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
-    """The records of one attack on one shard."""
+def table_of(spec: AttackSpec, clean: Clean, found: Found, longer: list[float | None] | None) -> pa.Table:
+    """The records of one attack on one shard. longer: see ``run.longer``."""
     delta = found.images - found.originals
     l2 = L2.measure(delta).double()
     passes = (found.forwards + found.backwards).double()
@@ -59,6 +62,8 @@ def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
         "clean_confidence": clean.confidence,
         "adversarial_prediction": found.prediction,
         "adversarial_confidence": found.confidence,
+        "clean_margin": clean.margin,
+        "adversarial_margin": found.margin,
         "claimed": found.claimed,
         "fooled": found.fooled,
         "fooled_8bit": found.fooled_8bit,
@@ -67,6 +72,7 @@ def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
         "l2": l2,
         "linf": LINF.measure(delta).double(),
         "relative_l2": l2 / clean.size.double().clamp_min(1e-12),
+        "longer_ratio": longer or [None] * rows,
         "steps": found.steps,
         "forwards": found.forwards,
         "backwards": found.backwards,
@@ -81,15 +87,8 @@ def table_of(spec: AttackSpec, clean: Clean, found: Found) -> pa.Table:
 
 
 def _flags(found: Found) -> list[list[str]]:
-    broken = {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "non-finite-logits": found.non_finite,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
-    }
     flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
-    for code, mask in broken.items():
+    for code, mask in broken_rules(found).items():
         for row in mask.nonzero().squeeze(1).tolist():
             flags[row].append(code)
     return flags

@@ -1,0 +1,59 @@
+"""Whether a minimal attack goes on for long enough: some images are attacked again, with three times the effort."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from brittle.attacks import Attack, Minimal, PixelGreedy, ShrinkingBall
+from brittle.catalog import traits_of
+from brittle.geometry.norms import L0, norm_of
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.run.attack import Found, attack_graded
+from brittle.types import Logits
+
+_IMAGES, _FEWEST = 16, 8
+_EACH = 12  # one image of so many is attacked again: at three times the effort a quarter of the attack's own passes
+_EFFORT = ("steps", "queries", "shortlist")  # options that buy smaller distances; `max_steps` only ends a failure
+_TIMES = 3
+
+
+def longer_ratio(
+    classifier: Classifier, method: Attack, found: Found, logits: Logits, rng: Rng, *, of: int
+) -> list[float | None]:
+    """What a longer run leaves of each distance, in (0, 1]; 0 where only that fools, None where none was made.
+
+    found, logits (of the originals), rng: of the first shard of a run on ``of`` examples. The first images are tried
+    that the attack had to do with, 16 at the most; none in runs of fewer than 96 examples, and none for attacks without a longer form.
+    """
+    ratios: list[float | None] = [None] * len(found.fooled)
+    again, count = longer(method), min(_IMAGES, of // _EACH)
+    if again is None or count < _FEWEST:
+        return ratios
+    norm = traits_of(method).norm
+    rows = (found.steps > 0).nonzero().squeeze(1)[:count]
+    more = attack_graded(classifier, found.originals[rows], found.goal[rows], again, rng[rows], logits[rows])
+    before, after = (norm.measure(one.images - one.originals) for one in (found, more))
+    for place, row in enumerate(rows.tolist()):
+        if not more.fooled[place]:
+            ratios[row] = 1.0
+        elif not found.fooled[row]:
+            ratios[row] = 0.0
+        else:
+            ratios[row] = min(1.0, float(after[place] / before[row].clamp_min(1e-12)))
+    return ratios
+
+
+def longer(method: Any) -> Attack | None:
+    """The same attack with more effort; None where it has no say in that, or makes nothing smaller in its norm."""
+    traits = traits_of(method)
+    if traits.kind != "minimal" or traits.minimises != "norm":
+        return None
+    if isinstance(method, Minimal):
+        norm = norm_of(method.norm)
+        return PixelGreedy(shortlist=_TIMES * PixelGreedy().shortlist) if norm == L0 else ShrinkingBall(norm=norm)
+    options = {field.name for field in fields(method)}
+    effort = next((name for name in _EFFORT if name in options), None)
+    if effort is None:
+        return None
+    again: Attack = replace(method, **{effort: _TIMES * getattr(method, effort)})
+    return again
