@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome
-from brittle.attacks.apgd import APGD, LOSSES, checkpoints
+from brittle.attacks._aim import LOSSES
+from brittle.attacks._apgd_walk import checkpoints
+from brittle.attacks.apgd import APGD
 from brittle.geometry.norms import L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
