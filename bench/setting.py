@@ -1,4 +1,4 @@
-"""The network and the images that every row is measured on: ResNet-20 and the CIFAR-10 test set."""
+"""A network and the images that it gets right; most rows are measured on ResNet-20 and the CIFAR-10 test set."""
 
 import os
 from functools import cache
@@ -12,6 +12,8 @@ from brittle.data import Examples, load_data
 from brittle.models import Classifier, load_model
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
+
+CIFAR = "cifar10-jpeg/test.parquet"
 
 
 class Skipped(Exception):
@@ -40,17 +42,22 @@ class Setting(NamedTuple):
     """One network twice, as brittle and as everybody else sees it, and images that it gets right."""
 
     classifier: Classifier
-    plain: Normalised
+    plain: nn.Module
     images: Images
     labels: Labels
     rng: Rng
 
 
 def setting(count: int, batch_size: int | None = None) -> Setting:
-    """A new classifier and the first ``count`` test images that it classifies correctly."""
+    """A new ResNet-20 and the first ``count`` test images that it classifies correctly."""
     classifier = resnet20(batch_size)
-    plain = Normalised(classifier.net.eval().requires_grad_(False), classifier)
-    images, labels = first_images(2 * count)
+    return right_images(classifier, Normalised(classifier.net, classifier), test_set(CIFAR), count)
+
+
+def right_images(classifier: Classifier, plain: nn.Module, examples: Examples, count: int) -> Setting:
+    """A classifier, the same as a plain network of pixels in [0, 1], and the first images that it gets right."""
+    plain.eval().requires_grad_(False)
+    images, labels = _first(examples, 2 * count)
     with torch.no_grad():
         right = (plain(images).argmax(1) == labels).nonzero().squeeze(1)[:count]
     if len(right) < count:
@@ -66,16 +73,20 @@ def resnet20(batch_size: int | None = None) -> Classifier:
 
 
 def first_images(count: int) -> tuple[Images, Labels]:
-    """The first test images, right or wrong."""
-    examples = _test_set()
+    """The first CIFAR-10 test images, right or wrong."""
+    return _first(test_set(CIFAR), count)
+
+
+def _first(examples: Examples, count: int) -> tuple[Images, Labels]:
     if examples.labels is None:
         raise Skipped("the test set has no labels")
     return examples.images(0, count), examples.labels[:count]
 
 
 @cache
-def _test_set() -> Examples:
-    return load_data(str(data_file("cifar10-jpeg/test.parquet")), limit=None, fit=None)
+def test_set(name: str) -> Examples:
+    """One of the Parquet files of the data folder."""
+    return load_data(str(data_file(name)), limit=None, fit=None)
 
 
 def data_file(name: str) -> Path:

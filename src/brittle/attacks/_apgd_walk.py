@@ -107,8 +107,9 @@ class Halving:
         return cls(norm, eps, walk.delta, size, walk.best_loss, torch.zeros_like(walk.rests))
 
     def __getitem__(self, rows: Tensor) -> "Halving":
-        parts = (part[rows] for part in (self.previous, self.size, self.checked_loss, self.halved))
-        return Halving(self.norm, self.eps, *parts, momentum=self.momentum)
+        previous, size, checked_loss, halved = self.previous, self.size, self.checked_loss, self.halved
+        parts = previous[rows], size[rows], checked_loss[rows], halved[rows]
+        return Halving(self.norm, self.eps, *parts, self.momentum)
 
     def checkpoints(self, steps: int) -> tuple[int, ...]:
         return checkpoints(steps)

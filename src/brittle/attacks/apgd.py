@@ -50,6 +50,10 @@ class APGD:
     turn, as long as none has succeeded: ``APGD(loss="dlr", targets=9)`` is the paper's APGD-T. A targeted goal has
     one class to go for, whatever this says.
 
+    widest: with more than 1 the budget is that many times eps to begin with, and falls to eps in four stages over the
+    first 60 % of the steps; each goes on from the best point of the one before, projected (arXiv:2103.01208, section 5,
+    has 3, 2 and 1 times eps, in L1 alone). What is adversarial beyond eps does not count and ends nothing.
+
     An example leaves at its first success; it also leaves where it has come to rest, as every further step would be the
     same. P first projects to the ball, then to the box: in L-infinity that is the projection on both, in L2 it is a
     point of both, as in the authors' code.
@@ -60,7 +64,9 @@ class APGD:
     steps: int = option(100, "gradient steps at the most, for each target; an image leaves at its first success")
     loss: str = option("ce", "what is climbed: ce, dlr or margin")
     targets: int = option(0, "most likely other classes to go for in turn; 0 leaves the label any way. APGD-T has 9")
-    widest: float = option(1.0, "first budget, in multiples of eps, which falls to eps in 60 % of the steps; 1 for none")
+    widest: float = option(
+        1.0, "first budget, in multiples of eps, which falls to eps in 60 % of the steps; 1 for none"
+    )
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "steps >= 1", self.steps)

@@ -26,8 +26,8 @@ class FGSM:
     other norms it is the unit step with the largest inner product with the gradient. Untargeted it climbs the
     cross-entropy of the label, targeted it descends that of the target.
 
-    In L1 that would be all in one channel of one pixel, of which the box leaves at most 1. So there the step is the best
-    of those in the box: the largest gradients first, each to its wall, until eps is spent.
+    In L1 that would be all in one channel of one pixel, of which the box leaves at most 1. So there it is the best step
+    within the box: the largest gradients first, each to its wall, until eps is spent.
 
     The loss is the log-odds against the label: its gradient is the cross-entropy's up to a positive factor, so the
     step is the paper's, but it does not round to zero where the classifier is very sure.
