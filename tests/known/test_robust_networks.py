@@ -18,7 +18,7 @@ from brittle.rng import Rng
 from laws.worlds import one_thread
 
 COUNT = 60
-BUDGETS: dict[Norm, float] = {LINF: 0.25, L2: 1.0, L1: 2.0, L0: 2}
+BUDGETS: dict[Norm, float] = {LINF: 0.2, L2: 1.0, L1: 2.0, L0: 2}
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,8 @@ class APGD:
             for rows in torch.split(active.rows, _at_once(targets, classifier)):
                 run = self._climb(classifier, images[rows], goal[rows], targets[rows], draws[rows])
                 found[rows], claimed[rows] = run.images, run.claimed
-                for total, one in ((steps, run.steps), (forwards, run.forwards), (backwards, run.backwards)):
+                taken = run.steps.clamp_min(1)  # the start is one, where by chance it is all that was needed
+                for total, one in ((steps, taken), (forwards, run.forwards), (backwards, run.backwards)):
                     total[rows] += one
             active.drop(claimed[active.rows])
         return Outcome(found, claimed, steps, forwards, backwards)
