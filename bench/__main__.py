@@ -25,6 +25,7 @@ from bench import (
     one_pixel,
     optimality,
     random_search,
+    robust,
     sparse_minimal,
     sparsefool,
     start_up,
@@ -55,6 +56,11 @@ ROWS: dict[str, Callable[[], Section]] = {
     "apgd-ce": partial(budget.section_apgd, "ce"),
     "apgd-t": partial(budget.section_apgd, "t"),
     "standard": budget.section_standard,
+    **{
+        f"standard-{network}-{norm}": partial(robust.section, network, norm)
+        for network, budgets in robust.BUDGETS.items()
+        for norm in budgets
+    },
     "hopskipjump-l2-1000": partial(decision.section, "l2", 5),
     "hopskipjump-l2-5000": partial(decision.section, "l2", 17),
     "hopskipjump-linf-1000": partial(decision.section, "linf", 5),

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome
-from brittle.attacks.apgd import APGD, LOSSES, checkpoints
-from brittle.geometry.norms import L2, LINF, Norm
+from brittle.attacks._aim import LOSSES
+from brittle.attacks._apgd_walk import checkpoints
+from brittle.attacks.apgd import APGD
+from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -180,7 +182,7 @@ def test_it_leaves_where_no_step_would_lead_on() -> None:
 # ---- affine classifiers
 
 
-@pytest.mark.parametrize("norm", [L2, LINF], ids=str)
+@pytest.mark.parametrize("norm", [L1, L2, LINF], ids=str)
 @pytest.mark.parametrize(
     ("classes", "loss", "targets"),
     [(2, "ce", 0), (2, "dlr", 0), (2, "margin", 9), (3, "dlr", 9), (3, "margin", 2), (10, "dlr", 9), (10, "margin", 9)],
@@ -317,6 +319,19 @@ def test_field_steps() -> None:
         assert outcome.backwards.tolist() == [steps] * 2
 
 
+def test_field_widest() -> None:
+    """The first budgets fall geometrically, and what is found there beyond eps does not count."""
+    images = torch.full((2, 1, 2, 4), 0.5)
+    w = torch.tensor([1.0, -2.0, 0.5, -1.0, 3.0, 0.1, -0.2, 4.0])
+    net = Recorder(lambda flat: torch.stack([0 * flat[:, 0], (flat - 0.5) @ w - 0.3 * w.abs().sum()], 1))
+    outcome = run(APGD(eps=0.01, steps=100, widest=16), net, images, Untargeted(torch.tensor([0, 0])))
+    assert not outcome.claimed.any()
+    sizes = (torch.stack(net.asked[1:]) - 0.5).abs().amax((1, 2))
+    for first, last, budget in ((0, 14, 0.16), (15, 29, 0.08), (30, 44, 0.04), (45, 59, 0.02), (60, 70, 0.01)):
+        stage = sizes[first : last + 1]
+        torch.testing.assert_close(stage, torch.full_like(stage, budget), rtol=1e-4, atol=0)
+
+
 def test_every_field_has_its_test() -> None:
     tested = {name.removeprefix("test_field_") for name in globals() if name.startswith("test_field_")}
     assert tested == {field.name for field in dataclasses.fields(APGD)}
@@ -338,7 +353,8 @@ def test_the_start_is_random_and_as_far_as_it_may_be() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"norm": "l1"}, "expected norm l2 or linf, got l1"),
+        ({"norm": "l3"}, "expected norm l1, l2 or linf, got l3"),
+        ({"widest": 0.5}, "expected a finite widest >= 1, got 0.5"),
         ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
         ({"eps": -0.1}, "expected a finite eps >= 0, got -0.1"),
         ({"eps": 8}, "expected eps <= 1 in linf"),

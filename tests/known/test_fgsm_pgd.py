@@ -129,6 +129,27 @@ def test_steps_beyond_the_budget_are_projected_back(norm: Norm) -> None:
         torch.testing.assert_close(outcome.images, expected, rtol=0, atol=1e-5)
 
 
+# ---- in L1, where the box binds
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [FGSM(norm=L1, eps=0.2), FGSM(norm=L1, eps=3), FGSM(norm=L1, eps=8), PGD(norm=L1, eps=8, steps=60)],
+    ids=str,
+)
+def test_in_l1_the_largest_gradients_that_have_room_get_the_budget(attack: FGSM | PGD) -> None:
+    """Images in black and white: a channel holds 1 of the budget, or nothing where its gradient points outwards."""
+    moved = run(attack, FAR, EDGE, Untargeted(ZEROS)).images - EDGE
+    torch.testing.assert_close(L1.measure(moved), torch.full((6,), float(attack.eps)))
+    for row in range(6):
+        worth, left = 0.0, attack.eps
+        for value in (
+            (W.clamp_min(0) * (1 - EDGE[row].flatten()) - W.clamp_max(0) * EDGE[row].flatten()).sort().values.flip(0)
+        ):
+            worth, left = worth + float(value) * min(left, 1.0), max(left - 1.0, 0.0)
+        assert float((moved[row].flatten() * W).sum()) == pytest.approx(worth, rel=1e-2)
+
+
 # ---- PGD on a curved classifier, against a reference written out by hand
 
 

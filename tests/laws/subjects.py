@@ -87,13 +87,18 @@ def subjects_of(entry: Entry) -> list[Subject]:
     fields = entry.fields()
     variants: list[tuple[str, dict[str, Any]]] = [("as it comes", {})]
     if "norm" in fields:
-        variants += [(name, {"norm": norm_named(_NORM_OF.get(name, name))}) for name in entry.norms]
+        variants += [(name, _in_norm(norm_named(_NORM_OF.get(name, name)), "eps" in fields)) for name in entry.norms]
     variants += [
         (f"{key}={not default}", {key: not default})
         for key, (_, default, _) in fields.items()
         if isinstance(default, bool)
     ]
     return [_subject(entry, f"{entry.name}, {what}", values) for what, values in variants]
+
+
+def _in_norm(norm: Norm, has_budget: bool) -> dict[str, Any]:
+    """With a budget that is one in that norm: in L0 no fraction of a pixel."""
+    return {"norm": norm} | ({"eps": modest_eps(norm)} if has_budget else {})
 
 
 def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:

@@ -7,8 +7,9 @@ import torch
 
 from brittle.attacks._contract import Outcome, require_budget, require_norm
 from brittle.catalog import option, register
-from brittle.geometry.box import clip
-from brittle.geometry.norms import LINF, NormLike, norm_of
+from brittle.geometry import _l1_budget
+from brittle.geometry.box import clip, room
+from brittle.geometry.norms import L1, LINF, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -25,6 +26,9 @@ class FGSM:
     other norms it is the unit step with the largest inner product with the gradient. Untargeted it climbs the
     cross-entropy of the label, targeted it descends that of the target.
 
+    In L1 that would be all in one channel of one pixel, of which the box leaves at most 1. So there it is the best step
+    within the box: the largest gradients first, each to its wall, until eps is spent.
+
     The loss is the log-odds against the label: its gradient is the cross-entropy's up to a positive factor, so the
     step is the paper's, but it does not round to zero where the classifier is very sure.
     """
@@ -40,9 +44,11 @@ class FGSM:
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         logits, gradient = classifier.gradient(images, goal)
         already = goal.is_surely_met(logits)
-        stepped = images + self.eps * norm_of(self.norm).steepest(gradient)
-        if self.box:
-            stepped = clip(stepped)
+        if self.box and norm_of(self.norm) == L1:
+            stepped = clip(images + _l1_budget.spend(gradient, self.eps, room(images)))
+        else:
+            stepped = images + self.eps * norm_of(self.norm).steepest(gradient)
+            stepped = clip(stepped) if self.box else stepped
         once = torch.ones(len(images), dtype=torch.int64, device=images.device)
         return Outcome(
             images=torch.where(already.view(-1, 1, 1, 1), images, stepped),
