@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from typing import Protocol, final
+from typing import NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from brittle.attacks._contract import Outcome, require, require_budget, require_
 from brittle.attacks._loop import ActiveSet, margins
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
-from brittle.geometry.norms import L2, LINF, NormLike, norm_of
+from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -30,7 +30,7 @@ _TIE = 1e-6  # of the logits' size: an improvement by less is rounding, which de
     "square",
     paper="arXiv:1912.00049",
     kind="budget",
-    norms=("l2", "linf"),
+    norms=("l1", "l2", "linf"),
     access="score",
     cost="queries * F at the most",
 )
@@ -51,7 +51,7 @@ class Square:
     the budget has left, where the paper rescales the whole image.
     """
 
-    norm: NormLike = option(LINF, "norm of the budget: l2 or linf")
+    norm: NormLike = option(LINF, "norm of the budget: l1, l2 or linf")
     eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
     queries: int = option(5000, "forward passes at the most, the look at the image itself included")
     p: float = option(0.8, "fraction of the image that the first squares cover")
@@ -62,70 +62,109 @@ class Square:
         require(0 < self.p <= 1, "p in (0, 1]", self.p)
         require(self.shrink >= 1, "shrink >= 1", self.shrink)
         require_norm(self, self.norm)
-        require(self.norm in (L2, LINF), "norm l2 or linf", self.norm)
+        require(self.norm in (L1, L2, LINF), "norm l1, l2 or linf", self.norm)
         require_budget(self.eps, self.norm)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         found, shape = images.clone(), images.shape[1:]
         claimed = goal.is_surely_met(classifier.logits(images))
-        forwards = torch.ones_like(goal.labels)
+        forwards, spent = torch.ones_like(goal.labels), 2
         active = ActiveSet(len(images), images.device)
         keep = active.drop(claimed | (self.queries == 1))
         goal, rng = goal[keep], rng[keep]
-        squares: _Squares = (_Bumps if norm_of(self.norm) == L2 else _Corners)(images[keep], self.eps)
+        squares = self._squares(images[keep])
         best = squares.start(rng)  # [n, C, H * W]
         least, met = margins(classifier, best.view(-1, *shape), goal)
-        forwards[active.rows] += 1
-        draws = best
-        for block, proposals in self._passes():
+        block: tuple[Tensor, ...] = ()
+        for number, proposals in self._passes():
             if met.any():
-                found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
+                found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
                 keep = active.drop(met)
                 squares.keep(keep)
-                best, least, met, draws = best[keep], least[keep], met[keep], draws[keep]
+                best, least, met, block = best[keep], least[keep], met[keep], tuple(part[keep] for part in block)
                 goal, rng = goal[keep], rng[keep]
             if not len(active):
                 break
             if proposals.start == 0:
-                draws = rng.uniform(f"square {block}", best.new_empty(len(best), _BLOCK, squares.numbers))
-            side = self.side(block * _BLOCK + proposals.start, *images.shape[2:])
+                draws = rng.uniform(f"square {number}", best.new_empty(len(best), _BLOCK, squares.numbers))
+                block = squares.block(draws, self._sides(number, *shape[1:]))
+            side = self.side(number * _BLOCK + proposals.start, *shape[1:])
+            patches = squares.patches(best, side, tuple(part[:, proposals] for part in block))
 
-            # A row for each proposal: which image it is painted on, and its random numbers.
-            numbers = draws[:, proposals].flatten(0, 1)
-            row = torch.arange(len(best), device=best.device).repeat_interleave(len(numbers) // len(best))
-            margin, success = least[row], met[row]
-            for part in classifier.chunks(len(row)):
-                canvas = squares.painted(best, row[part], side, numbers[part])
-                margin[part], success[part] = margins(classifier, canvas.view(-1, *shape), goal[row[part]])
-            forwards[active.rows] += len(row) // len(best)
+            together, parts = patches[0].values.shape[1], []
+            for part in classifier.chunks(together * len(best)):
+                row = torch.arange(part.start, part.stop, device=best.device) // together
+                canvas = _painted(best.index_select(0, row), [patch.flat(part) for patch in patches])
+                parts.append(margins(classifier, canvas.view(-1, *shape), goal[row]))
+            margin, success = (torch.cat(one).view(-1, together) for one in zip(*parts, strict=True))
+            spent += together
 
-            smallest, at = margin.view(len(best), -1).min(1)
+            smallest, at = margin.min(1)
             better = (smallest < least - _TIE * least.abs().clamp(1, 1e9)).nonzero().squeeze(1)
-            winner = better * (len(row) // len(best)) + at[better]
-            best[better] = squares.painted(best, better, side, numbers[winner])
-            least[better], met[better] = smallest[better], success[winner]
-        found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
+            if len(better):
+                winner = better * together + at[better]
+                best[better] = _painted(best[better], [patch.flat(winner) for patch in patches])
+                least[better], met[better] = smallest[better], success.flatten()[winner]
+                squares.moved(better, best)
+        found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
         return Outcome(found, claimed, forwards - 1, forwards, torch.zeros_like(forwards))
+
+    def _squares(self, images: Images) -> "_Squares":
+        norm = norm_of(self.norm)
+        return _Corners(images, self.eps) if norm == LINF else _Bumps(images, self.eps, 1 if norm == L1 else 2)
 
     def _passes(self) -> Iterator[tuple[int, slice]]:
         """Of each pass after those of the image and of the start: the block, and the proposals in it."""
         left = self.queries - 2
         for block in count():
-            together = min(2 ** (block // 4), _TOGETHER)
-            for start in range(0, _BLOCK, together):
+            for start in range(0, _BLOCK, _together(block)):
                 if left <= 0:
                     return
-                yield block, slice(start, start + min(together, left))
-                left -= together
+                yield block, slice(start, start + min(_together(block), left))
+                left -= _together(block)
+
+    def _sides(self, block: int, height: int, width: int) -> list[int]:
+        """Of the squares of a block; those of a pass are of one size."""
+        first = block * _BLOCK
+        return [self.side(first + at - at % _together(block), height, width) for at in range(_BLOCK)]
 
     def side(self, proposal: int, height: int, width: int) -> int:
         """Of the square of a proposal, the first being 0, in pixels; odd in L2, where it has a middle."""
         spent = proposal / self.shrink
         p = self.p / 2 ** sum(spent > start for start in _HALVINGS)
         side = max(round(math.sqrt(p * height * width)), 1)
-        if norm_of(self.norm) == L2:
+        if norm_of(self.norm) != LINF:
             side = max(side, 3) | 1
         return min(side, height, width)
+
+
+def _together(block: int) -> int:
+    """Proposals of an image in one pass."""
+    return min(2 ** (block // 4), _TOGETHER)
+
+
+class _Patch(NamedTuple):
+    """New pixels of k squares in each of n images."""
+
+    places: Tensor  # [n, k, 1, side * side]
+    values: Tensor  # [n, k, C, side * side]
+
+    def flat(self, which: Tensor | slice) -> "_Patch":
+        """Of all ``n * k``, some."""
+        return _Patch(self.places.flatten(0, 1)[which], self.values.flatten(0, 1)[which])
+
+
+def _painted(canvas: Tensor, patches: list[_Patch]) -> Tensor:
+    """Images ``[m, C, H * W]`` with a patch, or one after another, written into each."""
+    for patch in patches:
+        canvas.scatter_(2, patch.places.expand_as(patch.values), patch.values)
+    return canvas
+
+
+def _under(flat: Tensor, places: Tensor) -> Tensor:
+    """The pixels of images ``[n, C, H * W]`` at ``places [n, k, 1, side * side]``: ``[n, k, C, side * side]``."""
+    shape = (*places.shape[:2], flat.shape[1], places.shape[3])
+    return flat.unsqueeze(1).expand(-1, shape[1], -1, -1).gather(3, places.expand(shape))
 
 
 class _Squares(Protocol):
@@ -136,8 +175,14 @@ class _Squares(Protocol):
     def start(self, rng: Rng) -> Tensor:
         """First images ``[n, C, H * W]``."""
 
-    def painted(self, best: Tensor, row: Tensor, side: int, draw: Tensor) -> Tensor:
-        """Copies of ``best[row]`` with a new square each, from uniform ``draw [len(row), numbers]``."""
+    def block(self, draws: Tensor, sides: list[int]) -> tuple[Tensor, ...]:
+        """What uniform ``draws [n, K, numbers]`` say of K proposals with squares of these sizes, each ``[n, K, ...]``."""
+
+    def patches(self, best: Tensor, side: int, block: tuple[Tensor, ...]) -> list[_Patch]:
+        """What k proposals write into the best images, from that part of their block."""
+
+    def moved(self, rows: Tensor, best: Tensor) -> None:
+        """Some of the best images are new."""
 
     def keep(self, rows: Tensor) -> None:
         """Forgets the other images."""
@@ -160,26 +205,36 @@ class _Corners:
         up = rng.uniform("square stripes", self.low.new_empty(len(self.low), channels, 1, width)) < 0.5
         return torch.where(up.expand(-1, -1, height, -1).flatten(2), self.high, self.low)
 
-    def painted(self, best: Tensor, row: Tensor, side: int, draw: Tensor) -> Tensor:
-        channels = self.shape[0]
-        square = _square(draw[:, 0:2], side, self.shape)
-        old, low, high = (of[row].gather(2, square) for of in (best, self.low, self.high))
-        up = (draw[:, 3:] < 0.5).unsqueeze(2)
-        idle = (torch.where(up, high, low) == old).flatten(1).all(1).view(-1, 1, 1)
-        one = torch.arange(channels, device=draw.device) == (draw[:, 2:3] * channels).long()
-        return best[row].scatter_(2, square, torch.where(up ^ (idle & one.unsqueeze(2)), high, low))
+    def block(self, draws: Tensor, sides: list[int]) -> tuple[Tensor, ...]:
+        channel = (draws[..., 2:3] * self.shape[0]).long()
+        one = channel == torch.arange(self.shape[0], device=draws.device)
+        return _corners(draws[..., 0:2], sides, self.shape), (draws[..., 3:] < 0.5).unsqueeze(3), one.unsqueeze(3)
+
+    def patches(self, best: Tensor, side: int, block: tuple[Tensor, ...]) -> list[_Patch]:
+        corner, up, one = block
+        places = _places(corner, side, self.shape)
+        old, low, high = (_under(flat, places) for flat in (best, self.low, self.high))
+        idle = (torch.where(up, high, low) == old).flatten(2).all(2)[..., None, None]
+        return [_Patch(places, torch.where(up ^ (idle & one), high, low))]
+
+    def moved(self, rows: Tensor, best: Tensor) -> None:
+        pass
 
 
 class _Bumps:
-    """L2: a heap of bumps, whose energy moves (Algorithm 3)."""
+    """L2: a heap of bumps, whose energy moves (Algorithm 3). L1: the same, where energy is the sum of sizes.
 
-    def __init__(self, images: Images, eps: float) -> None:
-        self.shape, self.eps = images.shape[1:], eps
+    The energy of an image is what counts against the budget, so that no projection is needed: it never grows beyond.
+    """
+
+    def __init__(self, images: Images, eps: float, p: int) -> None:
+        self.shape, self.eps, self.p = images.shape[1:], eps, p
         self.numbers = 5 + images.shape[1]
         self.x = images.flatten(2)
+        self.unused = self.x.new_zeros(len(images), 1, 1)  # a channel's share of the energy that the budget has left
 
     def keep(self, rows: Tensor) -> None:
-        self.x = self.x[rows]
+        self.x, self.unused = self.x[rows], self.unused[rows]
 
     def start(self, rng: Rng) -> Tensor:
         """A bump on each tile of a grid of about five by five, scaled to the budget."""
@@ -188,55 +243,77 @@ class _Bumps:
         rows, columns, n = height // side, width // side, len(self.x)
         sign = torch.where(rng.uniform("square signs", self.x.new_empty(n, channels, rows, columns)) < 0.5, 1.0, -1.0)
         turn = (rng.uniform("square turns", self.x.new_empty(n, rows, columns)) < 0.5).long()
-        bumps = _bump(side).to(self.x)[turn].view(n, 1, rows, columns, side, side)
+        bumps = _bump(side, self.p).to(self.x)[turn].view(n, 1, rows, columns, side, side)
         tiles = (sign.view(*sign.shape, 1, 1) * bumps).transpose(3, 4).reshape(n, channels, rows * side, columns * side)
         delta = self.x.new_zeros(n, *self.shape)
         top, left = (height - rows * side) // 2, (width - columns * side) // 2
         delta[:, :, top : top + rows * side, left : left + columns * side] = tiles
-        return clip(self.x + delta.flatten(2) * (self.eps / L2.measure(delta)).view(-1, 1, 1))
+        first = clip(self.x + delta.flatten(2) * (self.eps / Lp(self.p).measure(delta)).view(-1, 1, 1))
+        self.moved(torch.arange(n, device=first.device), first)
+        return first
 
-    def painted(self, best: Tensor, row: Tensor, side: int, draw: Tensor) -> Tensor:
-        x, channels = self.x[row], self.shape[0]
-        delta = best[row] - x
-        into, off = _square(draw[:, 0:2], side, self.shape), _square(draw[:, 2:4], side, self.shape)
-        held = delta.square().sum(2)  # [m, C]
-        old = delta.gather(2, into)
-        delta.scatter_(2, off, 0.0).scatter_(2, into, 0.0)
-        unused = (self.eps**2 - held.sum(1, keepdim=True)) / channels
-        energy = (held - delta.square().sum(2) + unused).clamp_min(0).unsqueeze(2)
-        sign = torch.where(draw[:, 5:] < 0.5, 1.0, -1.0).unsqueeze(2)
-        bump = _bump(side).to(x)[(draw[:, 4] < 0.5).long()].unsqueeze(1)
-        new = _unit(sign * bump + _unit(old))
-        return clip(x + delta.scatter_(2, into, new * energy.sqrt()))
+    def block(self, draws: Tensor, sides: list[int]) -> tuple[Tensor, ...]:
+        into, off = (_corners(draws[..., at : at + 2], sides, self.shape) for at in (0, 2))
+        turn = (draws[..., 4] < 0.5).long()
+        return into, off, turn, torch.where(draws[..., 5:] < 0.5, 1.0, -1.0).unsqueeze(3)
+
+    def patches(self, best: Tensor, side: int, block: tuple[Tensor, ...]) -> list[_Patch]:
+        into, off, turn, sign = block
+        places, bare = _places(into, side, self.shape), _places(off, side, self.shape)
+        x, x_bare = _under(self.x, places), _under(self.x, bare)
+        old = _under(best, places) - x
+        left = (_under(best, bare) - x_bare) * ~_shared(into, off, side)
+        energy = self._energy(old) + self._energy(left) + self.unused.unsqueeze(3)
+        bump = _bump(side, self.p).to(x)[turn].unsqueeze(2)
+        new = _unit(sign * bump + _unit(old, self.p), self.p) * energy.clamp_min(0) ** (1 / self.p)
+        return [_Patch(bare, x_bare), _Patch(places, clip(x + new))]
+
+    def moved(self, rows: Tensor, best: Tensor) -> None:
+        energy = self._energy(best[rows] - self.x[rows]).sum(1, keepdim=True)
+        self.unused[rows] = (self.eps**self.p - energy) / self.shape[0]
+
+    def _energy(self, delta: Tensor) -> Tensor:
+        """Along the last dimension, which is kept."""
+        return (delta.square() if self.p == 2 else delta.abs()).sum(-1, keepdim=True)
 
 
-def _unit(rows: Tensor) -> Tensor:
+def _corners(draws: Tensor, sides: list[int], shape: torch.Size) -> Tensor:
+    """Top and left of squares anywhere in the image, from uniform ``[n, K, 2]``."""
+    side = draws.new_tensor(sides).unsqueeze(1)
+    return (draws * (draws.new_tensor(shape[1:]) - side + 1)).long()
+
+
+def _places(corner: Tensor, side: int, shape: torch.Size) -> Tensor:
+    """Positions ``[n, k, 1, side * side]`` of squares, from their corners ``[n, k, 2]``."""
+    i, width = torch.arange(side, device=corner.device), shape[2]
+    inside = (i.unsqueeze(1) * width + i).flatten()
+    return (corner[..., :1] * width + corner[..., 1:] + inside).unsqueeze(2)
+
+
+def _shared(one: Tensor, other: Tensor, side: int) -> Tensor:
+    """bool ``[n, k, 1, side * side]``: which pixels of the other squares are in the first as well."""
+    apart = (other - one).unsqueeze(3) + torch.arange(side, device=one.device)  # [n, k, 2, side]
+    among = (apart >= 0) & (apart < side)
+    return (among[:, :, 0].unsqueeze(3) & among[:, :, 1].unsqueeze(2)).flatten(2).unsqueeze(2)
+
+
+def _unit(rows: Tensor, p: int) -> Tensor:
     """At length 1 along the last axis, zeros as they are."""
-    length: Tensor = rows.norm(dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(rows, ord=p, dim=-1, keepdim=True)
     return rows / length.clamp_min(1e-12)
 
 
-def _square(draw: Tensor, side: int, shape: torch.Size) -> Tensor:
-    """Positions ``[n, C, side * side]`` of a square anywhere in the image, from two uniform numbers."""
-    channels, height, width = shape
-    top = (draw[:, :1] * (height - side + 1)).long()
-    left = (draw[:, 1:] * (width - side + 1)).long()
-    i = torch.arange(side, device=draw.device)
-    inside = (i.unsqueeze(1) * width + i).flatten()
-    return (top * width + left + inside).unsqueeze(1).expand(-1, channels, -1)
-
-
 @cache
-def _bump(side: int) -> Tensor:
+def _bump(side: int, p: int) -> Tensor:
     """Two opposite peaks side by side, of length 1, and the same turned: ``[2, side * side]`` (section 4.2)."""
     half = side // 2
-    bump = torch.cat([_peak(half, side), -_peak(side - half, side)])
-    return _unit(torch.stack([bump.flatten(), bump.T.flatten()]))
+    bump = torch.cat([_peak(half, side, p), -_peak(side - half, side, p)])
+    return _unit(torch.stack([bump.flatten(), bump.T.flatten()]), p)
 
 
-def _peak(height: int, width: int) -> Tensor:
-    """Falls off from the middle: ring k from it holds the sum of 1 / (i + 1)^2 from i = k on."""
+def _peak(height: int, width: int, p: int) -> Tensor:
+    """Falls off from the middle: ring k from it holds the sum of 1 / (i + 1)^2 from i = k on; ^4 in L1."""
     rings = max(height, width) // 2 + 1
-    sums = (1 / torch.arange(1, rings + 1).square()).flip(0).cumsum(0).flip(0)
+    sums = (1 / torch.arange(1, rings + 1).square() ** (2 / p)).flip(0).cumsum(0).flip(0)
     down, right = (torch.arange(size).sub(size // 2).abs() for size in (height, width))
-    return _unit(sums[torch.maximum(down.unsqueeze(1), right)].flatten()).view(height, width)
+    return _unit(sums[torch.maximum(down.unsqueeze(1), right)].flatten(), p).view(height, width)
