@@ -114,7 +114,8 @@ class Square:
 
     def _squares(self, images: Images) -> "_Squares":
         kinds: dict[Norm, type[_Spots | _Bumps | _Corners]] = {L1: _Spots, L2: _Bumps, LINF: _Corners}
-        return kinds[norm_of(self.norm)](images, self.eps)
+        squares: _Squares = kinds[norm_of(self.norm)](images, self.eps)
+        return squares
 
     def _passes(self) -> Iterator[tuple[int, slice]]:
         """Of each pass after those of the image and of the start: the block, and the proposals in it."""
@@ -134,7 +135,7 @@ class Square:
     def side(self, proposal: int, height: int, width: int) -> int:
         """Of the square of a proposal, the first being 0, in pixels; odd in L1 and L2, where it has a middle."""
         spent = proposal / self.shrink
-        p = self.p / 2 ** sum(spent > start for start in _HALVINGS)
+        p = self.p * 0.5 ** sum(spent > start for start in _HALVINGS)
         side = max(round(math.sqrt(p * height * width)), 3 if norm_of(self.norm) == L2 else 1)
         odd = side if norm_of(self.norm) == LINF else side | 1
         return min(odd, height, width)
@@ -142,7 +143,7 @@ class Square:
 
 def _together(block: int) -> int:
     """Proposals of an image in one pass."""
-    return min(2 ** (block // 4), _TOGETHER)
+    return min(1 << block // 4, _TOGETHER)
 
 
 class _Patch(NamedTuple):
