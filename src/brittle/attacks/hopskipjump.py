@@ -135,10 +135,11 @@ class HopSkipJump:
         for part in _parts(len(rows), most * start[:1].numel()):
             x = start[part].unsqueeze(1)
             shape = (len(x), int(self.probes * math.sqrt(step)), *x.shape[2:])
-            # Written over again and again: to fetch new memory for so many numbers takes longer than to compute them.
-            points = rng[torch.arange(len(rows))[part]].normal(f"probes {step}", x.new_empty(shape))[:, :most]
-            grey, share = points.mean(2, keepdim=True), math.sqrt(self.colour)
-            points.mul_(share).add_(grey, alpha=1 - share)
+            # Bytes: a sum of thousands is as good as normal. Written over again and again: to fetch new memory for
+            # so many numbers takes longer than to compute them.
+            points = rng[torch.arange(len(rows))[part]].bytes(f"probes {step}", x.new_empty(shape))[:, :most]
+            grey, share = torch.stack(points.unbind(2)).sum(0).div_(x.shape[2]), math.sqrt(self.colour)
+            points.mul_(share).add_(grey.unsqueeze(2), alpha=1 - share)
             points.mul_((radius[part].view(-1, 1) / points.flatten(2).norm(dim=2)).view(*points.shape[:2], 1, 1, 1))
             points.add_(x).clamp_(LOW, HIGH)
             asked = torch.arange(most, device=x.device) < probes[part].unsqueeze(1)
