@@ -108,8 +108,8 @@ def section(norm: str, steps: int) -> Section:
             " as the thriftier of them has asked for. Sizes are over the images that a fresh pass of the plain network"
             " confirms.",
             f"{bare / timed[BRITTLE].median:.0%} of brittle's time are its passes through the folded network, bare and"
-            f" in full batches; with nothing around them it would be {timed[FOOLBOX].median / bare:.1f} times as fast as"
-            f" foolbox and {timed[ART].median / bare:.1f} times as fast as ART.",
+            f" in full batches; with nothing around them it would be {timed[FOOLBOX].median / bare:.1f} times as fast"
+            f" as foolbox and {timed[ART].median / bare:.1f} times as fast as ART.",
         ),
         facts={name: {"seconds": timed[name].seconds, "sizes": sizes[name].tolist()} for name in timed},
     )
