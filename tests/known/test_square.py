@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.square as module
+import brittle.attacks._squares as module
 from brittle.attacks import Outcome, Square
-from brittle.attacks.square import _Bumps, _Corners, _painted, _Spots, _Squares
+from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
@@ -40,10 +40,10 @@ def grey_images(count: int = 4, side: int = 8) -> Tensor:
     return 0.3 + 0.4 * torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(4))
 
 
-def proposed(squares: _Squares, best: Tensor, side: int, draw: Tensor) -> Tensor:
+def proposed(squares: Squares, best: Tensor, side: int, draw: Tensor) -> Tensor:
     """The best images after a proposal each, from ``draw [n, numbers]``."""
     patches = squares.patches(best, side, squares.block(draw.unsqueeze(1), [side]))
-    new = _painted(best.clone(), [patch.flat(slice(None)) for patch in patches])
+    new = painted(best.clone(), [patch.flat(slice(None)) for patch in patches])
     squares.moved(torch.arange(len(best)), new)
     return new
 
@@ -86,7 +86,7 @@ def test_squares_fit_into_small_and_oblong_images_and_are_odd_in_l2() -> None:
 
 def test_linf_proposals_repaint_one_square_with_ends_of_the_range() -> None:
     images, eps = grey_images(), 0.1
-    squares = _Corners(images, eps)
+    squares = Corners(images, eps)
     rng = rng_of(images)
     best = squares.start(rng)
     up = (best > images.flatten(2)).view(images.shape)
@@ -106,7 +106,7 @@ def test_linf_proposals_repaint_one_square_with_ends_of_the_range() -> None:
 
 def test_an_idle_linf_proposal_turns_one_channel_over() -> None:
     images = grey_images(1)
-    squares = _Corners(images, 0.1)
+    squares = Corners(images, 0.1)
     best = squares.high.clone()
     draw = torch.full((1, squares.numbers), 0.4)  # below a half: all channels up, where they already are
     new = proposed(squares, best, 2, draw)
@@ -116,7 +116,7 @@ def test_an_idle_linf_proposal_turns_one_channel_over() -> None:
 
 def test_the_first_bumps_have_the_size_of_the_budget_and_leave_it_nowhere() -> None:
     images = grey_images(side=32)
-    squares = _Bumps(images, 0.5)
+    squares = Bumps(images, 0.5)
     best = squares.start(rng_of(images))
     sizes = [(best - images.flatten(2)).flatten(1).norm(dim=1)]
     generator = torch.Generator().manual_seed(0)
@@ -128,7 +128,7 @@ def test_the_first_bumps_have_the_size_of_the_budget_and_leave_it_nowhere() -> N
 
 def test_energy_that_the_box_cuts_off_is_given_to_the_next_bump() -> None:
     images = torch.zeros(1, 1, 16, 16)
-    squares = _Bumps(images, 2.0)
+    squares = Bumps(images, 2.0)
     best = squares.start(rng_of(images))
     before = float(best.norm())
     assert before < 1.9, "half of each bump points out of the box"
@@ -138,8 +138,8 @@ def test_energy_that_the_box_cuts_off_is_given_to_the_next_bump() -> None:
     assert before < float(best.norm()) <= 2 + 1e-5
 
 
-def spread(images: Tensor) -> tuple[_Spots, Tensor]:
-    squares = _Spots(images, 4.0)
+def spread(images: Tensor) -> tuple[Spots, Tensor]:
+    squares = Spots(images, 4.0)
     best = squares.start(rng_of(images))
     generator = torch.Generator().manual_seed(0)
     for side in (7, 5, 3, 3):
@@ -161,7 +161,7 @@ def test_in_l1_few_values_move_as_far_as_they_go_and_together_they_have_the_size
 
 def test_in_l1_what_is_around_a_changed_pixel_is_taken_back_and_fills_a_square_from_its_middle() -> None:
     images = torch.full((1, 1, 9, 9), 0.5)
-    squares, best = _Spots(images, 1.2), images.flatten(2).clone()
+    squares, best = Spots(images, 1.2), images.flatten(2).clone()
     best[0, 0, 80] += 1 / 3  # in the last corner
     squares.moved(torch.tensor([0]), best)
     squares.unused.zero_()
