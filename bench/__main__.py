@@ -66,6 +66,7 @@ ROWS: dict[str, Callable[[], Section]] = {
     "hopskipjump-linf-1000": partial(decision.section, "linf", 5),
     "square-linf": partial(random_search.section_square, "linf", 5000),
     "square-l2": partial(random_search.section_square, "l2", 1000),
+    "square-l1": partial(random_search.section_square_l1, 1000),
     "sparse-rs": partial(random_search.section_sparse_rs, 1000),
     "one-pixel": one_pixel.section,
     "memory": memory.section,

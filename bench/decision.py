@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.bare import forward
 from bench.clock import Timed
 from bench.report import Check, Section, Table
 from bench.setting import Setting, setting
@@ -75,6 +76,7 @@ def section(norm: str, steps: int) -> Section:
         for peer in (FOOLBOX, ART):
             faster = timed[peer].times(timed[name])
             checks.append(Check(f"faster than {peer}{what}", f"≥ {TIMES}×", f"{faster:.1f}×", faster >= TIMES))
+    bare = forward(case.classifier, case.images) * asked[BRITTLE]
     rows = tuple(
         (
             name,
@@ -105,6 +107,9 @@ def section(norm: str, steps: int) -> Section:
             f" {WARM_UP}. The peers are given {steps} steps and otherwise their defaults, and brittle as many queries"
             " as the thriftier of them has asked for. Sizes are over the images that a fresh pass of the plain network"
             " confirms.",
+            f"{bare / timed[BRITTLE].median:.0%} of brittle's time are its passes through the folded network, bare and"
+            f" in full batches; with nothing around them it would be {timed[FOOLBOX].median / bare:.1f} times as fast"
+            f" as foolbox and {timed[ART].median / bare:.1f} times as fast as ART.",
         ),
         facts={name: {"seconds": timed[name].seconds, "sizes": sizes[name].tolist()} for name in timed},
     )

@@ -1,6 +1,7 @@
 """Randomness that belongs to an example: drawn from the run's seed, the example's id and a purpose alone."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -37,18 +38,31 @@ class Rng:
         """Standard normal, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""
         return self._draw(purpose, like, normal=True)
 
+    def bytes(self, purpose: str, like: Tensor) -> Tensor:
+        """Uniform over the odd numbers from -255 to 255, at a fraction of what normal ones cost, placed as ``like``."""
+        numbers = like[:1].numel()
+        out = torch.empty(len(like), -(-numbers // 8), dtype=torch.int64)
+        for row, generator in self._generators(purpose, out):
+            row.random_(-(2**63), None, generator=generator)
+        signed = out.view(torch.int8)[:, :numbers].reshape(like.shape)
+        return signed.to(like).mul_(2).add_(1)
+
     def _draw(self, purpose: str, like: Tensor, *, normal: bool) -> Tensor:
-        if len(like) != len(self.ids):
-            raise ValueError(f"expected one row per id ({len(self.ids)}), got {len(like)} rows")
         out = torch.empty(like.shape, dtype=like.dtype)
-        generator = torch.Generator()
-        for row, name in zip(out, self.ids, strict=True):
-            generator.manual_seed(_hashed(f"{self.seed}\0{name}\0{purpose}"))
+        for row, generator in self._generators(purpose, out):
             if normal:
                 row.normal_(generator=generator)
             else:
                 row.uniform_(generator=generator)
         return out.to(like.device)
+
+    def _generators(self, purpose: str, out: Tensor) -> Iterator[tuple[Tensor, torch.Generator]]:
+        if len(out) != len(self.ids):
+            raise ValueError(f"expected one row per id ({len(self.ids)}), got {len(out)} rows")
+        generator = torch.Generator()
+        for row, name in zip(out, self.ids, strict=True):
+            generator.manual_seed(_hashed(f"{self.seed}\0{name}\0{purpose}"))
+            yield row, generator
 
 
 def _hashed(text: str) -> int:

@@ -87,3 +87,13 @@ def test_streams_of_some_rows(rows: torch.Tensor | slice, expected: tuple[int, .
 def test_one_row_for_each_id() -> None:
     with pytest.raises(ValueError, match=r"expected one row per id \(5\), got 4 rows"):
         Rng(0, IDS).uniform("u", LIKE[:4])
+
+
+def test_bytes_are_odd_numbers_without_bias_and_belong_to_the_example() -> None:
+    rng = Rng(0, ("a", "b", "c"))
+    drawn = rng.bytes("probes", torch.empty(3, 7, 3, 101))
+    assert set(drawn.flatten().tolist()) == set(range(-255, 256, 2))
+    assert abs(float(drawn.mean())) < 4 * 148 / drawn.numel() ** 0.5
+    assert float(drawn.std()) == pytest.approx(147.8, rel=0.02)
+    assert torch.equal(rng[torch.tensor([2, 0])].bytes("probes", drawn[:2]), drawn[[2, 0]])
+    assert not torch.equal(rng.bytes("other", drawn), drawn)

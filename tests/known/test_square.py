@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.square as module
+import brittle.attacks._squares as module
 from brittle.attacks import Outcome, Square
-from brittle.attacks.square import _Bumps, _Corners
-from brittle.geometry.norms import L2, LINF, Norm
+from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
+from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -19,7 +19,7 @@ from brittle.types import BrittleError
 from known.affine import Affine
 from laws.worlds import one_thread
 
-both_norms = pytest.mark.parametrize("norm", [L2, LINF], ids=str)
+all_norms = pytest.mark.parametrize("norm", [L1, L2, LINF], ids=str)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,14 @@ def fool(net: nn.Module, images: Tensor, goal: Goal, attack: Square, *, seed: in
 
 def grey_images(count: int = 4, side: int = 8) -> Tensor:
     return 0.3 + 0.4 * torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(4))
+
+
+def proposed(squares: Squares, best: Tensor, side: int, draw: Tensor) -> Tensor:
+    """The best images after a proposal each, from ``draw [n, numbers]``."""
+    patches = squares.patches(best, side, squares.block(draw.unsqueeze(1), [side]))
+    new = painted(best.clone(), [patch.flat(slice(None)) for patch in patches])
+    squares.moved(torch.arange(len(best)), new)
+    return new
 
 
 class Stubborn(nn.Module):
@@ -70,6 +78,7 @@ def test_squares_fit_into_small_and_oblong_images_and_are_odd_in_l2() -> None:
     assert Square(p=1.0).side(0, 7, 30) == 7
     assert Square(p=0.8).side(10_000, 8, 8) == 1
     assert [Square(norm=L2, p=0.3).side(proposal, 32, 32) for proposal in (0, 10_000)] == [19, 3]
+    assert [Square(norm=L1, p=0.3).side(proposal, 32, 32) for proposal in (0, 10_000)] == [19, 1]
 
 
 # ---- proposals
@@ -77,14 +86,14 @@ def test_squares_fit_into_small_and_oblong_images_and_are_odd_in_l2() -> None:
 
 def test_linf_proposals_repaint_one_square_with_ends_of_the_range() -> None:
     images, eps = grey_images(), 0.1
-    squares = _Corners(images, eps)
+    squares = Corners(images, eps)
     rng = rng_of(images)
     best = squares.start(rng)
     up = (best > images.flatten(2)).view(images.shape)
     assert torch.equal(up, up[:, :, :1].expand_as(up)), "stripes run from top to bottom"
     assert (up != up[:, :, :, :1]).any()
     draw = rng.uniform("proposal", best.new_empty(len(best), squares.numbers))
-    new = squares.painted(best, torch.arange(len(best)), 3, draw)
+    new = proposed(squares, best, 3, draw)
     size = (new - images.flatten(2)).abs()
     assert torch.allclose(size, torch.full_like(size, eps), atol=1e-6)
     changed = (new != best).any(1).view(-1, 8, 8)
@@ -97,37 +106,73 @@ def test_linf_proposals_repaint_one_square_with_ends_of_the_range() -> None:
 
 def test_an_idle_linf_proposal_turns_one_channel_over() -> None:
     images = grey_images(1)
-    squares = _Corners(images, 0.1)
+    squares = Corners(images, 0.1)
     best = squares.high.clone()
     draw = torch.full((1, squares.numbers), 0.4)  # below a half: all channels up, where they already are
-    new = squares.painted(best, torch.tensor([0]), 2, draw)
+    new = proposed(squares, best, 2, draw)
     assert (new != best).flatten(2).any(2).sum() == 1
     assert (new != best).sum() == 4
 
 
 def test_the_first_bumps_have_the_size_of_the_budget_and_leave_it_nowhere() -> None:
     images = grey_images(side=32)
-    squares = _Bumps(images, 0.5)
+    squares = Bumps(images, 0.5)
     best = squares.start(rng_of(images))
     sizes = [(best - images.flatten(2)).flatten(1).norm(dim=1)]
     generator = torch.Generator().manual_seed(0)
-    rows = torch.arange(len(best))
     for side in (15, 9, 3, 3, 3):
-        best = squares.painted(best, rows, side, torch.rand(len(best), squares.numbers, generator=generator))
+        best = proposed(squares, best, side, torch.rand(len(best), squares.numbers, generator=generator))
         sizes.append((best - images.flatten(2)).flatten(1).norm(dim=1))
     assert torch.allclose(torch.stack(sizes), torch.tensor(0.5), atol=1e-5), "the box binds nowhere here"
 
 
 def test_energy_that_the_box_cuts_off_is_given_to_the_next_bump() -> None:
     images = torch.zeros(1, 1, 16, 16)
-    squares = _Bumps(images, 2.0)
+    squares = Bumps(images, 2.0)
     best = squares.start(rng_of(images))
     before = float(best.norm())
     assert before < 1.9, "half of each bump points out of the box"
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        best = squares.painted(best, torch.tensor([0]), 3, torch.rand(1, squares.numbers, generator=generator))
+        best = proposed(squares, best, 3, torch.rand(1, squares.numbers, generator=generator))
     assert before < float(best.norm()) <= 2 + 1e-5
+
+
+def spread(images: Tensor) -> tuple[Spots, Tensor]:
+    squares = Spots(images, 4.0)
+    best = squares.start(rng_of(images))
+    generator = torch.Generator().manual_seed(0)
+    for side in (7, 5, 3, 3):
+        best = proposed(squares, best, side, torch.rand(len(best), squares.numbers, generator=generator))
+        assert (L1.measure(best - images.flatten(2)) <= 4 * (1 + 1e-6)).all()
+        assert ((best >= 0) & (best <= 1)).all()
+    return squares, best
+
+
+def test_in_l1_few_values_move_as_far_as_they_go_and_together_they_have_the_size_of_the_budget() -> None:
+    images = grey_images()
+    _, best = spread(images)
+    delta = best - images.flatten(2)
+    assert torch.allclose(L1.measure(delta), torch.tensor(4.0), atol=1e-5)
+    at_wall = ((best == 0) | (best == 1)).flatten(1).sum(1)
+    assert (at_wall >= 3).all()
+    assert ((delta != 0).flatten(1).sum(1) < 60).all(), "the first 25 spots have 75 values"
+
+
+def test_in_l1_what_is_around_a_changed_pixel_is_taken_back_and_fills_a_square_from_its_middle() -> None:
+    images = torch.full((1, 1, 9, 9), 0.5)
+    squares, best = Spots(images, 1.2), images.flatten(2).clone()
+    best[0, 0, 80] += 1 / 3  # in the last corner
+    squares.moved(torch.tensor([0]), best)
+    squares.unused.zero_()
+    new = proposed(squares, best, 3, torch.tensor([[0.5, 0.5, 0.9, 0.1]])).view(9, 9)
+    assert float(new[8, 8]) == 0.5
+    assert float(new[4, 4]) == pytest.approx(0.5 + 1 / 3, abs=1e-6)
+    assert int((new != 0.5).sum()) == 1
+    squares.unused.fill_(1.2)
+    filled = proposed(squares, images.flatten(2).clone(), 3, torch.tensor([[0.5, 0.5, 0.9, 0.9]])).view(9, 9)
+    assert [float(filled[4, 4]), float(filled[3, 4]), float(filled[4, 3])] == pytest.approx([0, 0, 0.3], abs=1e-6)
+    assert int((filled != 0.5).sum()) == 3
 
 
 def test_a_bump_is_two_opposite_peaks_of_length_one_and_may_lie_or_stand() -> None:
@@ -143,7 +188,7 @@ def test_a_bump_is_two_opposite_peaks_of_length_one_and_may_lie_or_stand() -> No
 # ---- the search
 
 
-@both_norms
+@all_norms
 def test_the_margin_never_grows_and_what_comes_back_has_the_smallest(norm: Norm) -> None:
     images = grey_images(3)
     net = Stubborn(torch.ones(3, 8, 8))
@@ -204,7 +249,7 @@ def test_each_option_changes_what_is_asked(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"queries": 0}, {"p": 0.0}, {"p": 1.5}, {"shrink": 0}, {"eps": -1.0}, {"norm": "l1"}], ids=str
+    "options", [{"queries": 0}, {"p": 0.0}, {"p": 1.5}, {"shrink": 0}, {"eps": -1.0}, {"norm": "l3"}], ids=str
 )
 def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BrittleError, match="expected"):

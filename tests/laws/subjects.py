@@ -15,7 +15,7 @@ import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.attacks import Outcome, UniversalSGD
 from brittle.catalog import ATTACKS, Access, Entry, Kind, is_attack, traits_of
 from brittle.data import examples_of
-from brittle.geometry.norms import L0, LINF, Norm, norm_named
+from brittle.geometry.norms import L0, L1, LINF, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from laws.worlds import World, one_thread, trained_world
@@ -78,7 +78,7 @@ class Subject:
 
 def modest_eps(norm: Norm) -> float:
     """A budget, of the same effect in each norm, within which some digits are fooled and others are not."""
-    size = 0.05 * float(norm.measure(torch.ones(1, 1, 8, 8)))
+    size = (0.025 if norm == L1 else 0.05) * float(norm.measure(torch.ones(1, 1, 8, 8)))  # L1 goes where it counts
     return round(size) if norm == L0 else size
 
 

@@ -79,4 +79,7 @@ def looked_at(attack: object, classifier: Classifier, images: Images, goal: Goal
 def margins(classifier: Classifier, images: Images, goal: Goal) -> tuple[Tensor, Tensor]:
     """What random searches ask for: the margins, inf where not a number, and where the goal is surely met."""
     logits = classifier.logits(images)
-    return goal.margin(logits).nan_to_num(nan=torch.inf), goal.is_surely_met(logits)
+    margin = goal.margin(logits).nan_to_num(nan=torch.inf)
+    if not bool((margin < 0).any()):  # as mostly: what is_surely_met asks for on top is not worth its time
+        return margin, torch.zeros_like(margin, dtype=torch.bool)
+    return margin, goal.is_surely_met(logits)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from brittle.attacks._contract import Outcome, require, require_finite, require_norm
 from brittle.attacks._loop import ActiveSet, BestSoFar
 from brittle.catalog import option, register
-from brittle.geometry.box import clip
+from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -27,7 +27,7 @@ _KEPT = 0.9  # of the sum of normals, for the next one, in L-infinity
 _LEAPS = 10  # lengths of a leap, each half the one before
 _FEWEST = 10  # probes that are still worth a leap
 _FINER = 6  # halvings at the end, as far as there are queries for them
-_AT_ONCE = 2**24  # numbers in the probes that are held at a time
+_AT_ONCE = 2**20  # numbers in the probes that are held at a time: what a cache holds, and some full passes
 
 
 @register(
@@ -135,19 +135,22 @@ class HopSkipJump:
         for part in _parts(len(rows), most * start[:1].numel()):
             x = start[part].unsqueeze(1)
             shape = (len(x), int(self.probes * math.sqrt(step)), *x.shape[2:])
-            noise = rng[torch.arange(len(rows))[part]].normal(f"probes {step}", x.new_empty(shape))[:, :most]
-            grey = noise.mean(2, keepdim=True)
-            noise = grey + math.sqrt(self.colour) * (noise - grey)
-            noise *= (radius[part].view(-1, 1) / noise.flatten(2).norm(dim=2)).view(*noise.shape[:2], 1, 1, 1)
-            points = clip(x + noise)
+            # Bytes: a sum of thousands is as good as normal. Written over again and again: to fetch new memory for
+            # so many numbers takes longer than to compute them.
+            points = rng[torch.arange(len(rows))[part]].bytes(f"probes {step}", x.new_empty(shape))[:, :most]
+            grey, share = torch.stack(points.unbind(2)).sum(0).div_(x.shape[2]), math.sqrt(self.colour)
+            points.mul_(share).add_(grey.unsqueeze(2), alpha=1 - share)
+            points.mul_((radius[part].view(-1, 1) / points.flatten(2).norm(dim=2)).view(*points.shape[:2], 1, 1, 1))
+            points.add_(x).clamp_(LOW, HIGH)
             asked = torch.arange(most, device=x.device) < probes[part].unsqueeze(1)
             side = torch.zeros(asked.shape, device=x.device)
             owners = rows[part].unsqueeze(1).expand(asked.shape)[asked]
-            side[asked] = 2.0 * boundary.meets(owners, points[asked]) - 1
+            images = points.flatten(0, 1) if len(owners) == asked.numel() else points[asked]
+            side[asked] = 2.0 * boundary.meets(owners, images) - 1
             mean = side.sum(1, keepdim=True) / probes[part].unsqueeze(1)
             # The mean is the baseline that lowers the variance; where all probes agree it would leave nothing.
             weight = torch.where(mean.abs() == 1, side, side - mean) * asked
-            normals[part] = (weight.view(*weight.shape, 1, 1, 1) * (points - x)).sum(1)
+            normals[part] = points.sub_(x).mul_(weight.view(*weight.shape, 1, 1, 1)).sum(1)
         return norm_of(L2).steepest(normals)
 
 

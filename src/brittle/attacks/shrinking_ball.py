@@ -43,7 +43,23 @@ _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShrinkingBall:
-    """Climbs until the goal is met, goes back to the boundary, and follows it on balls that shrink."""
+    """Begins far away, where an adversarial image is easy to find, and descends on balls that shrink about the boundary.
+
+    On networks that resist, what can be seen from the image misleads: its gradient vanishes or turns, and an attack that
+    begins there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing
+    length until the goal is met, however far away; the first from the image, the second from noise around it, others
+    from random images of four squares. Then it goes back towards the image on a straight line, and descends.
+
+    A descent is FMN (algorithm 1): gradient steps on a ball around the image, whose radius shrinks after each success
+    and swells after each failure, both by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
+    instead of 0.05: the radius rings about the boundary like a temperature that falls, which carries the descent across
+    ridges; steps have momentum and the norm's own steepest direction, and their length is in units of the radius. In L1
+    that direction would be a single value, so that of L1.5 is taken, projection is on ball and box together, and a
+    descent in L2 comes first.
+
+    Half-way, the smallest of an image's descents is nearly always the one that ends smallest: of 128 on three robust
+    MNIST networks 9 in 10 within 5 %. So only that one is finished, and what is the best then is descended from again.
+    """
 
     norm: NormLike = option(L2, "norm to minimise")
     starts: int = option(4, "climbs, each followed by a descent; the nearest point of all is descended from once more")
@@ -129,7 +145,7 @@ def _back(asking: Asking, rows: Tensor, far: Images) -> Images:
 
 
 class _Ball(NamedTuple):
-    """Where descents stand. radius: of the ball around the image; least: size of the nearest adversarial image."""
+    """Where descents stand, rows of a batch. radius: of the ball around the image; least: size of the nearest adversarial image."""
 
     rows: Tensor
     x: Images

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -69,49 +69,69 @@ class SparseRS:
         # ``where``: the changed pixels, no two alike. ``turn``: new ones are those of which it is smallest.
         order = rng.uniform("sparse-rs queue", x[:, 0]).argsort(dim=1, stable=True)
         where, turn = order[:, :k], (order.argsort(dim=1) - k) % pixels
-        best = _painted(x, where, _corners(rng.uniform("sparse-rs colours", x[:, :, :k]), _colours(x, where)))
+        corner, one = (part[:, 0] for part in _corners(rng.uniform("sparse-rs colours", x[:, :, :k]).unsqueeze(1)))
+        best = _painted(x.clone(), where, _other(corner, one, _colours(x, where)))
         least, met = margins(classifier, best.view(-1, *shape), goal)
-        forwards[active.rows] += 1
-        draws = best
+        spent, block = 2, _Draws(*[best] * 6)
         for proposal in range(self.queries - 2):
             if met.any():
-                found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
+                found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
                 keep = active.drop(met)
                 x, best, least, met, where = x[keep], best[keep], least[keep], met[keep], where[keep]
-                turn, draws, goal, rng = turn[keep], draws[keep], goal[keep], rng[keep]
+                turn, goal, rng = turn[keep], goal[keep], rng[keep]
+                block = _Draws(*(part[keep] for part in block))
             if not len(active):
                 break
-            block, at = divmod(proposal, _BLOCK)
+            number, at = divmod(proposal, _BLOCK)
             if at == 0:
-                draws = rng.uniform(f"sparse-rs {block}", best.new_empty(len(best), _BLOCK, 4 + channels, k))
-            order, near, down, right = draws[:, at, :4].unbind(1)
+                draws = rng.uniform(f"sparse-rs {number}", best.new_empty(len(best), _BLOCK, 4 + channels, k))
+                block = self._drawn(draws)
             m = self.exchanged(proposal, k)
-            out = order.topk(m, dim=1).indices
-            leaving, near = where.gather(1, out), near[:, :m]
-            staying = torch.zeros_like(turn).scatter(1, where, 1).scatter(1, leaving, 0)
-            beside = _beside(leaving, down[:, :m], right[:, :m], images)
-            near = near.masked_fill((near >= self.near) | _taken(beside, staying), 1)
-            taken = staying.scatter_add(1, beside, (near < 1).long())
+            order, near, alike, aside, corner, one = (part[:, at, ..., :m] for part in block)
+            leaving = where.gather(1, order)
+            staying = torch.zeros_like(turn).scatter_(1, where, 1).scatter_(1, leaving, 0)
+            beside = _beside(leaving, aside, images)
+            near = near & ~_taken(beside, staying)
+            taken = staying.scatter_add_(1, beside, near.long())
             in_turn = (turn + taken * _NEVER).topk(m, dim=1, largest=False, sorted=True).indices
-            coming = torch.where(near < 1, beside, in_turn.gather(1, ((near >= 1).cumsum(1) - 1).clamp_min(0)))
+            coming = torch.where(near, beside, in_turn.gather(1, ((~near).cumsum(1) - 1).clamp_min_(0)))
             later = pixels + proposal * k + torch.arange(m, device=x.device)
-            turn = turn.scatter(1, coming, torch.where(near < 1, turn.gather(1, coming), later))
-            corners = _corners(draws[:, at, 4:, :m], _colours(x, coming))
-            colours = torch.where((near < self.near / 2).unsqueeze(1), _colours(best, leaving), corners)
-            tried = _painted(_painted(best, leaving, _colours(x, leaving)), coming, colours)
+            turn.scatter_(1, coming, torch.where(near, turn.gather(1, coming), later))
+            colours = _other(corner, one, _colours(x, coming))
+            colours = torch.where((near & alike).unsqueeze(1), _colours(best, leaving), colours)
+            tried = _painted(_painted(best.clone(), leaving, _colours(x, leaving)), coming, colours)
             margin, success = margins(classifier, tried.view(-1, *shape), goal)
-            forwards[active.rows] += 1
+            spent += 1
 
-            better = (margin < least - _TIE * least.abs().clamp(1, 1e9)).unsqueeze(1)
-            where = where.scatter(1, out, torch.where(better, coming, leaving))
-            best = torch.where(better.unsqueeze(2), tried, best)
-            least, met = torch.where(better.squeeze(1), margin, least), success & better.squeeze(1)
+            better = (margin < least - _TIE * least.abs().clamp(1, 1e9)).nonzero().squeeze(1)
+            if len(better):
+                where[better] = where[better].scatter_(1, order[better], coming[better])
+                best[better], least[better], met[better] = tried[better], margin[better], success[better]
+        forwards[active.rows] = spent
         found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
         return Outcome(found, claimed, forwards - 1, forwards, torch.zeros_like(forwards))
+
+    def _drawn(self, draws: Tensor) -> "_Draws":
+        order, near, down, right = draws[:, :, :4].unbind(2)
+        aside = (torch.stack([down, right], 2) * (2 * _REACH + 1)).long() - _REACH
+        corners = _corners(draws[:, :, 4:])
+        ranks = order.argsort(dim=2, descending=True, stable=True)
+        return _Draws(ranks, near < self.near, near < self.near / 2, aside, *corners)
 
     def exchanged(self, proposal: int, k: int) -> int:
         """How many of k pixels a proposal exchanges, the first being 0."""
         return max(int(self.alpha / _DIVISORS[bisect_left(_STARTS, proposal / self.shrink)] * k), 1)
+
+
+class _Draws(NamedTuple):
+    """What the random numbers of a block of proposals say, each ``[n, proposals, ..., k]``."""
+
+    order: Tensor  # in which changed pixels leave
+    near: Tensor  # bool: whether a new pixel should be beside the one that leaves
+    alike: Tensor  # bool: and then keep its colour
+    aside: Tensor  # rows and columns to there
+    corner: Tensor  # bool: which channels of a new colour are full
+    one: Tensor  # bool: which channel is turned over where that is the old colour
 
 
 def _colours(flat: Tensor, where: Tensor) -> Tensor:
@@ -120,29 +140,36 @@ def _colours(flat: Tensor, where: Tensor) -> Tensor:
 
 
 def _painted(flat: Tensor, where: Tensor, colours: Tensor) -> Tensor:
-    """Copies with these colours at these positions."""
-    return flat.scatter(2, where.unsqueeze(1).expand(-1, flat.shape[1], -1), colours)
+    """The images themselves, with these colours written at these positions."""
+    return flat.scatter_(2, where.unsqueeze(1).expand(-1, flat.shape[1], -1), colours)
 
 
-def _beside(where: Tensor, down: Tensor, right: Tensor, images: Images) -> Tensor:
-    """Positions at most ``_REACH`` rows and columns from others, from uniform numbers."""
+def _beside(where: Tensor, aside: Tensor, images: Images) -> Tensor:
+    """Positions so many rows and columns ``aside [n, 2, m]`` from others, within the image."""
     height, width = images.shape[2:]
-    y = where // width + (down * (2 * _REACH + 1)).long() - _REACH
-    x = where % width + (right * (2 * _REACH + 1)).long() - _REACH
-    return y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    y = (where // width + aside[:, 0]).clamp_(0, height - 1)
+    x = (where % width + aside[:, 1]).clamp_(0, width - 1)
+    return y * width + x
 
 
 def _taken(places: Tensor, staying: Tensor) -> Tensor:
     """Of positions ``[n, m]``: which are those of pixels that stay, or of one before them."""
+    taken = staying.gather(1, places) > 0
+    if places.shape[1] == 1:
+        return taken
     alike = places.unsqueeze(2) == places.unsqueeze(1)
-    return (staying.gather(1, places) > 0) | alike.tril(-1).any(2)
+    return taken | alike.tril(-1).any(2)
 
 
-def _corners(draw: Tensor, original: Tensor) -> Tensor:
-    """Random corners of the colour cube ``[n, C, k]``, never the original colour."""
-    channels = original.shape[1]
-    corner = (draw < 0.5).to(original.dtype)
+def _corners(draws: Tensor) -> tuple[Tensor, Tensor]:
+    """Of uniform ``[n, K, C, k]``: which channels are full, and the one to turn over where that is the old colour."""
+    # The first channel's draw says which one: what it has left of randomness below or above a half.
+    channels = draws.shape[2]
+    one = (draws[:, :, :1] * 2 % 1 * channels).long()
+    return draws < 0.5, one == torch.arange(channels, device=draws.device).view(-1, 1)
+
+
+def _other(corner: Tensor, one: Tensor, original: Tensor) -> Tensor:
+    """Corners of the colour cube ``[n, C, k]``, never the original colour."""
     same = (corner == original).all(1, keepdim=True)
-    # The first channel's draw says which one turns over: what it has left of randomness below or above a half.
-    one = torch.arange(channels, device=draw.device).view(1, -1, 1) == (draw[:, :1] * 2 % 1 * channels).long()
-    return torch.where(same & one, 1 - corner, corner)
+    return (corner ^ (same & one)).to(original.dtype)

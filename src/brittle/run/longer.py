@@ -23,7 +23,8 @@ def longer_ratio(
     """What a longer run leaves of each distance, in (0, 1]; 0 where only that fools, None where none was made.
 
     found, logits (of the originals), rng: of the first shard of a run on ``of`` examples. The first images are tried
-    that the attack had to do with, 16 at the most; none in runs of fewer than 96 examples, and none for attacks without a longer form.
+    that the attack had to do with, 16 at the most; none in runs of fewer than 96 examples, and none for attacks without
+    a longer form.
     """
     ratios: list[float | None] = [None] * len(found.fooled)
     again, count = longer(method), min(_IMAGES, of // _EACH)
