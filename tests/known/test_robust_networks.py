@@ -1,23 +1,18 @@
 """Budget attacks on a network trained against PGD, where climbs from near the image get stuck."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from brittle.attacks import APGD, FMN, PGD, PixelGreedy, Standard
-from brittle.data import digits_split
 from brittle.geometry.norms import L0, L1, L2, LINF, Norm
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
+from known.robust import COUNT, trained
 from laws.worlds import one_thread
 
-COUNT = 60
 BUDGETS: dict[Norm, float] = {LINF: 0.2, L2: 1.0, L1: 2.0, L0: 2}
 
 
@@ -25,37 +20,6 @@ BUDGETS: dict[Norm, float] = {LINF: 0.2, L2: 1.0, L1: 2.0, L0: 2}
 def _one_thread() -> Iterator[None]:
     with one_thread():
         yield
-
-
-@cache
-def trained() -> tuple[nn.Module, Tensor, Tensor]:
-    """A small network after 100 steps against PGD at 0.2, and test images that it gets right."""
-    train, test = digits_split()
-    images, labels, wanted = train.images(0, len(train)), train.labels, test.labels
-    assert labels is not None
-    assert wanted is not None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = nn.Sequential(
-            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 10)),
-        )
-        optimiser = torch.optim.Adam(net.parameters(), lr=0.005)
-        for step in range(100):
-            rows = torch.randint(len(images), (64,))
-            eps = 0.2 * min(1.0, step / 50)
-            x, delta = images[rows], eps * (2 * torch.rand(64, 1, 8, 8) - 1)
-            for _ in range(4):
-                delta.requires_grad_()
-                loss = functional.cross_entropy(net((x + delta).clamp(0, 1)), labels[rows])
-                (gradient,) = torch.autograd.grad(loss, delta)
-                delta = (delta.detach() + eps / 2 * gradient.sign()).clamp(-eps, eps)
-            optimiser.zero_grad()
-            torch.autograd.backward(functional.cross_entropy(net((x + delta).clamp(0, 1)), labels[rows]))
-            optimiser.step()
-        held_out = test.images(0, 2 * COUNT)
-        right = (net(held_out).argmax(1) == wanted[: 2 * COUNT]).nonzero().squeeze(1)[:COUNT]
-    return net.eval().requires_grad_(False), held_out[right], wanted[right]
 
 
 def left(attack: Any, norm: Norm) -> int:

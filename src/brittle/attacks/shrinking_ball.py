@@ -43,22 +43,22 @@ _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShrinkingBall:
-    """Begins far away, where an adversarial image is easy to find, and descends on balls that shrink about the boundary.
+    """Begins far away, where an adversarial image is easily found, and descends on balls that shrink to the boundary.
 
-    On networks that resist, what can be seen from the image misleads: its gradient vanishes or turns, and an attack that
-    begins there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing
-    length until the goal is met, however far away; the first from the image, the second from noise around it, others
-    from random images of four squares. Then it goes back towards the image on a straight line, and descends.
+    On networks that resist, what is seen from the image misleads: gradients vanish or turn, and an attack that begins
+    there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing length
+    until the goal is met, however far away: the first from the image, the second from noise around it, others from
+    random images of four squares. Then it goes back towards the image on a straight line, and descends from there.
 
     A descent is FMN (algorithm 1): gradient steps on a ball around the image, whose radius shrinks after each success
-    and swells after each failure, both by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
-    instead of 0.05: the radius rings about the boundary like a temperature that falls, which carries the descent across
-    ridges; steps have momentum and the norm's own steepest direction, and their length is in units of the radius. In L1
-    that direction would be a single value, so that of L1.5 is taken, projection is on ball and box together, and a
-    descent in L2 comes first.
+    and swells after each failure, by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
+    instead of 0.05, so that the radius rings about the boundary like a temperature that falls, which carries a descent
+    across ridges. Steps have momentum and the norm's own steepest direction, and their length is in units of the
+    radius. In L1 that direction would be a single value: L1.5's is taken instead, the projection is that on ball and
+    box together, and a descent in L2 comes first.
 
-    Half-way, the smallest of an image's descents is nearly always the one that ends smallest: of 128 on three robust
-    MNIST networks 9 in 10 within 5 %. So only that one is finished, and what is the best then is descended from again.
+    Half-way the smallest of an image's descents is mostly the one that would end smallest, or nearly so. Only that one
+    is finished, and the best of all points is descended from once more.
     """
 
     norm: NormLike = option(L2, "norm to minimise")
@@ -145,7 +145,7 @@ def _back(asking: Asking, rows: Tensor, far: Images) -> Images:
 
 
 class _Ball(NamedTuple):
-    """Where descents stand, rows of a batch. radius: of the ball around the image; least: size of the nearest adversarial image."""
+    """Where descents stand. radius: of the ball around the image; least: size of the nearest adversarial image."""
 
     rows: Tensor
     x: Images
