@@ -22,6 +22,8 @@ from brittle.types import Images
 _HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the way to the smallest squares, where p is halved
 _BLOCK = 96  # proposals whose random numbers are drawn at once: to seed a generator takes longer than to use it
 _TOGETHER = 4  # proposals of an image that are asked about in one pass, at the most
+_FIRST_LOOK = 500  # queries before the first look back at what the last doubling of queries has brought
+_HOPE = 2.0  # times as much as that in each doubling that is left: where it would not be enough, an image leaves
 _TIE = 1e-6  # of the logits' size: an improvement by less is rounding, which depends on the batch
 
 
@@ -31,7 +33,7 @@ _TIE = 1e-6  # of the logits' size: an improvement by less is rounding, which de
     kind="budget",
     norms=("l1", "l2", "linf"),
     access="score",
-    cost="queries * F at the most",
+    cost="queries * F at the most, some 1,000 F where it is hopeless",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,14 +45,16 @@ class Square:
     (Croce & Hein 2021, arXiv:2103.01208): as L2, with sizes in place of energies. Squares shrink with the
     queries that have been spent. Images leave at their first success.
 
-    What differs. Squares shrink over ``shrink`` queries, whatever the budget: stretched to 5,000 queries, as AutoAttack
-    does, they stay large for too long (ResNet-20, Linf 0.004: 1,434 queries at the median, and 714 so). Late proposals
-    are rarely accepted, so that after 384 an image asks about 2 and then 4 at once, all painted on the same best image,
-    and keeps the best of them: a pass of a few images costs twice as much for each. A proposal in Linf that would
-    change nothing turns one channel over instead of wasting a query. A new bump in L2 gets its share of all energy that
-    the budget has left, where the paper rescales the whole image. In L1, where the paper projects bumps on ball and
-    box, a square is filled from its middle, each value to its wall, with what was around a changed pixel: few values
-    that move far are what that norm favours (ResNet-8, L1 3, 600 queries: 28 of 32 fooled; 22 by the authors' code).
+    What differs. An image leaves when it is hopeless: at 1,000, 2,000, ... queries, where twice what the last doubling
+    of queries has taken from the margin, in each doubling that is left, would not bring it to 0. Squares shrink over
+    ``shrink`` queries, whatever the budget: stretched to 5,000 queries, as AutoAttack does, they stay large for too
+    long (ResNet-20, Linf 0.004: 1,434 queries at the median, and 714 so). Late proposals are rarely accepted, so that
+    after 384 an image asks about 2 and then 4 at once, all painted on the same best image, and keeps the best of them:
+    a pass of a few images costs twice as much for each. A proposal in Linf that would change nothing turns one channel
+    over instead of wasting a query. A new bump in L2 gets its share of all energy that the budget has left, where the
+    paper rescales the whole image. In L1, where the paper projects bumps on ball and box, a square is filled from its
+    middle, each value to its wall, with what was around a changed pixel: few values that move far are what that norm
+    favours (ResNet-8, L1 3, 600 queries: 28 of 32 fooled; 22 by the authors' code).
     """
 
     norm: NormLike = option(LINF, "norm of the budget: l1, l2 or linf")
@@ -77,14 +81,20 @@ class Square:
         squares = self._squares(images[keep])
         best = squares.start(rng)  # [n, C, H * W]
         least, met = margins(classifier, best.view(-1, *shape), goal)
+        before, look = least, _FIRST_LOOK
         block: tuple[Tensor, ...] = ()
         for number, proposals in self._passes():
-            if met.any():
+            leaves = met
+            if spent >= look:
+                if look > _FIRST_LOOK:
+                    leaves = met | (least > _HOPE * (before - least) * math.log2(self.queries / spent))
+                before, look = least.clone(), 2 * spent
+            if leaves.any():
                 found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
-                keep = active.drop(met)
+                keep = active.drop(leaves)
                 squares.keep(keep)
                 best, least, met, block = best[keep], least[keep], met[keep], tuple(part[keep] for part in block)
-                goal, rng = goal[keep], rng[keep]
+                before, goal, rng = before[keep], goal[keep], rng[keep]
             if not len(active):
                 break
             if proposals.start == 0:

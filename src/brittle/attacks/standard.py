@@ -40,12 +40,12 @@ class Standard:
     climb, and one that sees no gradients. Its steps, targets and queries are AutoAttack's. An image that APGD has
     fooled never costs Square's queries.
 
-    What differs. In place of FAB, which looks for the smallest perturbation, stands brittle's own minimal attack; what
-    it finds counts where it is within eps. Between the two APGD stands a third, and it and the targeted one begin with
-    six times the budget, which falls to eps (``APGD.widest``; AutoAttack has three times, in L1 alone): on networks
-    trained against L-infinity, of MNIST above all, climbs from near the image get stuck. Of 24 images of the LeNet-5
-    trained at 0.3, in L2 at 1.5, APGD leaves 19 and so leaves 7. With few classes the loss is a difference of logits
-    (see ``_aim``), so that no fourth class is needed.
+    What differs. In place of FAB, which looks for the smallest perturbation, stands brittle's own minimal attack,
+    second because it costs less than what follows; what it finds counts where it is within eps. A third APGD and the
+    targeted one begin with six times the budget, which falls to eps (``APGD.widest``; AutoAttack has three times, in L1
+    alone): on networks trained against L-infinity, of MNIST above all, climbs from near the image get stuck. Of 24
+    images of the LeNet-5 trained at 0.3, in L2 at 1.5, APGD leaves 19 and so leaves 7. With few classes the loss is a
+    difference of logits (see ``_aim``), so that no fourth class is needed.
 
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``SigmaZero`` and ``SparseRS``.
     """
@@ -99,9 +99,9 @@ class Standard:
             ]
         members: list[Attack] = [
             APGD(norm=norm, eps=eps, steps=steps, loss="ce"),
+            Minimal(norm=norm),  # where AutoAttack has FAB, and before what costs more
             APGD(norm=norm, eps=eps, steps=steps, loss="ce", widest=_WIDEST),
             APGD(norm=norm, eps=eps, steps=steps, loss="dlr", targets=self.targets, widest=_WIDEST),
-            Minimal(norm=norm),  # where AutoAttack has FAB
         ]
         if norm.name in ATTACKS["square"].norms:
             members.append(Square(norm=norm, eps=eps, queries=self.queries))
