@@ -30,9 +30,7 @@ def exchange(asking: Asking, rows: Tensor, x: Images, width: int) -> None:
             at = part.nonzero().squeeze(1)
             if not len(at):
                 continue
-            x[at], margin[at], met[at], moves[at] = step(
-                asking, rows[at], x[at], margin[at], without[at], width
-            )
+            x[at], margin[at], met[at], moves[at] = step(asking, rows[at], x[at], margin[at], without[at], width)
         asking.best.offer(rows, x, met & moves)
         rows, x, margin, met = rows[moves], x[moves], margin[moves], met[moves]
 
