@@ -26,7 +26,7 @@ _SETTINGS = {"l1": (12, 24), "l2": (4, 12), "linf": (7, 16)}
 
 
 _SHORTLIST, _FEW = 64, 6  # pixels that are tried in each greedy step, and the steps that are few
-_NARROW, _WIDE = 8, 16  # pixels and pairs that are tried in each exchange
+_NARROW, _WIDE = 8, 24  # pixels and pairs that are tried in each exchange
 _PIXEL_DESCENTS = (
     (SigmaZero(steps=32, tau_rate=0.06), _NARROW),
     (SigmaZero(steps=20, step_size=0.5, tau_rate=0.06), _NARROW),

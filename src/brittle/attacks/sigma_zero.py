@@ -22,7 +22,7 @@ _LAST_STEP = 0.1  # of the first
 _TINY = 1e-8
 
 
-@register("sigma-zero", paper="arXiv:2402.01879", kind="minimal", norms=("l0",), cost="steps * (F + B) + F")
+@register("sigma-zero", paper="arXiv:2402.01879", kind="minimal", norms=("l0",), cost="steps * (F + B) + 2 F")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SigmaZero:
@@ -55,7 +55,9 @@ class SigmaZero:
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         asking = Asking(classifier, images, goal, L0)
-        self.down(asking, torch.arange(len(images), device=images.device), images)
+        rows = torch.arange(len(images), device=images.device)
+        met, asking.first_gap = asking.look(rows, images)
+        self.down(asking, rows[~met], images[~met])
         return asking.outcome()
 
     def down(self, asking: Asking, rows: Tensor, x: Images) -> None:
@@ -71,7 +73,7 @@ class SigmaZero:
             # Deviation: pixels that the box holds do not count as the largest entry. The rest would hardly move.
             descent = inward(descent, x)
             still = ((descent == 0) & (delta == 0) & (trend == 0)).flatten(1).all(1)
-            keep = ~((asking.best.size[rows] == 0) | still)
+            keep = ~still
             rows, images, delta, descent, met = rows[keep], images[keep], delta[keep], descent[keep], met[keep]
             trend, square, tau = trend[keep], square[keep], tau[keep]
 
