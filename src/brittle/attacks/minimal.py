@@ -23,8 +23,6 @@ from brittle.types import Images
 
 _SETTINGS = {"l1": (12, 24), "l2": (4, 12), "linf": (7, 16)}
 """Steps of the walk and of its polish; in other norms 14 and none."""
-
-
 _SHORTLIST, _FEW = 64, 6  # pixels that are tried in each greedy step, and the steps that are few
 _NARROW, _WIDE = 8, 24  # pixels and pairs that are tried in each exchange
 _PIXEL_DESCENTS = (
@@ -51,8 +49,7 @@ class Minimal:
 
     In L0 that is ``PixelGreedy`` with 64 pixels in each step, as long as six steps seem enough; else three descents of
     ``SigmaZero``, each but the first from the best so far, and exchanges of single pixels after each. In all other
-    norms it is ``BoundaryWalk`` with 4 candidates and as many steps as the norm
-    needs: 25 in L1, where each is less sure, 4 and 4 of polish in L2, 7 and 10 in Linf, 14 in others. More find less
+    norms it is ``BoundaryWalk`` with 4 candidates and as many steps as the norm needs: 25 in L1, where each is less sure, 4 and 4 of polish in L2, 7 and 10 in Linf, 14 in others. More find less
     little: in L2, 60 steps and 9 candidates make ResNet-20's median 1 % smaller, for five times the time.
     """
 
