@@ -49,8 +49,9 @@ class Minimal:
 
     In L0 that is ``PixelGreedy`` with 64 pixels in each step, as long as six steps seem enough; else three descents of
     ``SigmaZero``, each but the first from the best so far, and exchanges of single pixels after each. In all other
-    norms it is ``BoundaryWalk`` with 4 candidates and as many steps as the norm needs: 25 in L1, where each is less sure, 4 and 4 of polish in L2, 7 and 10 in Linf, 14 in others. More find less
-    little: in L2, 60 steps and 9 candidates make ResNet-20's median 1 % smaller, for five times the time.
+    norms it is ``BoundaryWalk`` with 4 candidates and as many steps as the norm needs: 25 in L1, where each is less
+    sure, 4 and 4 of polish in L2, 7 and 10 in Linf, 14 in others. More find less little: in L2, 60 steps and 9
+    candidates make ResNet-20's median 1 % smaller, for five times the time.
     """
 
     norm: NormLike = option(L2, "norm to minimise: l0, l1, l2, linf or lP")
