@@ -72,7 +72,8 @@ def test_affine_distance_is_the_closed_form(norm: Norm) -> None:
 
 def _nearest(net: nn.Module, images: Tensor) -> Tensor:
     """Of affine classes whose normals are alike in size: the second largest logit."""
-    return net(images).topk(2, 1).indices[:, 1]
+    classes: Tensor = net(images).topk(2, 1).indices[:, 1]
+    return classes
 
 
 @by_norm

@@ -1,14 +1,18 @@
 """The fewest pixels: PixelGreedy and sigma-zero where the answer is known, and Minimal, which chooses."""
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.attacks import BoundaryWalk, Minimal, Outcome, PixelGreedy, SigmaZero
+from brittle.attacks._asking import Asking
+from brittle.attacks._exchange import exchange
 from brittle.data import load_data
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp
 from brittle.goals import Goal, Targeted, Untargeted
@@ -121,7 +125,7 @@ def test_max_steps_gives_up() -> None:
     assert int(outcome.steps.max()) == 2
 
 
-def test_steps_sigma_tau_and_step_size_of_sigma_zero_matter() -> None:
+def test_each_option_of_sigma_zero_matter() -> None:
     net, images, labels, _ = affine(3)
     variants: dict[str, dict[str, Any]] = {
         "as it comes": {},
@@ -129,6 +133,7 @@ def test_steps_sigma_tau_and_step_size_of_sigma_zero_matter() -> None:
         "sigma": {"sigma": 0.3},
         "tau": {"tau": 0.9},
         "step_size": {"step_size": 0.1},
+        "tau_rate": {"tau_rate": 0.1},
     }
     found = {what: run(SigmaZero(**options), net, images, Untargeted(labels)) for what, options in variants.items()}
     for what, outcome in found.items():
@@ -162,6 +167,54 @@ def test_minimal_is_no_larger_than_what_it_begins_with() -> None:
         assert chosen.claimed.all()
         ratio = norm.measure(chosen.images - images) / norm.measure(other.images - images)
         assert float(ratio.max()) < 1.02
+
+
+def exchangeable(x: Tensor) -> Tensor:
+    """Pixels 0, 1 and 2 do it together; so do 2 and 3, and of that the gradient at 0 knows little."""
+    return 1.0 - 0.45 * x[:, :3].sum(1) - 0.3 * x[:, 3] - 0.5 * x[:, 2] * x[:, 3]
+
+
+def test_exchanges_leave_fewer_pixels() -> None:
+    images, goal = torch.zeros(1, 1, 3, 3), Untargeted(torch.zeros(1, dtype=torch.int64))
+    asking = Asking(Classifier(Formula(exchangeable), fast=False), images, goal, L0)
+    far = torch.tensor([1.0, 1, 1, 0, 1, 0, 0, 0, 0]).view(1, 1, 3, 3)
+    asking.look(torch.tensor([0]), far)
+    assert float(asking.best.size) == 4
+    exchange(asking, torch.tensor([0]), far, 4)
+    assert asking.best.images.flatten().tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_minimal_finds_the_fewest_pixels_of_an_affine_classifier(channels: int) -> None:
+    net, images, labels, fewest = affine(channels)
+    outcome = run(Minimal(norm="l0"), net, images, Untargeted(labels))
+    assert outcome.claimed.all()
+    assert torch.equal(pixels(outcome, images), fewest)
+
+
+def test_networks_that_resist_are_fooled_by_few_pixels(real_data: Path) -> None:
+    classifier, images, labels = resisting(real_data, 8)
+    rng, counts = Rng(0, tuple(str(row) for row in range(len(images)))), {}
+    attacks: dict[str, Any] = {"minimal": Minimal(norm="l0"), "sigma-zero": SigmaZero(), "greedy": PixelGreedy()}
+    for name, attack in attacks.items():
+        outcome = attack(classifier, images, Untargeted(labels), rng=rng)
+        assert name == "greedy" or outcome.claimed.all(), name
+        counts[name] = pixels(outcome, images)
+    assert float(counts["minimal"].mean()) <= 0.9 * float(counts["sigma-zero"].mean())
+    assert float(counts["minimal"].mean()) <= 0.6 * float(counts["greedy"].mean())
+
+
+def resisting(real_data: Path, count: int) -> tuple[Classifier, Tensor, Tensor]:
+    """LeNet-5 of MNIST, trained against adversarial examples, and images that it gets right."""
+    module = runpy.run_path(str(real_data / "weights" / "definitions.py"))
+    net = module["LeNet5"]().eval()
+    net.load_state_dict(load_file(real_data / "weights" / "mnist_advertorch_lenet5_adv.safetensors"))
+    examples = load_data(str(real_data / "mnist" / "test.parquet"), limit=2 * count, fit=None)
+    images, labels = examples.images(0, 2 * count), examples.labels
+    assert labels is not None
+    classifier = Classifier(net)
+    right = (classifier.logits(images).argmax(1) == labels[: len(images)]).nonzero().squeeze(1)[:count]
+    return classifier, images[right], labels[right]
 
 
 def test_two_pixels_are_enough_for_half_of_cifar(real_data: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.attacks import Outcome, PixelGreedy, SigmaZero, SparseRS
+from brittle.attacks import Minimal, Outcome, PixelGreedy, SigmaZero, SparseRS
 from brittle.attacks.apgd import APGD
 from brittle.attacks.square import Square
 from brittle.attacks.standard import Standard
@@ -58,8 +58,9 @@ def test_members_serve_every_goal() -> None:
 
 
 def test_in_l0_each_member_may_change_so_many_pixels() -> None:
-    greedy, sigma, random = Standard(norm="l0", eps=7.0, steps=30, queries=50).members
+    greedy, minimal, sigma, random = Standard(norm="l0", eps=7.0, steps=30, queries=50).members
     assert greedy == PixelGreedy(shortlist=64, max_steps=14)
+    assert minimal == Minimal(norm=L0)
     assert sigma == SigmaZero(steps=30)
     assert random == SparseRS(eps=7, queries=50)
 

@@ -5,78 +5,91 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 
+from brittle.attacks._asking import Asking
 from brittle.attacks._contract import Outcome, require, require_finite
-from brittle.attacks._loop import ActiveSet, BestSoFar
-from brittle.attacks._margin import margin_descent
 from brittle.catalog import option, register
-from brittle.geometry.box import clip
+from brittle.geometry.box import clip, inward
 from brittle.geometry.norms import L0, LINF, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
-_TAU_RATE = 0.01  # the paper's t: how fast the threshold follows the boundary
+_TREND, _SQUARES = 0.9, 0.99  # what the averages of gradients and of their squares keep of themselves in a step
+_LAST_STEP = 0.1  # of the first
+_TINY = 1e-8
 
 
-@register("sigma-zero", paper="arXiv:2402.01879", kind="minimal", norms=("l0",), cost="steps * (F + B) + F")
+@register("sigma-zero", paper="arXiv:2402.01879", kind="minimal", norms=("l0",), cost="steps * (F + B) + 2 F")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SigmaZero:
     """Descends the margin plus a smooth count of the changed pixels, and drops pixels that changed little.
 
-    The count is ``sum_p s_p / (s_p + sigma)`` with ``s_p`` the squared change of pixel p (eq. 4). Each step follows the
-    gradient scaled to a largest entry of 1 (line 4), stays in the box, and sets pixels to what they were whose change
-    is below a threshold tau (line 7). Tau grows while the goal is met and shrinks while it is not (lines 8 to 11); the
-    step falls along a cosine. The smallest adversarial example of all steps is kept.
+    The count is ``sum_p s_p / (s_p + sigma)`` with ``s_p`` the squared change of pixel p (eq. 4). Each step takes the
+    gradient scaled to a largest entry of 1 (line 4) into Adam's averages, stays in the box, and sets pixels to what
+    they were whose change is below a threshold tau (line 7). Tau grows while the goal is met and shrinks while it is
+    not (lines 8 to 11); the step falls along a cosine. The smallest adversarial example of all steps is kept.
 
-    Deviation: the paper counts components, three to a coloured pixel. Here all channels of a position are one pixel, as
-    brittle's L0 has it: they share ``s_p``, and their largest change is compared with tau.
+    Adam is what makes it arrive: where small pixels change the sign of each other's gradients, steps along the scaled
+    gradient alone fool 62 to 75 % of the images of adversarially trained MNIST networks in 100 steps, with it all.
+
+    Deviations: the paper counts components, three to a coloured pixel. Here all channels of a position are one pixel,
+    as brittle's L0 has it: they share ``s_p``, and their largest change is compared with tau. Others at their lines.
     """
 
     steps: int = option(100, "gradient steps")
     step_size: float = option(1.0, "first step of the component that changes most, in pixels of [0, 1]")
     sigma: float = option(1e-3, "smoothness of the count, in squared pixels; smaller counts more sharply")
     tau: float = option(0.3, "first threshold below which a pixel's change is dropped")
+    tau_rate: float = option(0.01, "how fast the threshold follows the boundary, in units of the step")
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "steps >= 1", self.steps)
         require(0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
         require(0 < self.sigma < math.inf, "a finite sigma > 0", self.sigma)
         require_finite("tau", self.tau)
+        require_finite("tau_rate", self.tau_rate)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        best = BestSoFar(images, L0)
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        active, delta = ActiveSet(len(images), images.device), torch.zeros_like(images)
-        tau = torch.full((len(images),), self.tau, device=images.device)
+        asking = Asking(classifier, images, goal, L0)
+        rows = torch.arange(len(images), device=images.device)
+        met, asking.first_gap = asking.look(rows, images)
+        self.down(asking, rows[~met], images[~met])
+        return asking.outcome()
+
+    def down(self, asking: Asking, rows: Tensor, x: Images) -> None:
+        """A descent for some rows of a batch, from images ``x``."""
+        images = asking.images[rows]
+        delta, trend, square = x - images, torch.zeros_like(x), torch.zeros_like(x)
+        tau = torch.full((len(rows),), self.tau, device=x.device)
         for step in range(self.steps):
-            rows = active.rows
             if not len(rows):
-                break
-            x = images[rows] + delta
-            logits, descent = margin_descent(classifier, x, goal[rows])
-            forwards[rows] += 1
-            backwards[rows] += 1
-            met = goal[rows].is_surely_met(logits)
-            best.offer(rows, x, met)
-            keep = active.drop((best.size[rows] == 0) | (LINF.measure(descent) == 0))
-            rows, delta, descent, met, tau = active.rows, delta[keep], descent[keep], met[keep], tau[keep]
+                return
+            x = images + delta
+            descent, met = asking.descent(rows, x)
+            # Deviation: pixels that the box holds do not count as the largest entry. The rest would hardly move.
+            descent = inward(descent, x)
+            still = ((descent == 0) & (delta == 0) & (trend == 0)).flatten(1).all(1)
+            keep = ~still
+            rows, images, delta, descent, met = rows[keep], images[keep], delta[keep], descent[keep], met[keep]
+            trend, square, tau = trend[keep], square[keep], tau[keep]
 
-            rate = self.step_size * (1 + math.cos(math.pi * step / self.steps)) / 2
-            square = delta.square().sum(1, keepdim=True)
-            count = 2 * self.sigma * delta / (square + self.sigma).square() / square[0].numel() if len(rows) else delta
+            # Deviation: the step ends at a tenth, not at 0. At 0 the last steps find nothing: in 50 steps, LeNet-5
+            # trained by adversaries needs 12 pixels at the median, instead of 10.
+            fall = (1 + math.cos(math.pi * step / self.steps)) / 2
+            rate = self.step_size * (_LAST_STEP + (1 - _LAST_STEP) * fall)
+            size = delta.square().sum(1, keepdim=True)
+            count = 2 * self.sigma * delta / (size + self.sigma).square() / (size.shape[2] * size.shape[3])
             towards = torch.where(per_row(met, delta), 0, descent) - count  # the margin counts until it is met
-            largest = LINF.measure(towards).clamp_min(torch.finfo(delta.dtype).tiny)
-            delta = clip(images[rows] + delta + rate * towards / per_row(largest, delta)) - images[rows]
-            tau = (tau + torch.where(met, 1.0, -1.0) * _TAU_RATE * rate).clamp(0, 1)
+            towards = towards / per_row(LINF.measure(towards).clamp_min(_TINY), delta)
+            trend = _TREND * trend + (1 - _TREND) * towards
+            square = _SQUARES * square + (1 - _SQUARES) * towards.square()
+            unbiased = (1 - _SQUARES ** (step + 1)) ** 0.5 / (1 - _TREND ** (step + 1))
+            delta = clip(images + delta + rate * unbiased * trend / (square.sqrt() + _TINY)) - images
+            tau = (tau + torch.where(met, 1.0, -1.0) * self.tau_rate * rate).clamp(0, 1)
             delta = delta * (delta.abs().amax(1, keepdim=True) >= per_row(tau, delta))
-            steps[rows] += 1
-
-        rows = active.rows
         if len(rows):
-            x = images[rows] + delta
-            best.offer(rows, x, goal[rows].is_surely_met(classifier.logits(x)))
-            forwards[rows] += 1
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
+            asking.look(rows, images + delta)

@@ -47,7 +47,7 @@ class Standard:
     images of the LeNet-5 trained at 0.3, in L2 at 1.5, APGD leaves 19 and so leaves 7. With few classes the loss is a
     difference of logits (see ``_aim``), so that no fourth class is needed.
 
-    In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``SigmaZero`` and ``SparseRS``.
+    In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
 
     norm: NormLike = option(LINF, "norm of the budget: l0, l1, l2 or linf")
@@ -94,6 +94,7 @@ class Standard:
             pixels = int(eps)
             return [
                 PixelGreedy(shortlist=_SHORTLIST, max_steps=2 * pixels),  # more than eps, as some are put back
+                Minimal(norm=L0),
                 SigmaZero(steps=steps),
                 SparseRS(eps=pixels, queries=self.queries),
             ]
