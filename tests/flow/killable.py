@@ -8,6 +8,7 @@ from types import FrameType
 from unittest.mock import patch
 
 import torch
+import torch._dynamo  # by the first look at the types of a network's operations
 import torch.fx.experimental.symbolic_shapes  # with sympy, by the first gradient: here once, not in each child
 from kit import seeded
 

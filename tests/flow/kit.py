@@ -150,7 +150,9 @@ def _runs(kit: Path) -> None:
         "newer": json.dumps(newer),
         "corrupt": made.model_dump_json()[:300],
         "list": "[1, 2, 3]",
-        "missing": json.dumps({key: value for key, value in newer.items() if key != "seed"} | {"schema_version": 1}),
+        "missing": json.dumps(
+            {key: value for key, value in json.loads(made.model_dump_json()).items() if key != "seed"}
+        ),
     }.items():
         (kit / name).mkdir()
         (kit / name / "manifest.json").write_text(text)

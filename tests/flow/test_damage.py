@@ -22,8 +22,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def swapped(content: bytes) -> bytes:
-    """Two different bytes in the second half change places: no length and no sum tells."""
-    first = len(content) * 5 // 8
+    """Two different bytes in the last quarter change places: no length and no sum tells."""
+    first = len(content) * 3 // 4
     second = next(at for at in range(first + 1, len(content)) if content[at] != content[first])
     out = bytearray(content)
     out[first], out[second] = out[second], out[first]

@@ -12,8 +12,10 @@ import brittle
 from brittle import FMN, PGD, Classifier, DeepFool, Minimal
 from brittle.attacks import Attack
 from brittle.data import examples_of, load_data
+from brittle.goals import Untargeted
 from brittle.measure import summarize
 from brittle.models import load_model
+from brittle.run.attack import attack_graded
 from brittle.run.engine import run
 from laws.worlds import MEAN, STD, SmallCNN, one_thread, trained_world
 
@@ -266,7 +268,8 @@ def test_grading_is_in_float32_and_the_users_settings_come_back() -> None:
     torch.set_float32_matmul_precision("medium")
     torch.backends.cudnn.allow_tf32 = True
     try:
-        brittle.attack(classifier, world.images, world.labels, PGD(norm="l2", eps=0.6, steps=3))
+        logits, rng = classifier.logits(world.images), world.rng()
+        attack_graded(classifier, world.images, Untargeted(world.labels), PGD(norm="l2", eps=0.6, steps=3), rng, logits)
         assert net.seen[-2:] == [("highest", False)] * 2  # the grader's two
         assert net.seen[-3] == ("medium", True)  # the attack's
         with pytest.raises(RuntimeError):

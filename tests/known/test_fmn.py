@@ -135,9 +135,8 @@ def test_field_step_size(step_size: float, share: float) -> None:
     outcome = run(problem.net, problem.images, problem.goal, FMN(steps=1, step_size=step_size))
     torch.testing.assert_close(sizes(L2, outcome, problem.images) / problem.distances, torch.full((8,), share).double(),
                                rtol=1e-4, atol=0)  # fmt: skip
-    assert bool(outcome.claimed.any()) == bool(outcome.claimed.all())
-    if share != 1:
-        assert bool(outcome.claimed.all()) == (share > 1)
+    if share != 1:  # just on the boundary, rounding decides
+        assert bool(outcome.claimed.any()) == bool(outcome.claimed.all()) == (share > 1)
 
 
 @by_name

@@ -108,7 +108,7 @@ def test_square_finds_what_hides_its_gradient() -> None:
     outcome = run(Standard(eps=0.1, queries=300), Classifier(Steps()), images, goal)
     assert outcome.claimed.all()
     assert not Untargeted(goal.labels).is_met(Steps()(images)).any()
-    assert (outcome.backwards <= 250).all()  # where a climb from outside sees no gradient, it still has to come in
+    assert (outcome.backwards <= 300).all()  # where climbs from outside see no gradient, they still have to come in
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])

@@ -28,8 +28,8 @@ _HALVINGS = 5
 _MOMENTUM = 0.6
 _BELOW = 0.9996  # of the smallest size so far: no step stays outside of it
 _TINY = 1e-30
-_STRIDES = {"l1": 0.3, "l2": 0.6}
-"""First step in units of the ball's radius; 1 in other norms."""
+_STRIDES = {"l1": 0.3, "linf": 1.0}
+"""First step in units of the ball's radius; 0.6 in other norms."""
 _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
 
 
@@ -184,7 +184,7 @@ def _descended(asking: Asking, norm: Norm, ball: _Ball, part: range, steps: int,
     After the last one, what it has led to is looked at.
     """
     rows, x, radius, trend, least, nearest = ball
-    origin, stride, towards = asking.images[rows], _STRIDES.get(norm.name, 1.0), _BETWEEN if norm == L1 else norm
+    origin, stride, towards = asking.images[rows], _STRIDES.get(norm.name, 0.6), _BETWEEN if norm == L1 else norm
     around = room(origin)
     for step in (*part, part.stop) if len(rows) else ():
         looks = step == steps
