@@ -211,17 +211,15 @@ def test_field_steps() -> None:
 
 
 def test_field_polish() -> None:
-    """It makes nothing larger; where the boundary is flat it has a third of its steps, but not in L1."""
+    """It makes smaller; where the boundary is flat, as here, it has a third of its steps, but not in L1."""
     problem = kinked_problem(5)
     for norm in (L1, L2, LINF):
         outcomes = [
-            run(problem.net, problem.images, problem.goal, BoundaryWalk(norm=norm, polish=polish)) for polish in (0, 6)
+            run(problem.net, problem.images, problem.goal, BoundaryWalk(norm=norm, polish=polish)) for polish in (0, 30)
         ]
         sized = [float(sizes(norm, outcome, problem.images)[0]) for outcome in outcomes]
-        assert (sized[1] <= sized[0]) if norm == L1 else (sized[1] < sized[0])
-        before, after = (int(outcome.steps.max()) for outcome in outcomes)
-        assert before == 18
-        assert after - before in ((6,) if norm == L1 else (2, 6))
+        assert sized[1] < sized[0]
+        assert [int(outcome.steps.max()) for outcome in outcomes] == [18, 48 if norm == L1 else 28]
 
 
 def test_field_candidates() -> None:
