@@ -27,6 +27,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "few-pixel": {"population": 20, "generations": 8},
     "fmn": {"steps": 50},
     "hopskipjump": {"queries": 300},
+    "lbfgs": {"search": 6},
     "penalised": {"steps": 80},
     "pixel-search": {"queries": 40},
     "sparse-rs": {"queries": 60},
