@@ -53,5 +53,10 @@ class Asking:
         """steps, forwards and backwards."""
         return self.steps, self.forwards, self.backwards
 
+    def add(self, rows: Tensor, steps: Tensor, forwards: Tensor, backwards: Tensor) -> None:
+        """Counts what another has asked for some rows."""
+        for total, one in zip(self.counts, (steps, forwards, backwards), strict=True):
+            total[rows] += one
+
     def outcome(self) -> Outcome:
         return Outcome(self.best.images, self.best.claimed, *self.counts)

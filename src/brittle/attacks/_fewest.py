@@ -33,7 +33,7 @@ def fewest_pixels(asking: Asking, rng: Rng) -> None:
             break
         found = Asking(asking.classifier, asking.images[rows], asking.goal[rows], L0)
         descent.down(found, torch.arange(len(rows), device=rows.device), best.images[rows])
-        _add(asking, rows, *found.counts)
+        asking.add(rows, *found.counts)
         near = found.best.claimed & (found.best.size <= _WORSE * best.size[rows] + 2)
         best.offer(rows, found.best.images, found.best.claimed)
         exchange(asking, rows[near], found.best.images[near], width)
@@ -63,11 +63,6 @@ def _pixel_by_pixel(asking: Asking, rows: Tensor, rng: Rng) -> Tensor:
 def _greedily(asking: Asking, rows: Tensor, x: Images, attack: PixelGreedy, rng: Rng) -> tuple[Images, Tensor]:
     """Where greedy steps from images ``x`` of ``rows`` lead, and whether the goal is met there."""
     found = attack(asking.classifier, x, asking.goal[rows], rng=rng[rows])
-    _add(asking, rows, found.steps, found.forwards, found.backwards)
+    asking.add(rows, found.steps, found.forwards, found.backwards)
     asking.best.offer(rows, found.images, found.claimed)
     return found.images, found.claimed
-
-
-def _add(asking: Asking, rows: Tensor, *counts: Tensor) -> None:
-    for total, one in zip(asking.counts, counts, strict=True):
-        total[rows] += one

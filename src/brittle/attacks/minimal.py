@@ -75,8 +75,7 @@ def _by_way_of_l2(asking: Asking, rows: Tensor) -> None:
     rows = rows[asking.best.size[rows] > 0]
     inner = Asking(asking.classifier, asking.images[rows], asking.goal[rows], L2)
     BoundaryWalk(norm=L2, steps=_SETTINGS["l2"][0], candidates=4, polish=0).walk(inner)
-    for total, one in zip(asking.counts, inner.counts, strict=True):
-        total[rows] += one
+    asking.add(rows, *inner.counts)
     rows, x = rows[inner.best.claimed], inner.best.images[inner.best.claimed]
     descend(asking, L1, rows, x, _SETTINGS["l1"][1], _RING)
     trim(asking, rows)
