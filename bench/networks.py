@@ -11,8 +11,8 @@ from typing import final
 from torch import Tensor, nn
 
 from bench.setting import CIFAR, Normalised, Setting, Skipped, data_file, resnet20, right_images, test_set
+from brittle.errors import BrittleError, did_you_mean
 from brittle.models import Classifier, load_weights
-from brittle.types import BrittleError, did_you_mean
 
 MNIST = "mnist/test.parquet"
 

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
         UniversalSGD,
     )
     from brittle.data import Examples, examples_of, load_data
+    from brittle.errors import BrittleError, Unsupported
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
     from brittle.goals import Targeted, Untargeted
     from brittle.models import Classifier, load_model
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
-    from brittle.types import BrittleError, Unsupported
 
 _HOMES = {
     "brittle.api": ("audit",),
@@ -79,7 +79,7 @@ _HOMES = {
     "brittle.models": ("Classifier", "load_model"),
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
-    "brittle.types": ("BrittleError", "Unsupported"),
+    "brittle.errors": ("BrittleError", "Unsupported"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from brittle.attacks import Attack
 from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
+from brittle.records import Kept, Manifest
 from brittle.report import write_report
 from brittle.run.engine import Progress, Run, run
-from brittle.run.records import Kept, Manifest
 
 
 def audit(

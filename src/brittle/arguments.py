@@ -20,7 +20,7 @@ def at_least(least: int) -> Callable[[Any], int]:
 
 def numbers(option: str, text: str | None) -> list[float] | None:
     """``0.5,0.5,0.5``, or None where nothing was given."""
-    from brittle.types import BrittleError
+    from brittle.errors import BrittleError
 
     if text is None:
         return None
@@ -32,7 +32,7 @@ def numbers(option: str, text: str | None) -> list[float] | None:
 
 def batch_size_of(text: str) -> int | None:
     """A number, or None for auto."""
-    from brittle.types import BrittleError
+    from brittle.errors import BrittleError
 
     if text == "auto":
         return None
@@ -45,7 +45,7 @@ def device_of(name: str) -> str:
     """The device itself: auto is a GPU where there is one."""
     import torch
 
-    from brittle.types import BrittleError
+    from brittle.errors import BrittleError
 
     if name not in ("auto", "cpu", "cuda"):
         raise BrittleError(f"expected --device auto, cpu or cuda, got {name!r}")

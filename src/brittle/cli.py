@@ -11,7 +11,7 @@ from brittle.arguments import at_least, batch_size_of, device_of, numbers
 from brittle.entry import run
 
 if TYPE_CHECKING:
-    from brittle.run.records import Manifest
+    from brittle.records import Manifest
 
 app = typer.Typer(
     name="brittle",
@@ -105,7 +105,7 @@ def audit(
     from brittle.console import audit_with_progress
     from brittle.data import load_data
     from brittle.models import load_model
-    from brittle.run.records import kept_of
+    from brittle.records import kept_of
     from brittle.run.storage import check_place
 
     kept = kept_of(images)
@@ -224,7 +224,7 @@ def summary(
 ) -> None:
     """Prints the numbers of a run."""
     from brittle.measure import summarize
-    from brittle.run.records import read_manifest, read_records
+    from brittle.records import read_manifest, read_records
 
     manifest: Manifest = read_manifest(directory)
     numbers = summarize(manifest, read_records(directory, manifest))

@@ -28,14 +28,14 @@ from brittle.craft.wording import line_of
 from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
 from brittle.docs import chooser, facts, groups, options
+from brittle.errors import BrittleError, did_you_mean
 from brittle.measure import Summary, summarize
 from brittle.measure.intervals import wilson
 from brittle.models import MODELS, Classifier, Loaded
+from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.run import engine
 from brittle.run.attack import check_access
-from brittle.run.records import Manifest
-from brittle.types import BrittleError, did_you_mean
 
 __all__ = [
     "audit_with_progress",

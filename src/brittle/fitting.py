@@ -17,6 +17,7 @@ from brittle.attacks._fitting import OnStep
 from brittle.attacks.perturbation import SUFFIX
 from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by, label_of
 from brittle.data.examples import Examples
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF
 from brittle.goals import Untargeted
@@ -25,7 +26,6 @@ from brittle.models.preflight import check_compatible
 from brittle.rng import Rng
 from brittle.run.attack import check_access
 from brittle.run.labels import check_class_count, in_classes_of
-from brittle.types import BrittleError
 
 _PART = 256  # images decoded at a time
 _PROBE = 64

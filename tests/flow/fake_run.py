@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, shard_path, slugs_of
-from brittle.run.seals import Stamp
+from brittle.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, shard_path, slugs_of
+from brittle.records.seals import Stamp
 from brittle.run.storage import write_images, write_records
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

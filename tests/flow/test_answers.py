@@ -11,11 +11,11 @@ from test_resume import Stop
 from torch import Tensor, nn
 
 import brittle
+from brittle.errors import BrittleError
 from brittle.models.digits_cnn import DigitsCNN
+from brittle.records import read_manifest
 from brittle.run import engine, storage
 from brittle.run.engine import run
-from brittle.run.records import read_manifest
-from brittle.types import BrittleError
 
 CHANGED = "holds a different run (answers: with the same weights, the network's logits on a few fixed images differ by"
 

@@ -15,7 +15,7 @@ from brittle.craft.presets import PRESETS
 from brittle.data import DATA_SOURCES
 from brittle.measure import summarize
 from brittle.models import MODELS
-from brittle.run.records import read_manifest, read_records
+from brittle.records import read_manifest, read_records
 from conftest import Cli
 
 AUDIT = "audit --model digits-cnn --data digits --limit 20 --attack fgsm,eps=0.1:0.2 --attack deepfool --batch-size 7"

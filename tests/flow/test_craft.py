@@ -19,8 +19,8 @@ from brittle.attacks import Craft
 from brittle.craft.crafting import Crafter, read_photograph
 from brittle.craft.presets import Way
 from brittle.craft.writing import craft_to
+from brittle.errors import BrittleError
 from brittle.models import load_model
-from brittle.types import BrittleError
 from brittle.visibility.measures import visibility
 from conftest import Cli
 

@@ -10,8 +10,8 @@ import killable
 import pytest
 from test_resume import assert_same_run, attacked
 
+from brittle.errors import BrittleError
 from brittle.report import write_report
-from brittle.types import BrittleError
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from PIL import Image
 from brittle.data import DATA_SOURCES, Fit, digits_split, encoded, hub, load_data
 from brittle.data.decode import decoded
 from brittle.data.folder import load_folder
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 CIFAR = SHARED / "cifar10-jpeg" / "test.parquet"

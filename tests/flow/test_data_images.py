@@ -18,7 +18,7 @@ from torchvision.models import SqueezeNet1_0_Weights
 
 from brittle.data import Fit, decode, load_data
 from brittle.data.peek import Header, plain_header
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 RGB = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10  # 2 rows, 3 columns
 UPRIGHT = {

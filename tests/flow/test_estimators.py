@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 import brittle
 from brittle.catalog import ATTACKS
 from brittle.data import digits_split
-from brittle.run.records import read_manifest, read_records
+from brittle.records import read_manifest, read_records
 from conftest import Cli
 
 ROOT = Path(__file__).resolve().parents[2]

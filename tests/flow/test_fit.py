@@ -14,10 +14,10 @@ from test_bad_inputs import contents
 
 from brittle.attacks import Perturbation, Square, Universal, UniversalSGD
 from brittle.data import Examples, examples_of, load_data
+from brittle.errors import BrittleError, Unsupported
 from brittle.fitting import fit, picked
 from brittle.models import Classifier, load_model
-from brittle.run.records import read_records
-from brittle.types import BrittleError, Unsupported
+from brittle.records import read_records
 from conftest import Cli
 from laws.worlds import one_thread
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from test_resume import Stop, assert_same_run, attacked
 
 import brittle
+from brittle.errors import BrittleError
+from brittle.records import Kept, read_images, read_manifest, read_records, slugs_of
 from brittle.report import write_report
 from brittle.run import engine, storage
 from brittle.run.grade import to_8bit
-from brittle.run.records import Kept, read_images, read_manifest, read_records, slugs_of
-from brittle.types import BrittleError
 
 SOME = [kept for kept in get_args(Kept) if kept != "all"]
 SHARDS = range(killable.COUNT // killable.SHARD)

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import brittle
+from brittle.errors import BrittleError
+from brittle.records import read_manifest, read_records
 from brittle.run.labels import check_class_count, in_classes_of
-from brittle.run.records import read_manifest, read_records
-from brittle.types import BrittleError
 
 
 def data(names: Sequence[str] | None, labels: list[int] | None) -> brittle.Examples:

@@ -18,14 +18,14 @@ from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, spec
 from PIL import Image
 from rich.console import Console
 
+from brittle.errors import BrittleError
 from brittle.measure import FLAGS, MEASURES, cases, summarize
 from brittle.numbers import duration, significant
+from brittle.records import FlagRecord, read_manifest, read_records
 from brittle.report import pictures, summary_table, write_report
 from brittle.report.charts import javascript
 from brittle.report.page import HERE, policy_hash
 from brittle.report.words import interval_text
-from brittle.run.records import FlagRecord, read_manifest, read_records
-from brittle.types import BrittleError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVENT = re.compile(r"^on[a-z]+$")

@@ -19,10 +19,10 @@ import torch
 from kit import make_kit
 
 import brittle
+from brittle.errors import BrittleError
+from brittle.records import read_manifest, read_records
 from brittle.run import engine, storage
 from brittle.run.attack import attack_graded
-from brittle.run.records import read_manifest, read_records
-from brittle.types import BrittleError
 from conftest import Cli
 
 KILLS = 20

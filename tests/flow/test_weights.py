@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from brittle.errors import BrittleError
 from brittle.models.weights import class_counts, load_weights, read_state
-from brittle.types import BrittleError
 
 
 def small_net(classes: int = 3) -> nn.Sequential:

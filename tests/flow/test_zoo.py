@@ -12,12 +12,12 @@ from torch import Tensor, fx, nn
 
 from brittle.data.digits import digits_split
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError
 from brittle.models import zoo
 from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20, _Block
 from brittle.models.zoo import MODELS, load_model
-from brittle.types import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 RESNET20 = SHARED / "weights" / "cifar10_resnet20.safetensors"

@@ -14,11 +14,11 @@ from brittle.attacks import Outcome
 from brittle.attacks._aim import LOSSES
 from brittle.attacks._apgd_walk import checkpoints
 from brittle.attacks.apgd import APGD
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
 from laws.worlds import one_thread
 

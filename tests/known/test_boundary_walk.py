@@ -13,10 +13,10 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from brittle.attacks import BoundaryWalk, DeepFool
+from brittle.errors import BrittleError
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
 from known.kinked import kinked_problem
 from known.optimum import smallest_by_scipy

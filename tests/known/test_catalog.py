@@ -10,8 +10,8 @@ import pytest
 
 from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts
 from brittle.catalog import ATTACKS, attacks_from, build, config_of, entry_of, label_of, option, register
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike
-from brittle.types import BrittleError
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import brittle
+from brittle.errors import BrittleError
 from brittle.goals import Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.resnet import ResNet20
-from brittle.types import BrittleError
 from laws.worlds import one_thread
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)

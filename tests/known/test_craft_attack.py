@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Craft, Outcome
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from brittle.visibility.colour import colour_metric, inverse_metric, lab, small_difference
 from known.affine import Affine
 from laws.worlds import one_thread

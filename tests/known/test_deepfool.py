@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import DeepFool, Outcome
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip, contains, room
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem, distances_of, two_rows
 from known.optimum import smallest_by_scipy
 from laws.worlds import one_thread

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from brittle.catalog import Access
 from brittle.data import digits_split
+from brittle.errors import BrittleError, Unsupported
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.estimator import Estimator
 from brittle.models.preflight import preflight
-from brittle.types import BrittleError, Unsupported
 from laws.worlds import one_thread
 
 

@@ -14,11 +14,11 @@ import brittle.attacks.few_pixel as module
 from brittle.attacks import FewPixel, Outcome
 from brittle.attacks.few_pixel import Evolution
 from brittle.data import load_data
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from laws.worlds import one_thread
 
 SIDE = 8

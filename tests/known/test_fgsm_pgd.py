@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import FGSM, PGD, Outcome
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip, contains
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine
 from laws.worlds import one_thread
 

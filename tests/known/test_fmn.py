@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from brittle.attacks import FMN, DeepFool
+from brittle.errors import BrittleError
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from known.quadric import (

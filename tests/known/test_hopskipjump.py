@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import brittle.attacks.hopskipjump as module
 from brittle.attacks import HopSkipJump, Outcome
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L2, LINF, Norm, norm_named
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine
 from laws.worlds import Deaf, linear_world, one_thread
 

@@ -13,12 +13,12 @@ from scipy.optimize import minimize  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from brittle.attacks import LBFGS, Outcome
+from brittle.errors import BrittleError
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L2
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from laws.worlds import one_thread

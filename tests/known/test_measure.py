@@ -27,7 +27,7 @@ from brittle.measure import (
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
 from brittle.numbers import percent
-from brittle.run.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slugs_of
+from brittle.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slugs_of
 
 
 def spec(label: str = "a", kind: str = "minimal", norm: str = "l2", **config: Any) -> AttackSpec:

@@ -14,11 +14,11 @@ from brittle.attacks import BoundaryWalk, Minimal, Outcome, PixelGreedy, SigmaZe
 from brittle.attacks._asking import Asking
 from brittle.attacks._exchange import exchange
 from brittle.data import load_data
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 from torch import Tensor
 
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.box import Room, clip, contains, room
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp, Norm, norm_named, norm_of, per_row
-from brittle.types import BrittleError, Unsupported
 from known.optimum import smallest_by_scipy
 
 L1_5, L3 = Lp(1.5), Lp(3.0)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome, Penalised
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from brittle.visibility.colour import colour_metric, inverse_metric, lab
 from brittle.visibility.penalties import PENALTIES, penalty_of
 from brittle.visibility.spaces import SPACES

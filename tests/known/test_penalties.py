@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 from brittle.visibility.colour import ciede2000, lab
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.penalties import PENALTIES, Colours, Squares, penalty_of, require_penalty

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 import brittle.attacks.pixel_search as module
 from brittle.attacks import FewPixel, Outcome, PixelSearch
 from brittle.data import load_data
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from laws.worlds import one_thread
 
 CORNERS = torch.tensor([[red, green, blue] for blue in (0.0, 1.0) for green in (0.0, 1.0) for red in (0.0, 1.0)])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, glance, preflight
 from brittle.models.zoo import load_model
-from brittle.types import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 RESNET20 = SHARED / "weights" / "cifar10_resnet20.safetensors"

@@ -12,9 +12,9 @@ import brittle
 from brittle import FGSM, FMN, PGD, BoundaryWalk, Classifier, DeepFool, Minimal, SuperDeepFool, Targeted, Untargeted
 from brittle.attacks import Attack
 from brittle.data import examples_of
+from brittle.errors import BrittleError
 from brittle.measure import summarize
 from brittle.run.engine import run
-from brittle.types import BrittleError
 from conftest import Cli
 from known.affine import Affine, affine_problem, two_rows
 from laws.worlds import CLASSES, World, one_thread, trained_world

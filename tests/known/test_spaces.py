@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 from brittle.visibility.colour import ciede2000, lab
 from brittle.visibility.spaces import SPACES, Mixed, Part, Scaled, space_of, space_parts
 

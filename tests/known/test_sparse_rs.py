@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 import brittle.attacks.sparse_rs as module
 from brittle.attacks import Outcome, SparseRS
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from laws.worlds import one_thread
 
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from brittle.attacks import Outcome, SparseFool
 from brittle.data import load_data
+from brittle.errors import BrittleError
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L0, L1
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from laws.worlds import one_thread

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 import brittle.attacks._squares as module
 from brittle.attacks import Outcome, Square
 from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from known.affine import Affine
 from laws.worlds import one_thread
 

@@ -13,11 +13,11 @@ from brittle.attacks.apgd import APGD
 from brittle.attacks.square import Square
 from brittle.attacks.standard import Standard
 from brittle.catalog import entry_of
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Norm
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError
 from laws.worlds import World, one_thread, trained_world
 
 BUDGETS = {LINF: 0.06, L2: 0.4, L1: 1.5, L0: 2}

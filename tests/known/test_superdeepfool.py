@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import DeepFool, Outcome, SuperDeepFool
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L2, inner
 from brittle.goals import Targeted, Untargeted
 from brittle.models import Classifier
-from brittle.types import BrittleError, Unsupported
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from known.quadric import Problem, curved, on_cifar, on_curved, quadric_problem, run, sizes

@@ -17,13 +17,13 @@ from brittle.attacks import _fitting as fitting
 from brittle.attacks._fitting import Step
 from brittle.catalog import attacks_from, config_of, label_of, traits_of
 from brittle.data import Examples, digits_split, examples_of, load_data
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.run.attack import attack
-from brittle.types import BrittleError, Unsupported
 from known.affine import Affine
 from laws.worlds import World, one_thread, trained_world
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 from brittle.visibility.colour import ciede2000, lab
 from brittle.visibility.lpips import load_lpips
 from brittle.visibility.measures import Visibility, visibility

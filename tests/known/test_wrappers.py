@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from brittle.attacks import FGSM, FMN, PGD, BestOf, Craft, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
 from brittle.catalog import ATTACKS, Kind, label_of, option, register, traits_of
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.averaged import Averaged
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Unsupported
 from known.affine import Affine
 from known.quadric import Curved
 from laws.worlds import one_thread

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from brittle.attacks import Outcome
 from brittle.catalog import traits_of
+from brittle.errors import Unsupported
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
-from brittle.types import Unsupported
 from laws.subjects import Subject
 from laws.worlds import World, copied, deaf_worlds, linear_world
 

@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from brittle.catalog import entry_of, label_of, traits_of
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.norms import L0, LINF, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, Unsupported
+from brittle.types import Images
 
 
 class Outcome(NamedTuple):

@@ -9,12 +9,13 @@ from torch import Tensor
 from brittle.attacks.perturbation import Perturbation
 from brittle.catalog import entry_of, label_of
 from brittle.data.examples import Examples
+from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.box import clip
 from brittle.geometry.norms import norm_of
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, Logits, Unsupported
+from brittle.types import Images, Logits
 
 _KEPT_BYTES = 2**28  # images that take less are decoded once, and kept
 

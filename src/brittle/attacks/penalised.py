@@ -12,12 +12,13 @@ from brittle.attacks._contract import Outcome, require
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks._two_loops import two_loops
 from brittle.catalog import option, register
+from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L1, L2, inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.types import Images
 from brittle.visibility.penalties import Penalty, penalty_of, require_penalty
 from brittle.visibility.spaces import Space, space_of, space_parts
 

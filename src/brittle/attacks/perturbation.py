@@ -15,12 +15,13 @@ from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require, require_budget, require_goal
 from brittle.catalog import option, register
+from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.box import clip
 from brittle.geometry.norms import Norm, norm_named
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.types import Images
 
 SUFFIX = ".safetensors"
 _KEY, _FORMAT = "perturbation", "brittle perturbation 1"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
 
+from brittle.errors import BrittleError
 from brittle.geometry.norms import Norm, is_norm, norm_named, norm_of
-from brittle.types import BrittleError
 
 Kind = Literal["budget", "minimal"]
 Access = Literal["gradient", "score", "decision"]

@@ -7,8 +7,8 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from brittle.catalog.registry import ATTACKS, Method, is_attack
+from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import NormLike, is_norm, norm_of
-from brittle.types import BrittleError, did_you_mean
 
 
 def build(name: str, values: Mapping[str, Any]) -> Any:

@@ -19,10 +19,11 @@ from brittle.craft.view import Viewed, see, viewed
 from brittle.craft.wishes import check_wishes, targets_of
 from brittle.data.decode import decoded, read_header
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import BrittleError, Images, Logits
+from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
 _TOP = 5

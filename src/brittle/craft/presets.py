@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from brittle.catalog import attacks_from, label_of
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 PRESETS = {
     "notes-v1": "penalised,optimiser=sgd,lr=1,weight=1e3,penalty=l2,space=pixels,steps=100",

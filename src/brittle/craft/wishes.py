@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
+from brittle.errors import BrittleError
 from brittle.models.classes import class_of
 from brittle.rng import Rng
-from brittle.types import BrittleError, Logits
+from brittle.types import Logits
 
 UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM = "untargeted", "least-likely", "next-best", "random"
 CHOICES = (UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM)

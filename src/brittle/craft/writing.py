@@ -17,7 +17,7 @@ from brittle.craft.crafting import Crafter, Photograph
 from brittle.craft.page import comparison_page, matrix_page
 from brittle.craft.pictures import comparison, noise_picture, write_png
 from brittle.craft.presets import Way
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 OnDone = Callable[[Crafted], None]
 

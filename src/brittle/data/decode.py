@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from brittle.data.peek import Header, plain_header
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 """Names that an image file may end with, in any case."""

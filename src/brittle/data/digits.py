@@ -5,7 +5,8 @@ import torch
 from brittle.data.examples import Examples, examples_of
 from brittle.data.fit import Fit
 from brittle.data.limit import evenly_spaced
-from brittle.types import BrittleError, Images, Labels
+from brittle.errors import BrittleError
+from brittle.types import Images, Labels
 
 _TEST_SIZE = 500
 _SPLIT_SEED = 0

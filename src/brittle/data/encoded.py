@@ -11,7 +11,8 @@ import torch
 from brittle.data.decode import decoded, read_header
 from brittle.data.examples import Examples, fingerprint_of
 from brittle.data.fit import Fit
-from brittle.types import BrittleError, Images
+from brittle.errors import BrittleError
+from brittle.types import Images
 
 
 @final

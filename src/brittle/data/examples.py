@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from brittle.types import BrittleError, Images, Labels
+from brittle.errors import BrittleError
+from brittle.types import Images, Labels
 
 
 @final

@@ -5,7 +5,7 @@ from typing import Literal, final
 
 from PIL import Image
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 

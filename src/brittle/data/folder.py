@@ -11,7 +11,7 @@ from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.limit import evenly_spaced
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 def load_folder(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:

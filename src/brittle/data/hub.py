@@ -12,7 +12,7 @@ from brittle.data.fit import Fit
 from brittle.data.hf_layout import columns_of, encoded_images, image_bytes, labels_of
 from brittle.data.limit import evenly_spaced
 from brittle.data.parquet import row_ids
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 _PREFERRED_SPLITS = ("test", "validation", "train")
 _TIMEOUT = 10.0  # seconds until a hub that does not answer counts as out of reach

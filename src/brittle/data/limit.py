@@ -1,6 +1,6 @@
 """Which examples a limit takes."""
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 def evenly_spaced(count: int, limit: int | None) -> list[int]:

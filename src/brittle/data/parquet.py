@@ -11,7 +11,7 @@ from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.hf_layout import Columns, columns_of, encoded_images, image_bytes, labels_of
 from brittle.data.limit import evenly_spaced
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 def load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:

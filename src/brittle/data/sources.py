@@ -14,7 +14,7 @@ from brittle.data.folder import load_folder
 from brittle.data.hub import load_hub
 from brittle.data.limit import evenly_spaced
 from brittle.data.parquet import load_parquet
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 class Load(Protocol):

@@ -16,10 +16,10 @@ from typing import Protocol, TypeAlias, TypeGuard, final
 import torch
 from torch import Tensor
 
+from brittle.errors import BrittleError, Unsupported, did_you_mean
 from brittle.geometry import _l1
 from brittle.geometry._lp_ball import project_lp
 from brittle.geometry.box import Room
-from brittle.types import BrittleError, Unsupported, did_you_mean
 
 _TINY = torch.finfo(torch.float32).tiny
 _HUGE = 1e30  # a step beyond every box, and finite: infinity times a zero gradient would be NaN

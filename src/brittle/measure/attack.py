@@ -9,7 +9,7 @@ import pandas as pd
 from brittle.measure.intervals import median_ranks, wilson
 from brittle.measure.models import AttackSummary, Measured
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.run.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, Manifest
 
 BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""

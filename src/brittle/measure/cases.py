@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.run.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, Manifest
 
 
 class Case(BaseModel):

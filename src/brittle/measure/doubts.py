@@ -5,14 +5,14 @@ from itertools import combinations
 
 import pandas as pd
 
+from brittle.errors import Flag
 from brittle.measure.attack import measure_attack, rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.sweeps import families
 from brittle.numbers import percent
-from brittle.run.records import AttackSpec, Manifest
-from brittle.types import Flag
+from brittle.records import AttackSpec, Manifest
 
 FEW = 100
 LOST = 0.10

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from brittle.run.records import FlagRecord
+from brittle.records import FlagRecord
 
 
 class _Plain(BaseModel):

@@ -8,7 +8,7 @@ from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
 from brittle.measure.outcomes import grey_levels_rms, judged
 from brittle.measure.wording import headline
-from brittle.run.records import FlagRecord, Manifest
+from brittle.records import FlagRecord, Manifest
 
 
 def summarize(manifest: Manifest, records: pd.DataFrame) -> Summary:

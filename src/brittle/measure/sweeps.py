@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from brittle.run.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, Manifest
 
 
 @final

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from brittle.types import BrittleError, Logits
+from brittle.errors import BrittleError
+from brittle.types import Logits
 
 
 def as_logits(output: object, rows: int) -> Logits:

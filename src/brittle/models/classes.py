@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 def class_of(wish: str, class_names: Sequence[str] | None, classes: int) -> int:

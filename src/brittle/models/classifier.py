@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from brittle.catalog import Access
+from brittle.errors import BrittleError, Unsupported
 from brittle.goals import FLOAT32, Objective, Rounding, spread_of
 from brittle.models.answers import as_logits
 from brittle.models.classes import reject_of
 from brittle.models.estimator import Estimator
 from brittle.models.fast import FastPath
 from brittle.models.precision import exact, float32_unit, rounding_of
-from brittle.types import BrittleError, Images, Logits, Unsupported
+from brittle.types import Images, Logits
 
 
 class Pullback(Protocol):

@@ -1,9 +1,10 @@
 """Whether gradients lead anywhere at all: with no budget but the box, a plain descent must fool every image."""
 
+from brittle.errors import Flag
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
-from brittle.types import Flag, Images, Labels, Logits
+from brittle.types import Images, Labels, Logits
 
 _IMAGES = 16
 _STEPS, _SIZE = 20, 0.1  # measured: networks trained to be robust are fooled after 9 steps at most, others after 4

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 # What the answers of an estimator do not depend on; a search keeps how long its trials took.
 _NEUTRAL = {"n_jobs", "verbose", "_sklearn_version", "cv_results_", "refit_time_"}

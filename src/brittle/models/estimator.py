@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from brittle.catalog import Access
+from brittle.errors import BrittleError
 from brittle.models.digest import digest_of
-from brittle.types import BrittleError, Images, Logits
+from brittle.types import Images, Logits
 
 _FLOOR = 1e-30  # of a probability: its logarithm, -69, leaves what float32 resolves near a tie finer than 1e-3
 

@@ -10,9 +10,9 @@ from types import ModuleType
 
 from torch import nn
 
+from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.models.estimator import Estimator
-from brittle.types import BrittleError
 
 _FORM = "python:package.module:factory"
 

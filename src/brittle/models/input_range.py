@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import torch
 
+from brittle.errors import Flag
 from brittle.models.classifier import Classifier
-from brittle.types import Flag, Images, Labels, Logits
+from brittle.types import Images, Labels, Logits
 
 _GOOD = 0.8  # above it, no other normalisation can be better by _GAIN
 _GAIN, _LEAST_GAIN = 0.2, 3  # how much better another one must be: in accuracy, and in images

@@ -1,6 +1,7 @@
 """Whether the network's outputs are what attacks expect: logits, and of a usual size."""
 
-from brittle.types import Flag, Logits
+from brittle.errors import Flag
+from brittle.types import Logits
 
 
 def probabilities_flag(logits: Logits) -> Flag | None:

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from brittle.errors import BrittleError, Flag
 from brittle.models.classifier import Classifier
 from brittle.models.descent import unbroken_flag
 from brittle.models.input_range import input_range_flag
 from brittle.models.outputs import probabilities_flag, small_flag
 from brittle.models.repeats import company_flag, jump_flag, random_flag
 from brittle.models.slopes import gradient_flags, inner_gradient_flag
-from brittle.types import BrittleError, Flag, Images, Labels, Logits
+from brittle.types import Images, Labels, Logits
 
 PROBE = 64
 """Preflight looks at no more examples than this."""

@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError
 from brittle.models.network import Network
 from brittle.models.weights import class_counts, load_state, read_state
-from brittle.types import BrittleError
 
 # Both were trained elsewhere with inputs in [-1, 1], to which they convert ImageNet-normalised input themselves; their
 # initialisation takes seconds of truncated normals that the weights overwrite.

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from brittle.errors import Flag
 from brittle.models.classifier import Classifier
-from brittle.types import Flag, Images, Logits
+from brittle.types import Images, Logits
 
 _IMAGES, _TOGETHER = 16, 2  # many small passes: what is random once a pass has as many chances to show
 _ALONE = 4  # examples also passed through the network one by one

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from brittle.errors import BrittleError, Flag
 from brittle.geometry.norms import L1, L2, per_row
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.repeats import off_grid, resolution
-from brittle.types import BrittleError, Flag, Images, Labels
+from brittle.types import Images, Labels
 
 _FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
 _IMAGES = 16

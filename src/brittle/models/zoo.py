@@ -9,6 +9,7 @@ from typing import NamedTuple, final
 import torch
 
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError, did_you_mean
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
@@ -17,7 +18,6 @@ from brittle.models.network import Network
 from brittle.models.published import load_timm, load_torchvision
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20
 from brittle.models.weights import load_weights
-from brittle.types import BrittleError, did_you_mean
 
 
 class Loaded(NamedTuple):

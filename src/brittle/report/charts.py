@@ -10,8 +10,8 @@ import vl_convert
 
 from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
 from brittle.numbers import percent
+from brittle.records import Manifest
 from brittle.report.words import NORM_NAMES
-from brittle.run.records import Manifest
 
 VEGA_LITE = "6.4"
 POINTS = 40_000

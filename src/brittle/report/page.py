@@ -13,11 +13,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Case, Summary, cases, summarize
+from brittle.records import FlagRecord, Manifest, damaged_images, read_manifest, read_records
 from brittle.report import pictures, sections
 from brittle.report.charts import chart_of, javascript
-from brittle.run.records import FlagRecord, Manifest, damaged_images, read_manifest, read_records
-from brittle.types import BrittleError
 
 HERE = Path(__file__).parent
 LIMIT = 4_900_000

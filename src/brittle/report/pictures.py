@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from brittle.measure import Case
-from brittle.run.records import Manifest, read_images, shard_path
+from brittle.records import Manifest, read_images, shard_path
 
 PIXELATED = 96
 """Images up to this many pixels a side are enlarged without smoothing."""

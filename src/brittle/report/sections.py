@@ -7,8 +7,8 @@ from typing import Any
 
 from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary
 from brittle.numbers import duration, percent, significant
+from brittle.records import FlagRecord, Manifest
 from brittle.report.words import NORM_NAMES, count_text, interval_text, value_text
-from brittle.run.records import FlagRecord, Manifest
 
 NONE = "\u2013"
 

@@ -12,13 +12,14 @@ from brittle.attacks import Attack
 from brittle.attacks._fitting import must_fit
 from brittle.catalog import ATTACKS, Access, entry_of, traits_of
 from brittle.data.examples import examples_of
+from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rules, grade
-from brittle.types import BrittleError, Flag, Images, Labels, Logits, Unsupported
+from brittle.types import Images, Labels, Logits
 
 STUCK = 0.1
 """The share of images above which a gradient attack that made no headway is a reason to doubt it."""

@@ -11,17 +11,11 @@ import pyarrow.compute as pc
 
 from brittle.attacks import Attack
 from brittle.data.examples import Examples
+from brittle.errors import BrittleError
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import check_compatible, preflight
-from brittle.rng import Rng
-from brittle.run.attack import Found, attack_graded
-from brittle.run.grade import to_8bit
-from brittle.run.labels import check_class_count, in_classes_of
-from brittle.run.longer import longer_ratio
-from brittle.run.mended import is_mended
-from brittle.run.plan import plan
-from brittle.run.records import (
+from brittle.records import (
     AttackSpec,
     Kept,
     Manifest,
@@ -31,10 +25,17 @@ from brittle.run.records import (
     readable_shard,
     shard_path,
 )
-from brittle.run.seals import Stamp, is_intact, seal_of, stamp_of
+from brittle.records.seals import Stamp, is_intact, seal_of, stamp_of
+from brittle.rng import Rng
+from brittle.run.attack import Found, attack_graded
+from brittle.run.grade import to_8bit
+from brittle.run.labels import check_class_count, in_classes_of
+from brittle.run.longer import longer_ratio
+from brittle.run.mended import is_mended
+from brittle.run.plan import plan
 from brittle.run.storage import check_place, check_same, encoded, opened, write_images, write_records
 from brittle.run.table import Clean, table_of
-from brittle.types import BrittleError, Images
+from brittle.types import Images
 
 _PROBE = 64
 
@@ -49,7 +50,7 @@ class Run:
 
     @property
     def records(self) -> pd.DataFrame:
-        """One row per example and attack; see ``brittle.run.records.RECORD`` for the columns."""
+        """One row per example and attack; see ``brittle.records.RECORD`` for the columns."""
         return read_records(self.directory, self.manifest)
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 
 from brittle.data.examples import Examples
-from brittle.types import BrittleError
+from brittle.errors import BrittleError
 
 
 def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:

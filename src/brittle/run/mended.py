@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from brittle.data.examples import Examples
-from brittle.run.records import Manifest, readable_shard, shard_path
-from brittle.run.seals import seal_of, stamp_of
+from brittle.errors import BrittleError
+from brittle.records import Manifest, readable_shard, shard_path
+from brittle.records.seals import seal_of, stamp_of
 from brittle.run.storage import encoded
-from brittle.types import BrittleError
 
 
 def is_mended(directory: Path, stored: Manifest, wanted: Manifest, examples: Examples) -> bool:

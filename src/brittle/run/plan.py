@@ -13,12 +13,12 @@ from typing import Any
 from brittle.attacks import Attack
 from brittle.catalog import config_of, entry_of, held_by, label_of, traits_of
 from brittle.data.examples import Examples
+from brittle.errors import BrittleError, Flag
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
+from brittle.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Kept, Manifest, slugs_of
 from brittle.run.attack import check_access, check_goal
 from brittle.run.probe import change_between, take_probe
-from brittle.run.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Kept, Manifest, slugs_of
-from brittle.types import BrittleError, Flag
 
 _SHARD_BYTES = 32 * 2**20
 _SHARD_LEAST, _SHARD_MOST = 16, 256

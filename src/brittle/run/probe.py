@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
-from brittle.run.records import Probe
+from brittle.records import Probe
 from brittle.types import Images
 
 _SYNTHETIC, _FROM_DATA = 4, 4

@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
+from brittle.errors import BrittleError
+from brittle.records import Manifest, read_manifest
+from brittle.records.seals import Stamp, sealed, stamp_of
 from brittle.run.plan import differences
-from brittle.run.records import Manifest, read_manifest
-from brittle.run.seals import Stamp, sealed, stamp_of
-from brittle.types import BrittleError, Images
+from brittle.types import Images
 
 _TEMPORARY = ".writing-"
 _LOCK = ".lock"

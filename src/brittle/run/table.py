@@ -7,12 +7,13 @@ import pyarrow as pa
 import torch
 
 from brittle.data.examples import Examples
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
+from brittle.records import RECORD, AttackSpec
 from brittle.run.attack import Found, broken_rules
-from brittle.run.records import RECORD, AttackSpec
-from brittle.types import BrittleError, Images
+from brittle.types import Images
 
 
 @final

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.errors import BrittleError, did_you_mean
+from brittle.types import Images
 
 # The backbones of the package, with the file that torchvision downloads for each.
 _FILES = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth", "vgg": "vgg16-397923af.pth"}

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from brittle.types import BrittleError, Images
+from brittle.errors import BrittleError
+from brittle.types import Images
 from brittle.visibility.colour import ciede2000, lab
 from brittle.visibility.ssim import ssim
 

@@ -7,7 +7,8 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.errors import BrittleError, did_you_mean
+from brittle.types import Images
 from brittle.visibility.colour import colour_metric, small_difference
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.lpips import load_lpips

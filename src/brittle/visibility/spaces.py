@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.errors import BrittleError, did_you_mean
+from brittle.types import Images
 from brittle.visibility.colour import colour_frame, lab
 
 _AROUND = 7  # pixels on a side, over which a place is flat or busy

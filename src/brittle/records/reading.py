@@ -1,4 +1,4 @@
-"""The records of a run: their schema, and reading a run directory, all that passes from running to reporting.
+"""Reading a run directory, all that passes from running to reporting.
 
 Layout of a run directory::
 
@@ -13,153 +13,26 @@ Images are uint8 where 8 bits hold a whole shard exactly (k / 255), otherwise fl
 kept, the manifest says: ``Kept``.
 """
 
-import hashlib
 import json
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from brittle.run.seals import Stamp, content_digest, is_intact, seal_of
-from brittle.types import BrittleError, Images, did_you_mean
+from brittle.errors import BrittleError
+from brittle.records.manifest import Manifest
+from brittle.records.schema import RECORD, SCHEMA_VERSION
+from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
+from brittle.types import Images
 
-SCHEMA_VERSION = 2
-_SLUG = 100
 _AGAIN = "the same audit again makes it anew"
-
-Kept: TypeAlias = Literal["all", "fooled", "8bit", "none"]
-"""What a run keeps of its adversarial images: each as it was graded, only those that fooled, each rounded to 8 bits, or
-no image at all, not even the originals."""
-
-RECORD = pa.schema(
-    [
-        pa.field("attack", pa.string(), nullable=False),  # label of the attack, as in the manifest
-        pa.field("example", pa.string(), nullable=False),  # the example's id
-        pa.field("position", pa.int64(), nullable=False),  # its place in the data of this run
-        pa.field("goal", pa.string(), nullable=False),  # "untargeted" or "targeted"
-        pa.field("label", pa.int64(), nullable=False),  # true class (or own prediction for unlabelled data)
-        pa.field("target", pa.int64()),  # class to reach; null when untargeted
-        pa.field("reject", pa.int64()),  # class by which the network refuses to answer; null: none
-        pa.field("clean_prediction", pa.int64(), nullable=False),
-        pa.field("clean_confidence", pa.float32(), nullable=False),  # softmax probability of clean_prediction
-        pa.field(
-            "adversarial_prediction", pa.int64(), nullable=False
-        ),  # fresh forward pass, before the image is stored
-        pa.field("adversarial_confidence", pa.float32(), nullable=False),
-        pa.field("clean_margin", pa.float32(), nullable=False),  # logits missing to the goal before the attack
-        pa.field("adversarial_margin", pa.float32(), nullable=False),  # and after it; negative where the goal is met
-        pa.field("claimed", pa.bool_(), nullable=False),  # the attack says that it met the goal
-        pa.field("fooled", pa.bool_(), nullable=False),  # goal met by a fresh forward pass, inside box and budget
-        pa.field("fooled_8bit", pa.bool_(), nullable=False),  # the same after rounding to 8-bit pixels
-        pa.field("l0", pa.int64(), nullable=False),  # changed pixels (a pixel is all channels of a position)
-        pa.field("l1", pa.float64(), nullable=False),
-        pa.field("l2", pa.float64(), nullable=False),
-        pa.field("linf", pa.float64(), nullable=False),
-        pa.field("relative_l2", pa.float64(), nullable=False),  # l2 of the perturbation / l2 of the image
-        pa.field("longer_ratio", pa.float64()),  # what a longer run leaves of the distance; null where none was made
-        pa.field("steps", pa.int64(), nullable=False),
-        pa.field("forwards", pa.int64(), nullable=False),
-        pa.field("backwards", pa.int64(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),  # the attack's time, shared out by passes
-        pa.field("flags", pa.list_(pa.string()), nullable=False),  # codes: see docs/flags.md
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
-)
-
-
-class AttackSpec(BaseModel):
-    """One attack of a run, completely specified."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    label: str  # unique in the run: "deepfool(norm=linf)"
-    name: str  # registered name: "deepfool"
-    slug: str  # folder name
-    kind: Literal["budget", "minimal"]
-    norm: str  # the norm it works in: "l2"
-    paper: str
-    config: dict[str, Any]  # every field, defaults included
-
-
-class Probe(BaseModel):
-    """The network's logits on a few fixed images: a run is resumed by the same function only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    classes: int
-    logits: str  # float32 [N, classes] in base64: on four synthetic images, then on the first few of the data
-    noise: float  # what two passes of this network over the same images differ by
-
-
-class FlagRecord(BaseModel):
-    """A preflight flag as stored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    code: str
-    message: str
-
-
-class Manifest(BaseModel):
-    """Everything needed to repeat a run and to trust it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: int
-    created: str  # ISO 8601, UTC
-    command: str | None  # shell command that made the run; None from Python
-    seed: int
-    goal: Literal["untargeted", "targeted"]
-    reject: int | None = None  # class by which the network refuses to answer
-    attacks: list[AttackSpec]
-    model: str  # spec or class name, for people
-    model_fingerprint: str  # sha256 over weights, normalisation and architecture text
-    probe: Probe
-    data: str  # spec, for people
-    data_fingerprint: str
-    labelled: bool  # False: labels are the classifier's own predictions
-    examples: int
-    shard_size: int
-    image_shape: tuple[int, int, int]  # C, H, W
-    images: Kept
-    class_names: list[str]
-    device: str
-    versions: dict[str, str]  # brittle, python, torch, platform, git commit where known
-    options: dict[str, Any]  # output-neutral options, such as the batch size
-    flags: list[FlagRecord]  # preflight
-
-
-def slugs_of(labels: Sequence[str]) -> list[str]:
-    """Folder names for the labels of a run's attacks: ``fgsm(eps=0.01)`` -> ``fgsm-eps-0.01``.
-
-    A label beyond 100 characters, which a file system may refuse, and labels that differ only in punctuation get the
-    beginning of their hash behind the beginning of their name: different labels, different folders.
-    """
-    plain = [re.sub(r"[^a-z0-9.]+", "-", label.lower()).strip("-") for label in labels]
-    return [
-        f"{slug[:_SLUG]}-{hashlib.sha256(label.encode()).hexdigest()[:10]}"
-        if len(label) > _SLUG or len({one for one, other in zip(labels, plain, strict=True) if other == slug}) > 1
-        else slug
-        for label, slug in zip(labels, plain, strict=True)
-    ]
-
-
-def kept_of(text: str) -> Kept:
-    """What to keep of the images, checked."""
-    if text not in get_args(Kept):
-        raise BrittleError(
-            f"expected images as {', '.join(get_args(Kept)[:-1])} or none, got {text!r}"
-            f"{did_you_mean(text, get_args(Kept))}"
-        )
-    return text  # type: ignore[return-value]
 
 
 def read_manifest(directory: Path) -> Manifest:
