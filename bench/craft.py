@@ -15,10 +15,10 @@ from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file
 from brittle.attacks import Craft
 from brittle.craft.crafted import Crafted
-from brittle.craft.crafting import Aim, Crafter, Photograph, read_photograph
-from brittle.craft.presets import Way
 from brittle.craft.view import viewed
 from brittle.models import Loaded, load_model
+from brittle.studies.crafter import Aim, Crafter, Photograph, read_photograph
+from brittle.studies.ways import Way
 from brittle.types import Images
 from brittle.visibility.measures import visibility
 

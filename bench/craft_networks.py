@@ -14,11 +14,11 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file, first_images, resnet20
 from brittle.attacks import Craft
-from brittle.craft.crafting import read_photograph
 from brittle.craft.view import Viewed, resized, viewed
 from brittle.goals import Targeted
 from brittle.models import load_model
 from brittle.rng import Rng
+from brittle.studies.crafter import read_photograph
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 

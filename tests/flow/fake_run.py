@@ -1,16 +1,28 @@
 """Writes run directories without an engine: manifest, record shards and image shards with plausible, seeded values."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
-from brittle.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, shard_path, slugs_of
-from brittle.records.seals import Stamp
-from brittle.run.storage import write_images, write_records
+from brittle.records import (
+    RECORD,
+    SCHEMA_VERSION,
+    AttackSpec,
+    FlagRecord,
+    Manifest,
+    View,
+    image_file,
+    record_path,
+    slugs_of,
+)
+from brittle.records.seals import Stamp, sealed, stamp_of
+from brittle.run.store import encoded, write
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 HOSTILE = "<script>alert(1)</script>"
@@ -25,6 +37,7 @@ def spec(name: str, kind: str, norm: str, label: str | None = None, **config: An
             "name": name,
             "slug": slugs_of([label])[0],
             "kind": kind,
+            "eps": config.get("eps"),
             "norm": norm,
             "paper": "arXiv:1511.04599",
         }
@@ -64,8 +77,11 @@ def make_run(
     flags: Sequence[FlagRecord] = (),
     seed: int = 0,
     **manifest: Any,
-) -> Manifest:
-    """A run directory; ``success`` fixes every attack's success rate, ``missing`` drops the last attack's last rows."""
+) -> View:
+    """A run directory of one model and goal.
+
+    success: fixes every attack's success rate; missing: of the last attack's last rows.
+    """
     random = np.random.default_rng(seed)
     clean = images if images is not None else blobs(n, shape, seed)
     n, shape = len(clean), (int(clean.shape[1]), int(clean.shape[2]), int(clean.shape[3]))
@@ -73,49 +89,58 @@ def make_run(
     prediction = random.integers(0, k, n)
     right = np.ones(n, bool) if not labelled else np.arange(n) < round(accuracy * n)
     label = np.where(random.permutation(right), prediction, (prediction + 1) % max(k, 1))
+    model = {
+        "name": "resnet20",
+        "slug": "resnet20",
+        "fingerprint": "a1" * 32,
+        "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
+        "class_names": list(class_names),
+        "image_shape": shape,
+        "data_fingerprint": "b2" * 32,
+        "device": "cpu",
+        "batch_size": 64,
+        "flags": list(flags),
+    }
     facts = {
         "schema_version": SCHEMA_VERSION,
+        "study": "audit",
         "created": "2026-01-31T09:30:00+00:00",
         "command": "brittle audit --model resnet20 --data cifar/test.parquet --attack deepfool --out runs/cifar",
+        "spec": None,
         "seed": seed,
-        "goal": goal,
+        "models": [model | {key: manifest.pop(key) for key in [*manifest] if key in model}],
+        "goals": [goal],
         "attacks": list(attacks),
-        "model": "resnet20",
-        "model_fingerprint": "a1" * 32,
         "data": "cifar/test.parquet",
-        "data_fingerprint": "b2" * 32,
         "labelled": labelled,
         "examples": n,
         "shard_size": shard_size,
-        "image_shape": shape,
         "images": "all",
-        "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
-        "class_names": list(class_names),
-        "device": "cpu",
         "versions": {"brittle": "0.1.0", "python": "3.11.2", "torch": "2.15.0"},
-        "options": {"batch_size": 64},
-        "flags": list(flags),
     }
     made = Manifest.model_validate(facts | manifest)
+    view = next(made.views())
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").write_text(made.model_dump_json(indent=1), encoding="utf-8")
-    originals = _write_images(directory, "clean", clean, shard_size)
+    originals = _write_images(directory, view.originals, clean, shard_size)
     names = list(ids) if ids is not None else [f"{i:05d}" for i in range(n)]
     hardness = random.lognormal(0, 0.7, n)  # shared, so that hard images are hard for every attack
     for number, attack in enumerate(attacks):
         rng = np.random.default_rng([seed, number])
-        rows, adversarial = _attacked(rng, made, attack, clean, names, label, prediction, hardness, success)
+        rows, adversarial = _attacked(rng, view, attack, clean, names, label, prediction, hardness, success)
         kept = n - (missing if number == len(attacks) - 1 else 0)
-        stamps = _write_images(directory, attack.slug, adversarial[:kept], shard_size)
+        stamps = _write_images(directory, view.slug(attack), adversarial[:kept], shard_size)
         for shard, (clean_stamp, stamp) in enumerate(zip(originals, stamps, strict=False)):
             table = pa.Table.from_pylist(rows[:kept][shard * shard_size :][:shard_size], schema=RECORD)
-            write_records(shard_path(directory, "records", attack.slug, shard), table, clean_stamp, stamp)
-    return made
+            buffer = io.BytesIO()
+            pq.write_table(sealed(table, "", clean_stamp | stamp), buffer)
+            write(record_path(directory, f"{view.slug(attack)}/{shard:05d}"), buffer.getvalue())
+    return view
 
 
 def _attacked(
     rng: np.random.Generator,
-    manifest: Manifest,
+    manifest: View,
     attack: AttackSpec,
     clean: torch.Tensor,
     names: list[str],
@@ -125,7 +150,7 @@ def _attacked(
     success: float | None,
 ) -> tuple[list[dict[str, Any]], torch.Tensor]:
     n, k = len(clean), len(manifest.class_names)
-    targeted = manifest.goal == "targeted"
+    targeted = manifest.goal != "untargeted"
     rate = success if success is not None else {"fgsm": 0.72, "pgd": 0.94, "deepfool": 1.0}[attack.name]
     noise = torch.from_numpy(rng.standard_normal(clean.shape)).float()
     noise = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)  # a little structure, as gradients have
@@ -147,6 +172,7 @@ def _attacked(
         gone = (adversarial[i] - clean[i]).double()
         rows.append(
             {
+                "model": manifest.model,
                 "attack": attack.label,
                 "example": names[i],
                 "position": i,
@@ -182,9 +208,10 @@ def _attacked(
     return rows, adversarial
 
 
-def _write_images(directory: Path, slug: str, images: torch.Tensor, shard_size: int) -> list[Stamp]:
-    starts = range(0, len(images), shard_size)
-    return [
-        write_images(shard_path(directory, "images", slug, shard), images[start : start + shard_size])
-        for shard, start in enumerate(starts)
-    ]
+def _write_images(directory: Path, slug: str, images: torch.Tensor, shard_size: int) -> list[dict[str, Stamp]]:
+    stamps = []
+    for shard, start in enumerate(range(0, len(images), shard_size)):
+        content, name = encoded(images[start : start + shard_size]), image_file(slug, shard)
+        write(directory / name, content)
+        stamps.append({name: stamp_of(content)})
+    return stamps

@@ -144,7 +144,7 @@ def _tables(kit: Path) -> None:
 
 
 def _runs(kit: Path) -> None:
-    made = make_run(kit / "run", n=20)
+    made = make_run(kit / "run", n=20).manifest
     newer = json.loads(made.model_dump_json()) | {"schema_version": 99}
     for name, text in {
         "newer": json.dumps(newer),
@@ -157,5 +157,5 @@ def _runs(kit: Path) -> None:
         (kit / name).mkdir()
         (kit / name / "manifest.json").write_text(text)
     make_run(kit / "cutshard", n=20)
-    shard = kit / "cutshard" / "records" / "deepfool" / "00000.parquet"
+    shard = kit / "cutshard" / "records" / "resnet20" / "untargeted" / "deepfool" / "00000.parquet"
     shard.write_bytes(shard.read_bytes()[:500])

@@ -39,12 +39,15 @@ def crafted(original: Tensor, perturbed: Tensor) -> Crafted:
         after=after,
         label_before=281,
         confidence=0.992,
+        claimed=True,
+        fooled=True,
         reached=True,
         wanted=0.99,
         visibility=seen,
         attack="craft",
         steps=60,
         passes=63,
+        backwards=0,
         seconds=3.2,
     )
 

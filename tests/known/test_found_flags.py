@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor, nn
 
 import brittle
@@ -15,7 +16,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.run.attack import attack_graded
 from brittle.run.engine import run
-from brittle.run.longer import longer, longer_ratio
+from brittle.studies.longer import longer, longer_ratio
 from known import planted
 from known.planted import sound_cnn
 from laws.worlds import trained_world
@@ -99,7 +100,7 @@ def test_a_longer_run_is_recorded_and_made_again_with_its_shard(tmp_path: Path) 
     methods = (brittle.FMN(norm="linf", steps=1), brittle.PGD(eps=0.05))
 
     def records() -> pd.DataFrame:
-        return run(Classifier(sound_cnn()), examples, methods, out=tmp_path, shard_size=48).records
+        return run(audit_of(Classifier(sound_cnn()), examples, methods, shard_size=48), out=tmp_path).records
 
     first = records()
     tried = first[first["longer_ratio"].notna()]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, final, get_args
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.errors import BrittleError, did_you_mean
@@ -174,6 +175,11 @@ class View:
     @property
     def versions(self) -> dict[str, str]:
         return self.manifest.versions
+
+    def of(self, records: pd.DataFrame) -> pd.DataFrame:
+        """Its own of the records of the whole run."""
+        mine: pd.DataFrame = records[(records["model"] == self.model) & (records["goal"] == self.goal)]
+        return mine
 
     def slug(self, attack: AttackSpec) -> str:
         """The folder of an attack's records, and of its images, below ``records`` and ``images``."""

@@ -37,8 +37,7 @@ def write_report(directory: Path, *, on_flag: Callable[[FlagRecord], None] | Non
     manifest = read_manifest(directory)
     view = next(manifest.views())
     records = read_records(directory, manifest)
-    mine = records[(records["model"] == view.model) & (records["goal"] == view.goal)]
-    html = render(directory, view, mine, on_flag)
+    html = render(directory, view, view.of(records), on_flag)
     target = directory / "report.html"
     try:
         replace_file(target, html.encode("utf-8"))

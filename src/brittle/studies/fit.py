@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -24,6 +25,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF
 from brittle.goals import Untargeted
+from brittle.measure import Told, rate
 from brittle.models.classifier import Classifier
 from brittle.records import FITTED, Manifest
 from brittle.rng import Rng
@@ -298,4 +300,25 @@ def _added(images: Tensor, values: Tensor) -> Outcome:
     return Outcome(clip(images + values), rows.bool(), rows, rows, rows)
 
 
-register_study("fit", FitSpec)
+def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
+    """How many of the images are fooled, of those fitted to and of others, and how many by chance."""
+    label = manifest.attacks[0].label
+    columns = {"fooled": label, "fooled_by_chance": "random, of the same size"}
+    parts = {FITTED_TO: "fooled among those fitted to", UNSEEN: "fooled in the test data"}
+    if manifest.settings["held_out"]:
+        parts[UNSEEN] = "fooled in the unseen half"
+    right = records[records["clean_prediction"] == records["label"]]
+    rates = {
+        name: [rate(int(mine[column].sum()), len(mine)) for mine in (right[right["part"] == part] for part in parts)]
+        for column, name in columns.items()
+    }
+    unseen = rates[label][1]
+    return Told(
+        (f"{label} fools {unseen.count:,} of {unseen.of:,} images that it was not fitted to.",),
+        heads=("perturbation", *parts.values()),
+        rows=tuple((name, *each) for name, each in rates.items()),
+        pictures=(("the perturbation around mid-grey", PICTURE),),
+    )
+
+
+register_study("fit", FitSpec, tell)
