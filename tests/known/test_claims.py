@@ -92,7 +92,7 @@ def test_audit_sees_the_network_as_it_is_now(change: Callable[[Odd], None], tmp_
     classifier.logits(images)
     change(net)
     examples = examples_of(images, answers(classifier, images))
-    done = run(classifier, examples, [DeepFool()], out=tmp_path / "run")
+    done = run(audit_of(classifier, examples, [DeepFool()]), out=tmp_path / "run")
     assert done.records["fooled"].all() and done.records["claimed"].all()
     assert "unconfirmed" not in [flag.code for flag in summaries(done.manifest, done.records)[0].flags]
 

@@ -1,11 +1,9 @@
 """Fitting as a study: one perturbation for many images, and what it does to them, to others, and beside chance."""
 
-import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
@@ -13,22 +11,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from brittle.attacks import Outcome, Perturbation
 from brittle.attacks._fitting import OnStep
-from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by
+from brittle.catalog import held_by
 from brittle.data import load_data
 from brittle.data.examples import Examples
 from brittle.errors import BrittleError
 from brittle.geometry.box import clip
-from brittle.geometry.norms import LINF
 from brittle.goals import Untargeted
 from brittle.measure import Told, rate
 from brittle.models.classifier import Classifier
 from brittle.records import FITTED, Manifest
-from brittle.rng import Rng
 from brittle.run.attack import check_access
 from brittle.run.grade import Rules, grade
 from brittle.run.plan import about, attack_specs
@@ -36,11 +31,10 @@ from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_models
+from brittle.studies.perturbations import FILE, PICTURE, drawn, fitting_attack, opened, picked, random_like
 from brittle.studies.registry import register_study
 
-FILE, PICTURE = "perturbation.safetensors", "perturbation.png"
 FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
-_SIDE = 256  # pixels of the picture, at least: those of the perturbation are enlarged by a whole number
 
 
 @final
@@ -234,65 +228,6 @@ class Fitting:
             path = Path(folder) / FILE
             made.save(path)
             return {FILE: path.read_bytes(), PICTURE: drawn(made.values)[0]}
-
-
-def fitting_attack(text: str) -> Any:
-    """The one attack that a text names, if it fits a perturbation to many images."""
-    attacks = attacks_from(text)
-    if len(attacks) > 1:
-        raise BrittleError(f"expected one attack to fit, not a sweep; got {text!r}")
-    if not entry_of(attacks[0]).fits:
-        known = ", ".join(name for name, entry in ATTACKS.items() if entry.fits)
-        raise BrittleError(
-            f"expected an attack that fits one perturbation to many images ({known}), got"
-            f" {entry_of(attacks[0]).name}, which attacks each image: `brittle audit --attack`"
-        )
-    return attacks[0]
-
-
-def picked(examples: Examples, rows: Sequence[int]) -> Examples:
-    """Some of the examples, as examples."""
-    ids = tuple(examples.ids[row] for row in rows)
-    return dataclasses.replace(
-        examples,
-        ids=ids,
-        labels=None if examples.labels is None else examples.labels[list(rows)],
-        fingerprint=hashlib.sha256("\0".join([examples.fingerprint, *ids]).encode()).hexdigest(),
-        read=lambda positions: examples.read([rows[position] for position in positions]),
-    )
-
-
-def opened(content: bytes) -> Perturbation:
-    """The perturbation that a file of this content holds."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FILE
-        path.write_bytes(content)
-        return Perturbation.load(path)
-
-
-def random_like(values: Tensor, made: Perturbation, seed: int) -> Tensor:
-    """Chance: a random perturbation of the same size in the same norm, ``[1, C, H, W]``."""
-    draws = Rng(seed, ("perturbation by chance",)).normal("direction", values)
-    draws = draws.sign() if made.norm == LINF else draws
-    size = float(made.norm.measure(values)[0])
-    return made.norm.project(draws * (size / float(made.norm.measure(draws)[0])), size)
-
-
-def drawn(values: Tensor) -> tuple[bytes, float]:
-    """A PNG of a perturbation ``[C, H, W]``, and how many times as strong as it is it is drawn, around mid-grey."""
-    largest = float(values.abs().max())
-    factor = 0.5 / largest if largest else 1.0
-    grey = (0.5 + factor * values).clamp(0, 1).mul(255).round().byte()
-    shown = grey if len(grey) in (1, 3) else grey[:1]
-    array = shown.permute(1, 2, 0).numpy()
-    image = Image.fromarray(array[:, :, 0] if len(shown) == 1 else array)
-    times = -(-_SIDE // min(image.size))
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Description", f"universal perturbation, amplified {factor:.6g} times around mid-grey")
-    buffer = BytesIO()
-    enlarged = image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
-    enlarged.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue(), factor
 
 
 def _added(images: Tensor, values: Tensor) -> Outcome:
