@@ -20,15 +20,14 @@ from rich.text import Text
 
 from brittle import fitting
 from brittle.attacks._fitting import Step
-from brittle.catalog import ATTACKS, label_of
+from brittle.catalog import ATTACKS, FITTERS, label_of
+from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, read_photograph
 from brittle.craft.presets import PRESETS, Way
 from brittle.craft.wording import line_of
 from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
-from brittle.docs import chooser, facts, groups, options
-from brittle.errors import BrittleError, did_you_mean
 from brittle.measure import Summary, summarize
 from brittle.measure.intervals import wilson
 from brittle.models import MODELS, Classifier, Loaded
@@ -195,13 +194,11 @@ def print_attack(name: str) -> None:
     if name in PRESETS:
         Console().print(Text(f"{name}: a preset of brittle craft for {PRESETS[name]}"), soft_wrap=True)
         name = PRESETS[name].partition(",")[0]
-    entry = ATTACKS.get(name)
-    if entry is None:
-        raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
+    entry = FITTERS[name] if name in FITTERS else ATTACKS.named(name)
     console = Console()
     console.print(Text(f"{entry.name}: {entry.summary}"))
     console.print(Text(facts(entry), style="dim"))
-    table = _table("option", "type", "default", "what it is")
+    table = _table("option", "what it may be", "default", "what it is")
     for row in options(entry):
         table.add_row(*map(Text, row))
     console.print(table)

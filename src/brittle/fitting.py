@@ -12,11 +12,10 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from brittle.attacks import Perturbation
 from brittle.attacks._fitting import OnStep
-from brittle.attacks.perturbation import SUFFIX
-from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by, label_of
+from brittle.catalog import FITTERS, label_of
 from brittle.data.examples import Examples
+from brittle.data.perturbation import SUFFIX, Perturbation, write_perturbation
 from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF
@@ -57,17 +56,8 @@ class Fitted:
 
 
 def fitting_attack(text: str) -> Any:
-    """The one attack that a text names, if it fits a perturbation to many images."""
-    attacks = attacks_from(text)
-    if len(attacks) > 1:
-        raise BrittleError(f"expected one attack to fit, not a sweep; got {text!r}")
-    if not entry_of(attacks[0]).fits:
-        known = ", ".join(name for name, entry in ATTACKS.items() if entry.fits)
-        raise BrittleError(
-            f"expected an attack that fits one perturbation to many images ({known}), got"
-            f" {entry_of(attacks[0]).name}, which attacks each image: `brittle audit --attack`"
-        )
-    return attacks[0]
+    """The one fitter that a text names."""
+    return FITTERS.one(text)
 
 
 def check_target(out: Path) -> None:
@@ -105,8 +95,7 @@ def fit(
     attack that asks for more than the classifier gives.
     """
     check_target(out)
-    for one in held_by(attack) or [attack]:
-        check_access(one, classifier)
+    check_access(attack, classifier)
     examples, held_out = _checked(classifier, examples), unseen is None
     if unseen is None:
         if len(examples) < 2:
@@ -118,7 +107,7 @@ def fit(
     values = made.values.unsqueeze(0).to(classifier.device)
     chance = _random_like(values, made, seed)
     on_fitted, on_unseen = (_rates(classifier, part, values, chance) for part in (examples, unseen))
-    made.save(out)
+    write_perturbation(made, out)
     picture = out.with_suffix(".png")
     factor = _draw(made.values, picture)
     return Fitted(label_of(attack), made, on_fitted, on_unseen, held_out, out, picture, factor)

@@ -98,7 +98,7 @@ def test_attacks_that_ask_for_more_are_refused_before_any_work_and_others_named(
     decisions, scores = brittle.Classifier(Door()), brittle.Classifier(machine)
     gradient = brittle.Restarts(attack=brittle.PGD(eps=0.1))
     for classifier, given, able in ((decisions, "decisions", {"decision"}), (scores, "scores", {"decision", "score"})):
-        named = sorted(name for name, entry in ATTACKS.items() if entry.kind is not None and entry.access in able)
+        named = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
         assert "hopskipjump" in named
         for method in (brittle.DeepFool(), gradient):
             with pytest.raises(brittle.Unsupported, match=f"asks for gradients, .* only gives {given}") as refused:
@@ -106,9 +106,9 @@ def test_attacks_that_ask_for_more_are_refused_before_any_work_and_others_named(
             assert str(refused.value).endswith(f"attacks that work on it: {', '.join(named)}")
         assert classifier.forwards == 0
     for name, entry in ATTACKS.items():
-        if entry.access == "score" and entry.kind is not None:
+        if entry.access == "score" and entry.kind != "wrapper":
             with pytest.raises(brittle.Unsupported, match=f"{name} asks for scores, Door only gives decisions"):
-                brittle.attack(decisions, images, labels, entry.attack())
+                brittle.attack(decisions, images, labels, entry.type())
 
 
 @pytest.mark.parametrize("function", ["tree", "behind_a_door", "fitted"])

@@ -12,8 +12,9 @@ from kit import make_kit
 from PIL import Image
 from test_bad_inputs import contents
 
-from brittle.attacks import Perturbation, Square, Universal, UniversalSGD
+from brittle.attacks import Square, Universal, UniversalSGD
 from brittle.data import Examples, examples_of, load_data
+from brittle.data.perturbation import read_perturbation
 from brittle.errors import BrittleError, Unsupported
 from brittle.fitting import fit, picked
 from brittle.models import Classifier, load_model
@@ -117,7 +118,7 @@ def test_fit_writes_a_perturbation_that_an_audit_then_uses(
     assert "universal-sgd(norm=l2, eps=1.5)" in ran.out
     assert "random, of the same size" in ran.out
     assert "file: u.safetensors (l2, eps 1.5)" in ran.out
-    made = Perturbation.load("u.safetensors")
+    made = read_perturbation("u.safetensors")
     assert made.about["seed"] == "3"
     assert made.about["data"].startswith("digits")
     assert made.about["examples"] == "100"
@@ -153,8 +154,8 @@ def test_test_data_take_the_place_of_the_other_half(cli: Cli, tmp_path: Path, mo
     )
     assert ran.code == 0, ran.err
     assert "fooled in the test data" in ran.out
-    assert Perturbation.load("u.safetensors").about["examples"] == "20"
-    assert Perturbation.load("u.safetensors").norm.name == "linf"
+    assert read_perturbation("u.safetensors").about["examples"] == "20"
+    assert read_perturbation("u.safetensors").norm.name == "linf"
 
 
 # ---- what lies beneath
@@ -232,4 +233,4 @@ def test_a_picture_that_cannot_be_written_costs_nobody_the_perturbation(
     with one_thread(), pytest.raises(BrittleError, match=r"cannot write .*u.png': No space left on device"):
         fit(classifier, UniversalSGD(epochs=1), data, out=tmp_path / "u.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["u.safetensors"]
-    assert Perturbation.load(tmp_path / "u.safetensors").about["examples"] == "2"
+    assert read_perturbation(tmp_path / "u.safetensors").about["examples"] == "2"

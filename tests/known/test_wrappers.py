@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import FGSM, FMN, PGD, BestOf, Craft, DeepFool, Expectation, Outcome, Restarts, UniversalSGD
-from brittle.catalog import ATTACKS, Kind, label_of, option, register, traits_of
+from brittle.catalog import Kind, label_of, option, register, traits_of
 from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
@@ -117,15 +117,6 @@ def enrol(kind: Kind) -> Held:
             return answer(rng.ids, found, claimed, classifier)
 
     return Held(Draws, Told, calls)
-
-
-@pytest.fixture
-def registry() -> Iterator[None]:
-    """The registry, put back as it was afterwards."""
-    before = dict(ATTACKS)
-    yield
-    ATTACKS.clear()
-    ATTACKS.update(before)
 
 
 @pytest.fixture
@@ -281,7 +272,7 @@ def test_under_a_budget_the_next_attack_sees_what_the_last_has_not_fooled(curved
             "expected attacks of one kind, norm and eps (pgd(eps=0.1) is budget linf with eps 0.1), got fgsm(eps=0.2),"
             " which is budget linf with eps 0.2",
         ),
-        (PGD(), f"expected a tuple of attacks, got {PGD()}"),
+        (PGD(), f"expected attacks as at least one attack, got {PGD()}"),
         ((DeepFool(), Craft()), "expected attacks that minimise a norm in BestOf, got craft: visibility"),
     ],
 )
@@ -446,20 +437,6 @@ def test_with_noise_what_is_found_survives_noise(curved: World) -> None:
     assert fooled[1] >= fooled[0] + 5
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"samples": 0}, "expected samples >= 1, got 0"),
-        ({"noise": -0.1}, "expected a finite noise >= 0, got -0.1"),
-        ({"noise": float("nan")}, "expected a finite noise >= 0, got nan"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(BrittleError) as refused:
-        Expectation(**options)
-    assert str(refused.value) == message
-
-
 # ---- all three
 
 
@@ -488,12 +465,9 @@ def test_a_goal_that_a_held_attack_cannot_serve_is_refused_before_any_work(curve
     "make", [lambda a: Restarts(attack=a), lambda a: BestOf(attacks=(a,)), lambda a: Expectation(attack=a)]
 )
 def test_what_must_be_fitted_first_and_what_is_no_attack_are_refused(make: Any) -> None:
-    with pytest.raises(BrittleError, match=r"^expected an attack on single examples in \w+, got universal-sgd"):
+    with pytest.raises(
+        BrittleError, match=r"^expected an attack, got the fitter universal-sgd; it fits one perturbation"
+    ):
         make(UniversalSGD())
-    with pytest.raises(BrittleError, match=r"^expected a registered attack such as DeepFool\(\), got 'pgd'$"):
-        make("pgd")
-
-
-def test_no_runs_are_refused() -> None:
-    with pytest.raises(BrittleError, match=r"^expected times >= 1, got 0$"):
-        Restarts(times=0)
+    with pytest.raises(BrittleError, match=r"^expected a registered attack such as DeepFool\(\), got 3$"):
+        make(3)

@@ -35,7 +35,7 @@ class AttackSummary(_Plain):
 
     label: str
     name: str
-    kind: Literal["budget", "minimal"]
+    kind: Literal["budget", "minimal", "faint"]
     norm: str  # the norm the attack works in
     distance_norm: str  # the norm its distances are given in: its own where records have it, else l2
     paper: str

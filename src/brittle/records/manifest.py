@@ -24,7 +24,7 @@ class AttackSpec(BaseModel):
     label: str  # unique in the run: "deepfool(norm=linf)"
     name: str  # registered name: "deepfool"
     slug: str  # folder name
-    kind: Literal["budget", "minimal"]
+    kind: Literal["budget", "minimal", "faint"]
     norm: str  # the norm it works in: "l2"
     paper: str
     config: dict[str, Any]  # every field, defaults included

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.attacks._fitting import must_fit
-from brittle.catalog import ATTACKS, Access, entry_of, traits_of
+from brittle.catalog import ATTACKS, Access, access_of, entry_of, label_of, refuse_goal, traits_of
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
@@ -137,7 +136,7 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
         if rows.any():
             yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)
-    if traits_of(method).kind == "minimal":
+    if traits_of(method).kind != "budget":
         if failed.any():
             message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
             yield Flag("unbounded-below-100", message)
@@ -151,18 +150,14 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
-    """Refuses what is no registered attack or must be fitted first, and a goal that it does not serve."""
-    entry = entry_of(method)
-    if entry.fits:
-        raise Unsupported(must_fit(method))
+    """Refuses what is no registered attack, and a goal that it does not serve."""
     goals = traits_of(method).goals
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
         raise BrittleError(
             f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}; labels are a tensor"
         )
-    if kind.__name__.lower() not in goals:
-        raise Unsupported(f"{entry.name} supports {' and '.join(goals) or 'no'} goals, got {kind.__name__.lower()}")
+    refuse_goal(method, kind, goals)
 
 
 def check_target(classifier: Classifier, goal: Goal) -> None:
@@ -183,14 +178,12 @@ _LEAST_FIRST: tuple[Access, ...] = ("decision", "score", "gradient")
 
 def check_access(method: object, classifier: Classifier) -> None:
     """Refuses an attack that asks for more than the classifier has to give, and names those that do not."""
-    asked, given = traits_of(method).access, classifier.access
+    asked, given = access_of(method), classifier.access
     able = _LEAST_FIRST[: _LEAST_FIRST.index(given) + 1]
     if asked not in able:
-        others = sorted(
-            name for name, entry in ATTACKS.items() if entry.kind and entry.access in able and not entry.fits
-        )
+        others = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
         raise Unsupported(
-            f"{entry_of(method).name} asks for {asked}s, {classifier.name} only gives {given}s; attacks that work on"
+            f"{label_of(method)} asks for {asked}s, {classifier.name} only gives {given}s; attacks that work on"
             f" it: {', '.join(others) or 'none yet'}"
         )
 
