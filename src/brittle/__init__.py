@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from brittle.errors import BrittleError, Unsupported
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
     from brittle.goals import Targeted, Untargeted
-    from brittle.models import Classifier, load_model
+    from brittle.models import BlackBox, Classifier, Front, Fronted, Network, load_model
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
 
@@ -76,7 +76,7 @@ _HOMES = {
     "brittle.data": ("Examples", "examples_of", "load_data"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
     "brittle.goals": ("Targeted", "Untargeted"),
-    "brittle.models": ("Classifier", "load_model"),
+    "brittle.models": ("BlackBox", "Classifier", "Front", "Fronted", "Network", "load_model"),
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
     "brittle.errors": ("BrittleError", "Unsupported"),
@@ -94,6 +94,7 @@ __all__ = [
     "LINF",
     "PGD",
     "BestOf",
+    "BlackBox",
     "BoundaryWalk",
     "BrittleError",
     "Classifier",
@@ -103,9 +104,12 @@ __all__ = [
     "Expectation",
     "FewPixel",
     "Found",
+    "Front",
+    "Fronted",
     "HopSkipJump",
     "Lp",
     "Minimal",
+    "Network",
     "Penalised",
     "Perturbation",
     "PixelGreedy",

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 import brittle.attacks
-from brittle.catalog import ATTACKS, Access, Entry, Kind, Method, is_attack, label_of
+from brittle.catalog import ATTACKS, Entry, Kind, Method, is_attack, label_of
 from brittle.geometry.norms import NormLike
+from brittle.types import Access
 
 _ = brittle.attacks  # imported for its registrations
 

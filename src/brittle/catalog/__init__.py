@@ -2,7 +2,6 @@
 
 from brittle.catalog.registry import (
     ATTACKS,
-    Access,
     Entry,
     Kind,
     Method,
@@ -20,7 +19,6 @@ from brittle.catalog.text import attacks_from, build
 
 __all__ = [
     "ATTACKS",
-    "Access",
     "Entry",
     "Kind",
     "Method",

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
 
 from brittle.errors import BrittleError
 from brittle.geometry.norms import Norm, is_norm, norm_named, norm_of
+from brittle.types import Access
 
 Kind = Literal["budget", "minimal"]
-Access = Literal["gradient", "score", "decision"]
 C = TypeVar("C", bound=type)
 
 _MOST_FIRST: tuple[Access, ...] = ("gradient", "score", "decision")
