@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from brittle.errors import BrittleError, Unsupported
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
     from brittle.goals import Targeted, Untargeted
-    from brittle.models import Classifier, load_model
+    from brittle.models import BlackBox, Classifier, Front, Fronted, Network, load_model
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
 
@@ -23,7 +23,7 @@ _HOMES = {
     "brittle.errors": ("BrittleError", "Unsupported"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
     "brittle.goals": ("Targeted", "Untargeted"),
-    "brittle.models": ("Classifier", "load_model"),
+    "brittle.models": ("BlackBox", "Classifier", "Front", "Fronted", "Network", "load_model"),
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
 }
@@ -34,11 +34,15 @@ __all__ = [
     "L1",
     "L2",
     "LINF",
+    "BlackBox",
     "BrittleError",
     "Classifier",
     "Examples",
     "Found",
+    "Front",
+    "Fronted",
     "Lp",
+    "Network",
     "Run",
     "Targeted",
     "Unsupported",

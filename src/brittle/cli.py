@@ -123,7 +123,7 @@ def audit(
     examples = load_data(data, limit=limit, fit=loaded.fit)
     audit_with_progress(
         lambda hooks: run_audit(
-            loaded.classifier,
+            loaded,
             examples,
             attacks,
             out=out,
@@ -160,7 +160,7 @@ def fit(
     loaded = load_model(model, weights=weights, device=device_of(device), batch_size=batch_size_of(batch_size))
     examples = load_data(data, limit=limit, fit=loaded.fit)
     unseen = None if test_data is None else load_data(test_data, fit=loaded.fit)
-    fit_with_progress(loaded.classifier, method, examples, unseen, out=out, seed=seed)
+    fit_with_progress(loaded, method, examples, unseen, out=out, seed=seed)
 
 
 @app.command()

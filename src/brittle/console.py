@@ -30,7 +30,7 @@ from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
 from brittle.measure import Summary, summarize
 from brittle.measure.intervals import wilson
-from brittle.models import MODELS, Classifier, Loaded
+from brittle.models import MODELS, Classifier
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.run import engine
@@ -113,7 +113,7 @@ def fit_with_progress(
 
 
 def craft_with_progress(
-    loaded: Loaded,
+    loaded: Classifier,
     paths: Sequence[Path],
     wishes: Sequence[str],
     ways: Sequence[Way],
@@ -126,7 +126,7 @@ def craft_with_progress(
     """Crafts with a progress bar on stderr that shows confidence and change; prints a line for each result."""
     photographs = [read_photograph(path, loaded.fit) for path in paths]
     for way in ways:
-        check_access(way.attack, loaded.classifier)
+        check_access(way.attack, loaded)
     console, total = Console(), len(paths) * len(wishes) * len(ways)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -146,7 +146,7 @@ def craft_with_progress(
 
         crafters = [
             Crafter(
-                classifier=loaded.classifier,
+                classifier=loaded,
                 fit=loaded.fit,
                 way=way,
                 confidence=confidence,

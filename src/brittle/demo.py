@@ -23,7 +23,7 @@ ATTACKS = (
 
 def demo_run(out: Path, *, seed: int, command: str | None, **hooks: Any) -> Run:
     """Trains, attacks the held-out digits and reports; seconds on two cores."""
-    classifier, fit = load_model("digits-cnn")
+    classifier = load_model("digits-cnn")
     attacks = [attack for text in ATTACKS for attack in attacks_from(text)]
-    examples = load_data("digits", fit=fit)
+    examples = load_data("digits", fit=classifier.fit)
     return audit(classifier, examples, attacks, out=out, seed=seed, model="digits-cnn", command=command, **hooks)

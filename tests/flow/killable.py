@@ -15,8 +15,8 @@ from kit import seeded
 import brittle
 from brittle.attacks import Attack
 from brittle.data import Examples
-from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
+from brittle.models.network import Network
 from brittle.run import engine
 from brittle.run.engine import Run, run
 
@@ -29,8 +29,8 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-def classifier(weights: int = 0, batch_size: int | None = None) -> Classifier:
-    return Classifier(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
+def classifier(weights: int = 0, batch_size: int | None = None) -> Network:
+    return Network(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
 
 
 def examples(count: int = COUNT, data: int = 0) -> Examples:

@@ -17,7 +17,8 @@ from brittle.data import Examples, examples_of, load_data
 from brittle.data.perturbation import read_perturbation
 from brittle.errors import BrittleError, Unsupported
 from brittle.fitting import fit, picked
-from brittle.models import Classifier, load_model
+from brittle.models import load_model
+from brittle.models.black_box import BlackBox
 from brittle.records import read_records
 from conftest import Cli
 from laws.worlds import one_thread
@@ -174,7 +175,7 @@ def test_picked_examples_are_those_examples() -> None:
 
 def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path) -> None:
     with one_thread():
-        classifier = load_model("digits-cnn").classifier
+        classifier = load_model("digits-cnn")
         data: Examples = load_data("digits", limit=60)
         images = data.images(0, 60)
         assert data.labels is not None
@@ -210,7 +211,7 @@ class Scores:
 
 
 def test_a_classifier_without_gradients_is_fitted_with_an_attack_that_needs_none(tmp_path: Path) -> None:
-    classifier, out = Classifier(Scores()), tmp_path / "u.safetensors"
+    classifier, out = BlackBox(Scores()), tmp_path / "u.safetensors"
     images = 0.3 + 0.15 * torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     for method, name in ((Universal(), "deepfool"), (UniversalSGD(), "universal-sgd")):
         with pytest.raises(Unsupported, match=f"{name} asks for gradients, .* only gives scores; .*square"):
@@ -229,7 +230,7 @@ def test_a_picture_that_cannot_be_written_costs_nobody_the_perturbation(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    classifier, data = load_model("digits-cnn").classifier, load_data("digits", limit=4)
+    classifier, data = load_model("digits-cnn"), load_data("digits", limit=4)
     with one_thread(), pytest.raises(BrittleError, match=r"cannot write .*u.png': No space left on device"):
         fit(classifier, UniversalSGD(epochs=1), data, out=tmp_path / "u.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["u.safetensors"]

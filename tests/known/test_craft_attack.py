@@ -12,7 +12,7 @@ from torch import Tensor
 from brittle.attacks import Craft, Outcome
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.visibility.colour import colour_metric, inverse_metric, lab, small_difference
 from known.affine import Affine
@@ -42,7 +42,7 @@ def affine(images: Tensor, classes: int = 3, gap: float = 6.0, seed: int = 0) ->
 
 def craft(net: Affine, images: Tensor, goal: Goal, attack: Craft) -> Outcome:
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
-    return attack(Classifier(net, fast=False), images, goal, rng=rng)
+    return attack(Network(net, fast=False), images, goal, rng=rng)
 
 
 def one_problem(channels: int = 3, classes: int = 2) -> tuple[Affine, Tensor]:

@@ -11,7 +11,7 @@ from brittle.attacks import DeepFool, Outcome
 from brittle.geometry.box import clip, contains, room
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem, distances_of, two_rows
 from known.optimum import smallest_by_scipy
@@ -29,7 +29,7 @@ def _one_thread() -> Iterator[None]:
 
 def fool(net: nn.Module, images: Tensor, labels: Tensor, attack: DeepFool) -> Outcome:
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
-    return attack(Classifier(net), images, Untargeted(labels), rng=rng)
+    return attack(Network(net), images, Untargeted(labels), rng=rng)
 
 
 def logits_of(net: nn.Module, images: Tensor) -> Tensor:

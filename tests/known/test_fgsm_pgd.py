@@ -11,7 +11,7 @@ from brittle.attacks import FGSM, PGD, Outcome
 from brittle.geometry.box import clip, contains
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
 from laws.worlds import one_thread
@@ -32,7 +32,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def run(attack: FGSM | PGD, net: nn.Module, images: Tensor, goal: Goal, *, seed: int = 0) -> Outcome:
-    return attack(Classifier(net), images, goal, rng=Rng(seed, IDS[: len(images)]))
+    return attack(Network(net), images, goal, rng=Rng(seed, IDS[: len(images)]))
 
 
 class Curved(nn.Module):
@@ -214,7 +214,7 @@ def start_of(norm: Norm, eps: float, images: Tensor, rows: list[int], *, seed: i
     """Where a PGD with steps too small to see has started."""
     attack = PGD(norm=norm, eps=eps, steps=1, step_size=1e-12, random_start=True)
     rng = Rng(seed, tuple(IDS[row] for row in rows))
-    return attack(Classifier(FAR), images[rows], Untargeted(ZEROS[rows]), rng=rng).images
+    return attack(Network(FAR), images[rows], Untargeted(ZEROS[rows]), rng=rng).images
 
 
 def test_random_start_belongs_to_the_example_and_the_seed() -> None:

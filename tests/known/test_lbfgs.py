@@ -16,7 +16,7 @@ from brittle.attacks import LBFGS, Outcome
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L2
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
@@ -30,7 +30,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def run(net: nn.Module, images: Tensor, goal: Goal, attack: LBFGS) -> Outcome:
-    return attack(Classifier(net), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images)))))
+    return attack(Network(net), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images)))))
 
 
 def predicted(net: nn.Module, images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from brittle.attacks import Outcome, Penalised
 from brittle.catalog import options_of
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.visibility.colour import colour_metric, inverse_metric, lab
 from brittle.visibility.penalties import penalty_of
@@ -59,7 +59,7 @@ class Plane(nn.Module):
 
 
 def run(images: Tensor, *, net: nn.Module | None = None, goal: Goal | None = None, **options: Any) -> Outcome:
-    classifier = Classifier(net or Plane(images))
+    classifier = Network(net or Plane(images))
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
     return Penalised(**options)(classifier, images, goal or to_class_1(images), rng=rng)
 

@@ -17,6 +17,7 @@ from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L0, L1
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
@@ -32,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def run(net: nn.Module, images: Tensor, goal: Goal, attack: SparseFool) -> Outcome:
-    return attack(Classifier(net), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images)))))
+    return attack(Network(net), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images)))))
 
 
 def predicted(net: nn.Module, images: Tensor) -> Tensor:
@@ -216,7 +217,7 @@ def test_every_field_has_its_test() -> None:
 @pytest.fixture(scope="module")
 def cifar(real_data: Path) -> tuple[Classifier, Tensor, Tensor]:
     """The first images that ResNet-20 gets right."""
-    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=None, fit=None)
     assert examples.labels is not None
     images, labels = examples.images(0, 24), examples.labels[:24]

@@ -13,7 +13,7 @@ from brittle.errors import Unsupported
 from brittle.geometry.box import contains, room
 from brittle.geometry.norms import L2, inner
 from brittle.goals import Targeted, Untargeted
-from brittle.models import Classifier
+from brittle.models.network import Network
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from known.quadric import Problem, curved, on_cifar, on_curved, quadric_problem, run, sizes
@@ -67,7 +67,7 @@ def test_plane_out_of_reach_is_reported_as_a_failure() -> None:
 
 def test_targeted_goals_are_refused_before_any_work() -> None:
     net, images, labels = curved()
-    classifier = Classifier(net)
+    classifier = Network(net)
     with pytest.raises(Unsupported, match=r"^superdeepfool supports untargeted goals, got targeted$"):
         SuperDeepFool()(classifier, images, Targeted(labels), rng=affine_problem(2, 48, 2).rng)
     assert classifier.forwards == 0

@@ -27,6 +27,7 @@ from brittle.geometry.box import clip
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.run.attack import attack
 from known.affine import Affine
@@ -79,7 +80,7 @@ def plane(weight: Tensor, gap: float) -> Affine:
 def test_affine_steps_are_the_closed_form(batch: int) -> None:
     """All images are at one distance from one plane: a batch adds as many steps as it has images, and is done."""
     weight = torch.randn(16, generator=torch.Generator().manual_seed(0))
-    classifier = Classifier(plane(weight, gap=0.3))
+    classifier = Network(plane(weight, gap=0.3))
     images = torch.full((16, 1, 4, 4), 0.5)
     exact = Universal(eps=10.0, passes=1, batch=batch, attack=DeepFool(overshoot=0.02))
     made = exact.fit(classifier, examples_of(images))
@@ -118,7 +119,7 @@ def test_it_stays_within_its_budget(method: Any, norm: Norm) -> None:
 def test_gradient_steps_are_the_closed_form() -> None:
     """Two classes: the gradient is ``weight`` whatever the image, and steps shrink along a cosine."""
     weight = torch.randn(16, generator=torch.Generator().manual_seed(1))
-    classifier = Classifier(plane(weight, gap=0.3))
+    classifier = Network(plane(weight, gap=0.3))
     method = UniversalSGD(norm=L2, eps=1.0, epochs=2, minibatch=2, step_size=0.1, shift=0.0)
     made = method.fit(classifier, examples_of(torch.full((4, 1, 4, 4), 0.5)))
     length = 0.1 * (1 + 0.8535534 + 0.5 + 0.1464466)  # 4 steps, of (1 + cos(pi * k / 4)) / 2
@@ -163,7 +164,7 @@ def resnet20(folder: Path) -> Data:
     """ResNet-20, 64 CIFAR-10 test images to fit to, and 128 others."""
     from brittle.models import load_model
 
-    classifier = load_model("resnet20", weights=folder / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=folder / "weights" / "cifar10_resnet20.safetensors")
     images = load_data(str(folder / "cifar10-jpeg" / "test.parquet"), limit=192).images(0, 192)
     return classifier, examples_of(images[:64]), images[64:]
 
@@ -274,7 +275,7 @@ def test_universal_sgd_options_change_what_is_fitted(options: dict[str, Any]) ->
 
 def test_universal_sgd_clamp() -> None:
     """Class 1 is 0.3 away in odds: with a clamp below that no image counts, and v stays where it is."""
-    classifier = Classifier(plane(torch.ones(16), gap=0.3))
+    classifier = Network(plane(torch.ones(16), gap=0.3))
     examples = examples_of(torch.full((4, 1, 4, 4), 0.5))
     assert not UniversalSGD(clamp=-0.5, epochs=1).fit(classifier, examples).values.any()
     assert UniversalSGD(clamp=0.0, epochs=1).fit(classifier, examples).values.all()
@@ -454,7 +455,7 @@ def test_it_works_within_wrappers_and_on_other_networks(made: Perturbation) -> N
     both = BestOf(attacks=(small, whole))(world.shared_classifier, world.images, goal, rng=world.rng())
     alone = whole(world.shared_classifier, world.images, goal, rng=world.rng())
     assert torch.equal(both.images, alone.images)
-    other = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
+    other = Network(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
     assert attack(other, world.images, torch.zeros(len(world.images), dtype=torch.int64), whole).within_budget.all()
 
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.attacks import AddPerturbation, Outcome, UniversalSGD
-from brittle.catalog import ATTACKS, FITTERS, Access, AttackEntry, FitterEntry, Kind, is_attack, traits_of
+from brittle.catalog import ATTACKS, FITTERS, AttackEntry, FitterEntry, Kind, is_attack, traits_of
 from brittle.data import examples_of
 from brittle.data.perturbation import Perturbation, write_perturbation
 from brittle.geometry.norms import L0, L1, LINF, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.types import Access
 from laws.worlds import World, one_thread, trained_world
 
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them

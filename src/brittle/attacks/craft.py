@@ -80,7 +80,7 @@ class Craft:
                 break
             rounded = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
             seen = torch.where(change == 0, original, rounded)
-            logits, gradient = classifier.gradient(seen, goal)
+            logits, gradient = classifier.gradient(seen, goal.loss)
             steps[active.rows] += 1
 
             reached, now = goal.loss(logits) - wanted, sight.size(seen - original)

@@ -46,7 +46,7 @@ class Expectation:
         active.drop(claimed)
         rows = active.rows
         if len(rows):
-            average = Averaged(classifier, samples=self.samples, noise=self.noise, rng=rng)
+            average = Averaged(classifier, samples=self.samples, noise=self.noise, seed=rng.seed)
             outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
             found[rows], steps[rows] = outcome.images, outcome.steps
             claimed[rows] = goal[rows].is_surely_met(classifier.logits(outcome.images))

@@ -38,7 +38,7 @@ class FGSM:
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        logits, gradient = classifier.gradient(images, goal)
+        logits, gradient = classifier.gradient(images, goal.loss)
         already = goal.is_surely_met(logits)
         if self.box and norm_of(self.norm) == L1:
             stepped = clip(images + _l1_budget.spend(gradient, self.eps, room(images)))

@@ -117,7 +117,7 @@ class Penalised:
         beyond = run.original + run.space.change(run.theta)
         image = clip(beyond)
         seen = (image * _LEVELS).round() / _LEVELS
-        logits, gradient = classifier.gradient(seen, run.goal)
+        logits, gradient = classifier.gradient(seen, run.goal.loss)
         met = run.goal.is_surely_met(logits)
         reached = run.goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
         reached = torch.where(met, reached, reached.clamp_max(-_BEND))  # with many classes, 1 % may be the most

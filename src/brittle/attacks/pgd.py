@@ -68,7 +68,7 @@ class PGD:
         for _ in range(self.steps):
             if not len(active):
                 break
-            logits, gradient = classifier.gradient(current, goal)
+            logits, gradient = classifier.gradient(current, goal.loss)
             forwards[active.rows] += 1
             backwards[active.rows] += 1
             met = goal.is_surely_met(logits)

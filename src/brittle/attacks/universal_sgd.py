@@ -81,7 +81,7 @@ class UniversalSGD:
     def _gradient(self, pool: Pool, v: Tensor, rows: list[int], number: int) -> Tensor:
         """The mean gradient of the clamped loss on some images, ``[1, C, H, W]``."""
         images, goal = self._shifted(pool.images(rows), pool.rng.seed, number), pool.goal(rows)
-        logits, gradient = pool.classifier.gradient(clip(images + v), goal)
+        logits, gradient = pool.classifier.gradient(clip(images + v), goal.loss)
         counts = goal.loss(logits) < self.clamp
         return torch.where(per_row(counts, gradient), gradient, 0).mean(0, keepdim=True)
 

@@ -3,7 +3,6 @@
 from brittle.catalog.attacks import (
     ATTACKS,
     FITTERS,
-    Access,
     AttackEntry,
     FitterEntry,
     Kind,
@@ -25,7 +24,6 @@ from brittle.catalog.registry import Entry, Registry, config_of, label_of, regis
 __all__ = [
     "ATTACKS",
     "FITTERS",
-    "Access",
     "AttackEntry",
     "Entry",
     "FitterEntry",

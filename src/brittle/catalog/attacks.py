@@ -9,9 +9,9 @@ from brittle.catalog.options import Option, options_of
 from brittle.catalog.registry import Registry, label_of, summary_of
 from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.norms import L0, L2, LINF, Norm, norm_named, norm_of
+from brittle.types import Access
 
 Kind = Literal["budget", "minimal", "faint"]
-Access = Literal["gradient", "score", "decision"]
 C = TypeVar("C", bound=type)
 
 _GOALS = ("untargeted", "targeted")

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, get_args
 
-from brittle.catalog.attacks import ATTACKS, FITTERS, Access, AttackEntry, FitterEntry, Kind
+from brittle.catalog.attacks import ATTACKS, FITTERS, AttackEntry, FitterEntry, Kind
 from brittle.catalog.options import Option, options_of
 from brittle.catalog.registry import Listed, label_of
+from brittle.types import Access
 
 _ASKS: dict[Access, str] = {"gradient": "gradients", "score": "scores only", "decision": "decisions only"}
 _NORMS = ("l0", "l1", "l2", "linf", "lp")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brittle.craft.crafted import Crafted
 from brittle.craft.presets import Way
-from brittle.craft.view import Viewed, see, viewed
+from brittle.craft.view import Watched, see, viewed
 from brittle.craft.wishes import check_wishes, targets_of
 from brittle.data.decode import decoded, read_header
 from brittle.data.fit import Fit
@@ -142,8 +142,8 @@ class Crafter:
         labels = torch.tensor([present if aim.target is None else aim.target for aim in aims])
         goal: Goal = (Untargeted if aims[0].target is None else Targeted)(labels.to(self.classifier.device))
         original = (photograph.pixels.float() / 255).to(self.classifier.device)
-        if self.on_look is not None and isinstance(through.net, Viewed):
-            through.net.watch = _watch(self.on_look, original, goal)
+        if self.on_look is not None:
+            through = Watched(through, _watch(self.on_look, original, goal))
         rng = Rng(self.seed, tuple(f"{photograph.sha256} {aim.wish} {aim.target}" for aim in aims))
         started = time.perf_counter()
         outcome = self.way.attack(through, original.expand(len(aims), -1, -1, -1).contiguous(), goal, rng=rng)

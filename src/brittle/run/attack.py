@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.catalog import ATTACKS, Access, access_of, entry_of, label_of, refuse_goal, traits_of
+from brittle.catalog import ATTACKS, access_of, entry_of, label_of, refuse_goal, traits_of
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, is_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rules, grade
-from brittle.types import Images, Labels, Logits
+from brittle.types import Access, Images, Labels, Logits
 
 STUCK = 0.1
 """The share of images above which a gradient attack that made no headway is a reason to doubt it."""
@@ -84,9 +84,10 @@ def attack(
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not isinstance(classifier, Classifier):
+    if not is_classifier(classifier):
         raise BrittleError(
-            f"expected a brittle.Classifier, got {type(classifier).__name__}; wrap it: Classifier(net, ...)"
+            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
+            " brittle.BlackBox(estimator)"
         )
     check_goal(method, goal)
     check_access(method, classifier)
