@@ -8,7 +8,6 @@ from brittle.catalog.attacks import (
     Kind,
     Method,
     Traits,
-    access_of,
     attacks_from,
     entry_of,
     held_by,
@@ -19,7 +18,7 @@ from brittle.catalog.attacks import (
     traits_of,
 )
 from brittle.catalog.options import Option, option, options_of
-from brittle.catalog.registry import Entry, Registry, config_of, label_of, register_in
+from brittle.catalog.registry import Entry, Registry, config_of, label_of, listed, register_in
 
 __all__ = [
     "ATTACKS",
@@ -32,13 +31,13 @@ __all__ = [
     "Option",
     "Registry",
     "Traits",
-    "access_of",
     "attacks_from",
     "config_of",
     "entry_of",
     "held_by",
     "is_attack",
     "label_of",
+    "listed",
     "option",
     "options_of",
     "refuse_goal",

@@ -180,14 +180,6 @@ def _check_budget(attack: Any) -> None:
         raise BrittleError(f"expected eps >= 1 in l0, the number of pixels, got {eps}")
 
 
-def access_of(thing: Any) -> Access:
-    """What an attack, or a fitter with what it holds, asks a classifier for."""
-    if is_attack(thing):
-        return traits_of(thing).access
-    asked = (FITTERS.entry_of(thing).access, *(access_of(one) for one in held_by(thing)))
-    return min(asked, key=_MOST_FIRST.index)
-
-
 def attacks_from(text: str) -> list[Any]:
     """Attacks from text as typed on a command line; see ``Registry.read``."""
     return ATTACKS.read(text)
@@ -210,7 +202,18 @@ def held_by(attack: Any) -> list[Any]:
 
 
 def traits_of(attack: Any) -> Traits:
-    """What a registered attack is with these settings."""
+    """What a registered attack is with these settings; of a fitter, what it makes is, and what that asks for."""
+    if FITTERS.holds(attack):
+        asks = (FITTERS.entry_of(attack).access, *(traits_of(one).access for one in held_by(attack)))
+        return Traits(
+            kind="budget",
+            norm=norm_of(attack.norm),
+            eps=attack.eps,
+            goals=("untargeted",),
+            access=min(asks, key=_MOST_FIRST.index),
+            box=True,
+            looks=False,
+        )
     entry = entry_of(attack)
     held = [traits_of(one) for one in held_by(attack)]
     access = min((entry.access, *(one.access for one in held)), key=_MOST_FIRST.index)

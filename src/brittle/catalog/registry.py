@@ -143,6 +143,12 @@ class Registry(Mapping[str, E], Generic[E]):
         return things[0]
 
 
+def listed(thing: object) -> Listed:
+    """What the registry that knows a thing says of it; a ``BrittleError`` for what none knows."""
+    entry: Listed = (_registry_of(thing) or _REGISTRIES[0]).entry_of(thing)
+    return entry
+
+
 def register_in(registry: Registry[Entry], name: str, *, paper: str) -> Callable[[C], C]:
     """Enrols a class of which there is no more to say."""
 
@@ -168,13 +174,12 @@ def label_of(thing: Any) -> str:
 
     BrittleError for what is not registered.
     """
-    registry = _registry_of(thing) or _REGISTRIES[0]
-    name, options = str(registry.entry_of(thing).name), options_of(type(thing))
+    name, options, registry = listed(thing).name, options_of(type(thing)), _registry_of(thing)
     values = {key: getattr(thing, key) for key in options}
     changed = [key for key, one in options.items() if one.required or _plain(one.default) != _plain(values[key])]
     if not changed:
         return name
-    if registry.in_order:
+    if registry is not None and registry.in_order:
         *_, last = changed
         return f"{name}({', '.join(_short(values[key]) for key in list(options)[: list(options).index(last) + 1])})"
     return f"{name}({', '.join(f'{key}={_short(values[key])}' for key in changed)})"

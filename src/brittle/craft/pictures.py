@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
@@ -51,7 +51,7 @@ def noise_picture(original: Tensor, perturbed: Tensor) -> tuple[Image.Image, int
     return picture, factor
 
 
-def write_png(picture: Image.Image, path: Path) -> None:
+def write_png(picture: Image.Image, path: Path | BinaryIO) -> None:
     """A PNG with the texts of ``info`` in it, which Pillow's own ``save`` leaves out."""
     texts = PngImagePlugin.PngInfo()
     for key, value in picture.info.items():

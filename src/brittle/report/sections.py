@@ -7,7 +7,7 @@ from typing import Any
 
 from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary
 from brittle.numbers import duration, percent, significant
-from brittle.records import FlagRecord, Manifest
+from brittle.records import FlagRecord, View
 from brittle.report.words import NORM_NAMES, count_text, interval_text, value_text
 
 NONE = "\u2013"
@@ -187,7 +187,7 @@ KEPT = {
 """What a run keeps of its adversarial images."""
 
 
-def case_caption(manifest: Manifest, case: Case) -> dict[str, Any]:
+def case_caption(manifest: View, case: Case) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
         "role": case.role,
@@ -205,12 +205,12 @@ def case_caption(manifest: Manifest, case: Case) -> dict[str, Any]:
     }
 
 
-def class_name(manifest: Manifest, index: int) -> str:
+def class_name(manifest: View, index: int) -> str:
     """The name of a class, or its number where it has none."""
     return manifest.class_names[index] if 0 <= index < len(manifest.class_names) else f"class {index}"
 
 
-def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
+def repeat_facts(manifest: View) -> list[tuple[str, str]]:
     """Everything needed to repeat the run, as term and value."""
     channels, height, width = manifest.image_shape
     facts = [
@@ -227,5 +227,4 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Record schema", str(manifest.schema_version)),
         ("Created", manifest.created),
     ]
-    options = ", ".join(f"{key}={value}" for key, value in manifest.options.items())
-    return [*facts, ("Options without effect on results", options)] if options else facts
+    return [*facts, ("Batch size, without effect on results", str(manifest.record.batch_size))]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.catalog import ATTACKS, access_of, entry_of, label_of, refuse_goal, traits_of
+from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
@@ -152,6 +152,7 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
     """Refuses what is no registered attack, and a goal that it does not serve."""
+    entry_of(method)  # or it is refused
     goals = traits_of(method).goals
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
@@ -179,7 +180,7 @@ _LEAST_FIRST: tuple[Access, ...] = ("decision", "score", "gradient")
 
 def check_access(method: object, classifier: Classifier) -> None:
     """Refuses an attack that asks for more than the classifier has to give, and names those that do not."""
-    asked, given = access_of(method), classifier.access
+    asked, given = traits_of(method).access, classifier.access
     able = _LEAST_FIRST[: _LEAST_FIRST.index(given) + 1]
     if asked not in able:
         others = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
