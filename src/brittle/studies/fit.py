@@ -68,7 +68,7 @@ class FitSpec(Spec):
         examples = load_data(self.data, limit=self.limit, fit=loaded.fit)
         unseen = None if self.test_data is None else load_data(self.test_data, fit=loaded.fit)
         return Fitting.of(
-            loaded.classifier,
+            loaded,
             attack,
             examples,
             unseen,
