@@ -21,6 +21,7 @@ from brittle.data import Examples
 from brittle.data.fit import Fit
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
+from brittle.models.network import Network
 from brittle.records import Manifest
 from brittle.run import sources
 from brittle.run.engine import Run, run
@@ -49,8 +50,8 @@ class Stop(Exception):
     pass
 
 
-def classifier(weights: int = 0, batch_size: int | None = None) -> Classifier:
-    return Classifier(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
+def classifier(weights: int = 0, batch_size: int | None = None) -> Network:
+    return Network(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
 
 
 def examples(count: int = COUNT, data: int = 0) -> Examples:

@@ -42,7 +42,7 @@ def classifier(batch_size: int | None = None, half: bool = False, **attributes: 
     net = Net().half() if half else Net()
     for name, value in attributes.items():
         setattr(net, name, value)
-    return brittle.Classifier(net, class_names=list("0123456789"), batch_size=batch_size)
+    return brittle.Network(net, class_names=list("0123456789"), batch_size=batch_size)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ ORDER = [
     "goals",
     "rng",
     "geometry",
-    "visibility",
     "catalog",
+    "visibility",
     "data",
     "models",
     "attacks",
@@ -167,15 +167,15 @@ def test_generated_pages_are_up_to_date(page: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("entry", ATTACKS.values(), ids=list(ATTACKS))
-def test_every_attack_says_what_it_is(entry: brittle.catalog.Entry) -> None:
+def test_every_attack_says_what_it_is(entry: brittle.catalog.AttackEntry) -> None:
     # A wrapper may be a matter of course; it has the norms and the kind of what it holds.
-    wraps = entry.kind is None
+    wraps = entry.kind == "wrapper"
     assert entry.paper.startswith(("arXiv:", "doi:", "https://")) or (wraps and entry.paper == "-")
     assert 20 <= len(entry.summary) <= 120
     assert entry.summary.endswith(".")
-    assert bool(entry.norms) != wraps
+    assert bool(entry.norms) == (entry.kind in ("budget", "minimal"))
     assert set(entry.goals) <= {"untargeted", "targeted"}
-    for name, (_, _, text) in entry.fields().items():
-        assert text, f"option {name} has no help"
+    for name, one in entry.fields().items():
+        assert one.help, f"option {name} has no help"
     assert f"## {entry.name}\n" in attacks_markdown()
-    assert hasattr(brittle, entry.attack.__name__)
+    assert hasattr(brittle.attacks, entry.type.__name__)

@@ -136,9 +136,10 @@ def test_one_attack_with_its_options(name: str, cli: Cli) -> None:
     assert (ran.code, ran.err) == (0, "")
     text = " ".join(ran.out.split())
     assert text.startswith(f"{name}: {ATTACKS[name].summary}")
-    for option, (_, _, what) in ATTACKS[name].fields().items():
-        assert any(line.startswith(f"{option} ") for line in ran.out.splitlines())
-        assert what[:30] in text
+    for option in ATTACKS[name].fields().values():
+        assert any(line.startswith(f"{option.name} ") for line in ran.out.splitlines())
+        assert option.help[:30] in text
+        assert option.expected[:20] in text
 
 
 def test_version_and_help(cli: Cli) -> None:

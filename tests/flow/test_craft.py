@@ -24,6 +24,7 @@ from brittle.studies.crafter import Crafter, read_photograph
 from brittle.studies.ways import Way
 from brittle.visibility.measures import visibility
 from conftest import Cli
+from laws.worlds import network_of
 
 MODEL = "--model digits-cnn --weights trained.safetensors"
 NAMED = "--model resnet20 --weights resnet20.safetensors"  # untrained: enough to be refused
@@ -33,7 +34,7 @@ NAMED = "--model resnet20 --weights resnet20.safetensors"  # untrained: enough t
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("craft")
     make_kit(folder)
-    save_file(load_model("digits-cnn").classifier.net.state_dict(), folder / "trained.safetensors")
+    save_file(network_of(load_model("digits-cnn")).net.state_dict(), folder / "trained.safetensors")
     save(folder / "photo.png", "L", (52, 44))
     save(folder / "other.png", "L", (40, 40), seed=1)
     return folder
@@ -76,7 +77,7 @@ def test_one_photograph_one_wish(folder: Path, tmp_path: Path, monkeypatch: pyte
     with Image.open(out / "perturbed.png") as image:
         fitted = loaded.fit.apply(image, "perturbed.png")
     pixels = torch.from_numpy(np.array(fitted)).view(1, 1, 8, 8) / 255
-    likely = loaded.classifier.logits(pixels, plain=True)[0].softmax(0)
+    likely = loaded.logits(pixels, plain=True)[0].softmax(0)
     assert int(likely.argmax()) == 3
     assert numbers["target"] == 3
     assert numbers["target_name"] == "3"
@@ -253,7 +254,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
         (folder / name).write_bytes(data)
     save(folder / "dot.png", "RGB", (1, 1))
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=None)  # type: ignore[arg-type]
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=None)  # type: ignore[arg-type]
     present = int(crafter.look(read_photograph(folder / "photo.png", loaded.fit).pixels).argmax())
     text = (
         line.replace("MODEL", MODEL)
@@ -273,11 +274,11 @@ def test_mistakes_are_one_line_and_leave_nothing(
 
 def test_a_wish_that_fails_for_the_second_photograph_is_refused_before_the_first(folder: Path, tmp_path: Path) -> None:
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", Craft()))
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=Way("craft", Craft()))
     photographs = [read_photograph(folder / name, loaded.fit) for name in ("photo.png", "other.png")]
     seen = [int(crafter.look(one.pixels).argmax()) for one in photographs]
     first, second = photographs if seen[0] != seen[1] else (photographs[0], photographs[0])
     wishes = [str(seen[1])] if seen[0] != seen[1] else ["next-best", str(seen[0])]
     with pytest.raises(BrittleError, match="already"):
-        run(Crafting(loaded.classifier, loaded.fit, [first, second], wishes, [crafter.way]), out=tmp_path / "out")
+        run(Crafting(loaded, loaded.fit, [first, second], wishes, [crafter.way]), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

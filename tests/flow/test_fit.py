@@ -13,13 +13,16 @@ from PIL import Image
 from test_bad_inputs import contents
 
 import brittle
-from brittle.attacks import Perturbation, Square, Universal, UniversalSGD
+from brittle.attacks import Square, Universal, UniversalSGD
 from brittle.data import Examples, examples_of, load_data
+from brittle.data.perturbation import read_perturbation
 from brittle.errors import BrittleError, Unsupported
 from brittle.measure import rate
-from brittle.models import Classifier, load_model
+from brittle.models import load_model
+from brittle.models.black_box import BlackBox
 from brittle.records import read_records
-from brittle.studies.fit import picked, tell
+from brittle.studies.fit import tell
+from brittle.studies.perturbations import picked
 from conftest import Cli
 from laws.worlds import one_thread
 
@@ -114,7 +117,7 @@ def test_fit_writes_a_perturbation_that_an_audit_then_uses(
     assert "fooled in the unseen half" in ran.out
     assert "universal-sgd(norm=l2, eps=1.5)" in ran.out
     assert "random, of the same size" in ran.out
-    made = Perturbation.load("u/perturbation.safetensors")
+    made = read_perturbation("u/perturbation.safetensors")
     assert made.about["seed"] == "3"
     assert made.about["data"].startswith("digits")
     assert made.about["examples"] == "100"
@@ -144,8 +147,8 @@ def test_test_data_take_the_place_of_the_other_half(cli: Cli, tmp_path: Path, mo
     )
     assert ran.code == 0, ran.err
     assert "fooled in the test data" in ran.out
-    assert Perturbation.load("u/perturbation.safetensors").about["examples"] == "20"
-    assert Perturbation.load("u/perturbation.safetensors").norm.name == "linf"
+    assert read_perturbation("u/perturbation.safetensors").about["examples"] == "20"
+    assert read_perturbation("u/perturbation.safetensors").norm.name == "linf"
 
 
 # ---- what lies beneath
@@ -164,7 +167,7 @@ def test_picked_examples_are_those_examples() -> None:
 
 def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path) -> None:
     with one_thread():
-        classifier = load_model("digits-cnn").classifier
+        classifier = load_model("digits-cnn")
         data: Examples = load_data("digits", limit=60)
         images = data.images(0, 60)
         assert data.labels is not None
@@ -174,7 +177,7 @@ def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path
         done = brittle.fit(
             classifier, method, examples_of(images, labels), unseen=examples_of(images), out=tmp_path / "u"
         )
-    values = Perturbation.load(tmp_path / "u" / "perturbation.safetensors").values
+    values = read_perturbation(tmp_path / "u" / "perturbation.safetensors").values
     clean = classifier.logits(images).argmax(1)
     moved = classifier.logits((images + values).clamp(0, 1)).argmax(1)
     right = clean == labels
@@ -205,7 +208,7 @@ class Scores:
 
 
 def test_a_classifier_without_gradients_is_fitted_with_an_attack_that_needs_none(tmp_path: Path) -> None:
-    classifier, out = Classifier(Scores()), tmp_path / "u"
+    classifier, out = BlackBox(Scores()), tmp_path / "u"
     images = 0.3 + 0.15 * torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     for method, name in ((Universal(), "deepfool"), (UniversalSGD(), "universal-sgd")):
         with pytest.raises(Unsupported, match=f"{name} asks for gradients, .* only gives scores; .*square"):

@@ -111,7 +111,7 @@ def test_a_run_counts_classes_as_the_network_does(tmp_path: Path) -> None:
     with torch.no_grad():
         linear.weight.copy_(torch.tensor([[-1.0] * 4, [1.0] * 4]))
         linear.bias.copy_(torch.tensor([2.0, -2.0]))
-    classifier = brittle.Classifier(nn.Sequential(nn.Flatten(), linear), class_names=["b", "a"])
+    classifier = brittle.Network(nn.Sequential(nn.Flatten(), linear), class_names=["b", "a"])
     examples = data(["a", "b"], [1, 1, 0, 0])  # dark, dark, bright, bright
     brittle.audit(classifier, examples, [brittle.FGSM(eps=0.1)], out=tmp_path)
     records = read_records(tmp_path)

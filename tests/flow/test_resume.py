@@ -221,7 +221,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "model: there DigitsCNN (": {"classifier": killable.classifier(weights=5)},
     "shard size: there 8; now 12": {"shard_size": 12},
     "class names: there ['0', '1', '2'": {
-        "classifier": brittle.Classifier(killable.classifier().net, class_names=list("abcdefghij"))
+        "classifier": brittle.Network(killable.classifier().net, class_names=list("abcdefghij"))
     },
 }
 

@@ -17,7 +17,7 @@ from brittle.attacks.apgd import APGD
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
 from laws.worlds import one_thread
@@ -31,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 
 def run(attack: APGD, net: nn.Module, images: Tensor, goal: Goal, *, seed: int = 0, **options: Any) -> Outcome:
     rng = Rng(seed, tuple(f"image {row}" for row in range(len(images))))
-    return attack(Classifier(net, fast=False, **options), images, goal, rng=rng)
+    return attack(Network(net, fast=False, **options), images, goal, rng=rng)
 
 
 class Recorder(nn.Module):

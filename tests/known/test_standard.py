@@ -17,6 +17,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Norm
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from laws.worlds import World, one_thread, trained_world
 
@@ -105,7 +106,7 @@ class Steps(nn.Module):
 
 def test_square_finds_what_hides_its_gradient() -> None:
     images, goal = torch.full((4, 1, 4, 4), 0.5), Untargeted(torch.zeros(4, dtype=torch.int64))
-    outcome = run(Standard(eps=0.1, queries=300), Classifier(Steps()), images, goal)
+    outcome = run(Standard(eps=0.1, queries=300), Network(Steps()), images, goal)
     assert outcome.claimed.all()
     assert not Untargeted(goal.labels).is_met(Steps()(images)).any()
     assert (outcome.backwards <= 300).all()  # where climbs from outside see no gradient, they still have to come in
@@ -123,7 +124,7 @@ def test_few_classes_are_enough(classes: int, norm: Norm) -> None:
     with torch.no_grad():
         goal = Untargeted(net(images).argmax(1))
     eps = {LINF: 0.2, L2: 0.6}[norm]
-    outcome = run(Standard(norm=norm, eps=eps, steps=20, queries=50), Classifier(net), images, goal)
+    outcome = run(Standard(norm=norm, eps=eps, steps=20, queries=50), Network(net), images, goal)
     assert int(outcome.claimed.sum()) > 0
     with torch.no_grad():
         assert torch.equal(outcome.claimed, goal.is_met(net(outcome.images)))
@@ -135,7 +136,7 @@ def test_few_classes_are_enough(classes: int, norm: Norm) -> None:
 def survivor(attack: Standard) -> Outcome:
     """On an image that nothing within the budget fools, by a network that is never at rest."""
     return run(
-        attack, Classifier(Restless(), fast=False), torch.full((2, 1, 2, 2), 0.5), Untargeted(torch.zeros(2).long())
+        attack, Network(Restless(), fast=False), torch.full((2, 1, 2, 2), 0.5), Untargeted(torch.zeros(2).long())
     )
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from brittle.catalog import entry_of, label_of, traits_of
-from brittle.errors import BrittleError, Unsupported
+from brittle.catalog import label_of, traits_of
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, LINF, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -61,29 +61,8 @@ def require_norm(attack: object, norm: NormLike) -> None:
     object.__setattr__(attack, "norm", norm_of(norm))  # frozen: while it is being made, the attack may still do this
 
 
-def require_goal(attack: object, goal: Goal, *kinds: type) -> None:
-    """Refuses a goal that the attack's paper has no version for."""
-    if not isinstance(goal, kinds):
-        supported = " or ".join(kind.__name__.lower() for kind in kinds)
-        raise Unsupported(f"{type(attack).__name__} supports {supported} goals, got {type(goal).__name__.lower()}")
-
-
-def require_held(wrapper: object, *attacks: object) -> None:
-    """Refuses a wrapper around nothing, around what is no attack, and around what must be fitted first."""
-    require(bool(attacks), f"at least one attack in {type(wrapper).__name__}", "none")
-    for one in attacks:
-        require(not entry_of(one).fits, f"an attack on single examples in {type(wrapper).__name__}", label_of(one))
-
-
 def require_norms(wrapper: object, *attacks: object) -> None:
     """Refuses attacks that a wrapper would rank by their norm, while they make something else small."""
     for one in attacks:
-        held = traits_of(one).minimises
-        require(held == "norm", f"attacks that minimise a norm in {type(wrapper).__name__}", f"{label_of(one)}: {held}")
-
-
-def require_served(wrapper: object, goal: Goal) -> None:
-    """Refuses a goal that not every attack in the wrapper serves, before any of them works."""
-    goals, kind = traits_of(wrapper).goals, type(goal).__name__.lower()
-    if kind not in goals:
-        raise Unsupported(f"{label_of(wrapper)} supports {' or '.join(goals) or 'no'} goals, got {kind}")
+        faint = traits_of(one).kind == "faint"
+        require(not faint, f"attacks that minimise a norm in {type(wrapper).__name__}", f"{label_of(one)}: visibility")

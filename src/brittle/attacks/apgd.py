@@ -130,7 +130,7 @@ class APGD:
                 if not len(active):
                     break
                 x = walk.at(walk.delta)
-                logits, gradient = classifier.gradient(x, aim)
+                logits, gradient = classifier.gradient(x, aim.loss)
                 forwards[active.rows] += together
                 backwards[active.rows] += together
                 loss, met = aim.loss(logits), aim.is_surely_met(logits).view(-1, together)

@@ -5,17 +5,17 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_held, require_norms, require_served
+from brittle.attacks._contract import Outcome, require, require_norms
 from brittle.attacks._loop import ActiveSet, BestSoFar, looked_at
 from brittle.attacks.deepfool import DeepFool
-from brittle.catalog import Method, label_of, option, register, traits_of
+from brittle.catalog import ATTACKS, Method, label_of, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("best-of", paper="-", kind=None, norms=(), access="decision", cost="the sum of the attacks'")
+@register("best-of", paper="-", kind="wrapper", access="decision", cost="the sum of the attacks'")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BestOf:
@@ -26,11 +26,11 @@ class BestOf:
     succeed, such as FGSM's, are looked at.
     """
 
-    attacks: tuple[Method, ...] = option((DeepFool(), DeepFool(candidates=1)), "the attacks, of one kind and norm")
+    attacks: tuple[Method, ...] = option(
+        (DeepFool(), DeepFool(candidates=1)), "the attacks, of one kind and norm", of=ATTACKS
+    )
 
     def __post_init__(self) -> None:
-        require(isinstance(self.attacks, tuple), "a tuple of attacks", self.attacks)
-        require_held(self, *self.attacks)
         require_norms(self, *self.attacks)
         first, *others = (traits_of(one)[:3] for one in self.attacks)
         for attack, traits in zip(self.attacks[1:], others, strict=True):
@@ -41,7 +41,6 @@ class BestOf:
             )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_served(self, goal)
         traits = traits_of(self)
         best = BestSoFar(images, traits.norm)
         steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.goals import Goal
@@ -15,7 +15,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 from brittle.visibility.colour import colour_metric, inverse_metric, small_difference
-from brittle.visibility.spaces import Mixed, Pixels, Scaled, Space, one_if_equal, rows_of, space_of, space_parts
+from brittle.visibility.spaces import ANYWHERE, Chroma, Mixed, Pixels, Scaled, Space, Where, one_if_equal, rows_of
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -27,9 +27,7 @@ _HALVINGS = 5  # of the stride, before an image leaves
 @register(
     "craft",
     paper="arXiv:1911.02466",
-    kind="minimal",
-    norms=("l2",),
-    minimises="visibility",
+    kind="faint",
     cost="steps * (F + B) at the most, some 60 as a rule",
 )
 @final
@@ -54,18 +52,15 @@ class Craft:
     highest comes back. Images that are neither grey nor RGB are measured by their least squares alone.
     """
 
-    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
-    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
-    steps: int = option(300, "gradient steps at the most")
-    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)")
-    patience: int = option(4, "steps without improvement after which the stride is halved")
-
-    def __post_init__(self) -> None:
-        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
-        space_parts(self.space)
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(0 < self.stride < math.inf, "a finite stride > 0", self.stride)
-        require(self.patience >= 1, "patience >= 1", self.patience)
+    confidence: float = option(
+        0.99, "probability to reach: of the target, or untargeted of anything but the label", above=0, below=1
+    )
+    space: Where | str = option(
+        ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
+    )
+    steps: int = option(300, "gradient steps at the most", at_least=1)
+    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)", above=0)
+    patience: int = option(4, "steps without improvement after which the stride is halved", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         wanted = math.log(self.confidence / (1 - self.confidence)) + _BEYOND
@@ -75,7 +70,7 @@ class Craft:
         active = ActiveSet(len(images), images.device)
         keep = active.drop(claimed)
         original, goal = images[keep], goal[keep]
-        sight = _Sight(original, self.space)
+        sight = _Sight(original, Where.of(self.space))
         change, best = torch.zeros_like(original), original
         inf = torch.full((len(keep),), torch.inf, device=images.device)
         size, score, radius, stale = inf, -inf, inf, torch.zeros_like(inf)  # size: of the smallest that has reached
@@ -85,7 +80,7 @@ class Craft:
                 break
             rounded = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
             seen = torch.where(change == 0, original, rounded)
-            logits, gradient = classifier.gradient(seen, goal)
+            logits, gradient = classifier.gradient(seen, goal.loss)
             steps[active.rows] += 1
 
             reached, now = goal.loss(logits) - wanted, sight.size(seen - original)
@@ -125,9 +120,9 @@ class Craft:
 class _Sight:
     """How visible changes are, and which step in the space gains the most for that."""
 
-    def __init__(self, images: Images, space: str) -> None:
-        self.channels, self.space = images.shape[1], space_of(space, images)
-        self.whitened = any(part.name == "chroma" for part in space_parts(space))  # where theta is what eyes see
+    def __init__(self, images: Images, where: Where) -> None:
+        self.channels, self.space = images.shape[1], where.around(images)
+        self.whitened = any(isinstance(part, Chroma) for part in where.parts)  # where theta is what eyes see
         one = one_if_equal(images)
         self.metric = colour_metric(one.expand(-1, 3, -1, -1)) if self.channels in (1, 3) else None
         self.inverse: Space = Pixels()

@@ -7,12 +7,12 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_goal, require_norm
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L2, Norm, NormLike, norm_of, per_row
-from brittle.goals import Goal, Untargeted
+from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
@@ -27,7 +27,6 @@ _HAIR = 2  # times what rounding can make of a margin: the least gap a step aims
     "deepfool",
     paper="arXiv:1511.04599",
     kind="minimal",
-    norms=("l1", "l2", "linf", "lp"),
     goals=("untargeted",),
     cost="2 to 4 F and 3 to 5 B; max_steps * (F + B) at the most",
 )
@@ -51,19 +50,12 @@ class DeepFool:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    overshoot: float = option(0.02, "how far beyond the plane each step goes, as a fraction of the way")
-    max_steps: int = option(50, "steps before giving up")
-    candidates: int = option(10, "classes whose boundary is looked at, nearest by logit")
+    overshoot: float = option(0.02, "how far beyond the plane each step goes, as a fraction of the way", at_least=0)
+    max_steps: int = option(50, "steps before giving up", at_least=1)
+    candidates: int = option(10, "classes whose boundary is looked at, nearest by logit", at_least=1)
     box: bool = option(True, "stay within [0, 1] at each step; without, pixels may leave the range of images")
 
-    def __post_init__(self) -> None:
-        require_finite("overshoot", self.overshoot)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
-        require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require_norm(self, self.norm)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_goal(self, goal, Untargeted)
         norm = norm_of(self.norm)
         found = images.clone()
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)

@@ -5,10 +5,10 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_held, require_served
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks.pgd import PGD
-from brittle.catalog import Method, option, register, traits_of
+from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.averaged import Averaged
 from brittle.models.classifier import Classifier
@@ -17,7 +17,7 @@ from brittle.types import Images
 
 
 @register(
-    "expectation", paper="arXiv:1707.07397", kind=None, norms=(), access="decision", cost="samples * the attack's + 2 F"
+    "expectation", paper="arXiv:1707.07397", kind="wrapper", access="decision", cost="samples * the attack's + 2 F"
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,17 +33,11 @@ class Expectation:
     A claim is checked on one more pass of the classifier itself.
     """
 
-    attack: Method = option(PGD(), "the attack that sees the average")
-    samples: int = option(8, "passes to average over")
-    noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass")
-
-    def __post_init__(self) -> None:
-        require(self.samples >= 1, "samples >= 1", self.samples)
-        require_finite("noise", self.noise)
-        require_held(self, self.attack)
+    attack: Method = option(PGD(), "the attack that sees the average", of=ATTACKS)
+    samples: int = option(8, "passes to average over", at_least=1)
+    noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_served(self, goal)
         found = images.clone()
         claimed = goal.is_surely_met(classifier.logits(images))
         steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
@@ -52,7 +46,7 @@ class Expectation:
         active.drop(claimed)
         rows = active.rows
         if len(rows):
-            average = Averaged(classifier, samples=self.samples, noise=self.noise, rng=rng)
+            average = Averaged(classifier, samples=self.samples, noise=self.noise, seed=rng.seed)
             outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
             found[rows], steps[rows] = outcome.images, outcome.steps
             claimed[rows] = goal[rows].is_surely_met(classifier.logits(outcome.images))

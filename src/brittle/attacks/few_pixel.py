@@ -7,9 +7,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
-from brittle.attacks._pixels import painted, require_pixels
+from brittle.attacks._pixels import painted
 from brittle.catalog import option, register
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
@@ -61,26 +61,19 @@ class FewPixel:
     ``evolve`` also gives the curve of the probability. The thesis's reduced sizes are population 100, generations 50.
     """
 
-    eps: int = option(1, "budget: pixels that may change, all channels of each")
-    population: int = option(400, "candidates of a generation")
-    generations: int = option(100, "generations after the first population")
-    scale: float = option(0.5, "F, what a child takes of the difference of two others")
-    levels: int = option(2, "values that a channel of a changed pixel may have, evenly from 0 to 1; all 8 bits: 256")
+    eps: int = option(1, "budget: pixels that may change, all channels of each", at_least=1)
+    population: int = option(400, "candidates of a generation; a child has three parents beside its own", at_least=4)
+    generations: int = option(100, "generations after the first population", at_least=0)
+    scale: float = option(0.5, "F, what a child takes of the difference of two others", at_least=0)
+    levels: int = option(
+        2, "values of a channel of a changed pixel, evenly from 0 to 1; all 8 bits: 256", at_least=2, at_most=256
+    )
     stop_below: float | None = option(
-        None, "untargeted: also go on until the label's probability is this (thesis 0.1, paper 0.05)"
+        None, "untargeted: also go on until the label's probability is this (thesis 0.1, paper 0.05)", above=0, below=1
     )
     stop_above: float | None = option(
-        None, "targeted: also go on until the label's probability is this (thesis 0.5, paper 0.9)"
+        None, "targeted: also go on until the label's probability is this (thesis 0.5, paper 0.9)", above=0, below=1
     )
-
-    def __post_init__(self) -> None:
-        require_pixels(self.eps)
-        require(self.population >= 4, "population >= 4, as a child has three parents beside its own", self.population)
-        require(self.generations >= 0, "generations >= 0", self.generations)
-        require_finite("scale", self.scale)
-        require(2 <= self.levels <= 256, "levels from 2 to 256", self.levels)
-        for name, value in (("stop_below", self.stop_below), ("stop_above", self.stop_above)):
-            require(value is None or 0 < value < 1, f"{name} between 0 and 1, or None", value)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         return self.evolve(classifier, images, goal, rng=rng).outcome

@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require_budget, require_norm
+from brittle.attacks._contract import Outcome
 from brittle.catalog import option, register
 from brittle.geometry import _l1_budget
 from brittle.geometry.box import clip, room
@@ -16,7 +16,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("fgsm", paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"), cost="F + B", looks=False)
+@register("fgsm", paper="arXiv:1412.6572", kind="budget", cost="F + B", looks=False)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FGSM:
@@ -34,15 +34,11 @@ class FGSM:
     """
 
     norm: NormLike = option(LINF, "norm of the step")
-    eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]")
+    eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]", at_least=0)
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
-    def __post_init__(self) -> None:
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        logits, gradient = classifier.gradient(images, goal)
+        logits, gradient = classifier.gradient(images, goal.loss)
         already = goal.is_surely_met(logits)
         if self.box and norm_of(self.norm) == L1:
             stepped = clip(images + _l1_budget.spend(gradient, self.eps, room(images)))

@@ -6,7 +6,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_norm
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet, BestSoFar
 from brittle.attacks._margin import margin_descent
 from brittle.catalog import option, register
@@ -18,7 +18,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("fmn", paper="arXiv:2102.12827", kind="minimal", norms=("l1", "l2", "linf", "lp"), cost="steps * (F + B) + F")
+@register("fmn", paper="arXiv:2102.12827", kind="minimal", cost="steps * (F + B) + F")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FMN:
@@ -35,16 +35,9 @@ class FMN:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    steps: int = option(100, "gradient steps")
-    step_size: float = option(1.0, "first step, in units of the estimated L2 distance to the boundary")
-    gamma: float = option(0.05, "first relative change of the budget")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require_finite("gamma", self.gamma)
-        require(self.gamma < 1, "gamma < 1", self.gamma)
-        require_norm(self, self.norm)
+    steps: int = option(100, "gradient steps", at_least=1)
+    step_size: float = option(1.0, "first step, in units of the estimated L2 distance to the boundary", above=0)
+    gamma: float = option(0.05, "first relative change of the budget", at_least=0, below=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)

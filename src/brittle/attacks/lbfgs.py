@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from brittle.attacks._contract import Outcome, require, require_finite
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import BestSoFar
 from brittle.attacks._pull_back import pull_back
 from brittle.attacks._two_loops import two_loops
@@ -56,20 +56,14 @@ class LBFGS:
     are smaller by 0.1 % (ResNet-20, CIFAR-10), for more than twice the passes.
     """
 
-    c: float | None = option(None, "first weight of the distance; default: a quarter of the gradient's norm")
-    search: int = option(8, "values of c after the first one; with 0 it minimises at c alone")
-    memory: int = option(5, "steps of which the curvature is remembered")
-    max_steps: int = option(30, "steps at each value of c")
-    tolerance: float = option(0.1, "how near a minimum is near enough: slope that is left, as a fraction of c")
-    pull: int = option(4, "trials to pull the result back towards the image, a forward pass each")
-
-    def __post_init__(self) -> None:
-        require(self.c is None or 0 < self.c < math.inf, "a finite c > 0", self.c)
-        require(self.search >= 0, "search >= 0", self.search)
-        require(self.memory >= 1, "memory >= 1", self.memory)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
-        require_finite("tolerance", self.tolerance)
-        require(self.pull >= 0, "pull >= 0", self.pull)
+    c: float | None = option(None, "first weight of the distance; default: a quarter of the gradient's norm", above=0)
+    search: int = option(8, "values of c after the first one; with 0 it minimises at c alone", at_least=0)
+    memory: int = option(5, "steps of which the curvature is remembered", at_least=1)
+    max_steps: int = option(30, "steps at each value of c", at_least=1)
+    tolerance: float = option(
+        0.1, "how near a minimum is near enough: slope that is left, as a fraction of c", at_least=0
+    )
+    pull: int = option(4, "trials to pull the result back towards the image, a forward pass each", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         best = BestSoFar(images, L2)

@@ -3,24 +3,23 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Protocol, final
+from typing import Literal, Protocol, final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks._two_loops import two_loops
 from brittle.catalog import option, register
-from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L1, L2, inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
-from brittle.visibility.penalties import Penalty, penalty_of, require_penalty
-from brittle.visibility.spaces import Space, space_of, space_parts
+from brittle.visibility.penalties import PENALTIES, Penalty, penalty_of
+from brittle.visibility.spaces import ANYWHERE, Space, Where
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -40,9 +39,7 @@ _TINY = torch.finfo(torch.float32).tiny
 @register(
     "penalised",
     paper="arXiv:1312.6199",
-    kind="minimal",
-    norms=("l2",),
-    minimises="visibility",
+    kind="faint",
     cost="steps * (F + B) + F at the most",
 )
 @final
@@ -63,25 +60,20 @@ class Penalised:
     learning rate is halved, and after three halvings the image leaves. Where the goal is met at first nothing changes.
     """
 
-    optimiser: str = option("adam", "sgd, adam, or lbfgs: with line search")
-    lr: float | None = option(None, "learning rate; default: what would take 20 steps if the network were linear")
-    weight: float | None = option(None, "of the penalty, against log-odds; default: found on the way")
-    penalty: str = option("l2", "l2, colour, ssim, lpips or jnd")
-    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
-    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
-    steps: int = option(300, "gradient steps at the most")
-    patience: int = option(10, "steps without improvement after which the learning rate is halved")
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in _OPTIMISERS:
-            raise BrittleError(f"unknown optimiser {self.optimiser!r}{did_you_mean(self.optimiser, _OPTIMISERS)}")
-        require(self.lr is None or 0 < self.lr < math.inf, "a finite lr > 0", self.lr)
-        require(self.weight is None or 0 <= self.weight < math.inf, "a finite weight >= 0", self.weight)
-        require_penalty(self.penalty)
-        space_parts(self.space)
-        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.patience >= 1, "patience >= 1", self.patience)
+    optimiser: Literal["sgd", "adam", "lbfgs"] = option("adam", "what goes downhill; lbfgs: with line search")
+    lr: float | None = option(
+        None, "learning rate; default: what would take 20 steps if the network were linear", above=0
+    )
+    weight: float | None = option(None, "of the penalty, against log-odds; default: found on the way", at_least=0)
+    penalty: str = option("l2", "what being visible costs", among=PENALTIES)
+    space: Where | str = option(
+        ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
+    )
+    confidence: float = option(
+        0.99, "probability to reach: of the target, or untargeted of anything but the label", above=0, below=1
+    )
+    steps: int = option(300, "gradient steps at the most", at_least=1)
+    patience: int = option(10, "steps without improvement after which the learning rate is halved", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         with torch.inference_mode(False), torch.no_grad():
@@ -103,7 +95,7 @@ class Penalised:
         none = original.new_zeros(len(original))
         return _Run(
             goal=goal,
-            space=space_of(self.space, original),
+            space=Where.of(self.space).around(original),
             penalty=penalty_of(self.penalty, original),
             optimiser=_OPTIMISERS[self.optimiser](),
             original=original,
@@ -125,7 +117,7 @@ class Penalised:
         beyond = run.original + run.space.change(run.theta)
         image = clip(beyond)
         seen = (image * _LEVELS).round() / _LEVELS
-        logits, gradient = classifier.gradient(seen, run.goal)
+        logits, gradient = classifier.gradient(seen, run.goal.loss)
         met = run.goal.is_surely_met(logits)
         reached = run.goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
         reached = torch.where(met, reached, reached.clamp_max(-_BEND))  # with many classes, 1 % may be the most

@@ -6,7 +6,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_budget, require_finite, require_norm
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.catalog import option, register
 from brittle.geometry import _l1_budget
@@ -24,7 +24,6 @@ _SHARE = 0.01  # of the coordinates take part in a step in L1: the paper's 99th 
     "pgd",
     paper="arXiv:1706.06083",
     kind="budget",
-    norms=("l1", "l2", "linf", "lp"),
     cost="steps * (F + B), less where it succeeds",
 )
 @final
@@ -44,18 +43,11 @@ class PGD:
     """
 
     norm: NormLike = option(LINF, "norm of the budget")
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    steps: int = option(10, "gradient steps at the most; an image leaves the loop at its first success")
-    step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps")
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    steps: int = option(10, "gradient steps at the most; an image leaves the loop at its first success", at_least=1)
+    step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps", above=0)
     random_start: bool = option(False, "start at a random point within the budget instead of at the image")
-    momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require_finite("momentum", self.momentum)
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
+    momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
@@ -76,7 +68,7 @@ class PGD:
         for _ in range(self.steps):
             if not len(active):
                 break
-            logits, gradient = classifier.gradient(current, goal)
+            logits, gradient = classifier.gradient(current, goal.loss)
             forwards[active.rows] += 1
             backwards[active.rows] += 1
             met = goal.is_surely_met(logits)

@@ -6,9 +6,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet, margins
-from brittle.attacks._pixels import painted, require_pixels
+from brittle.attacks._pixels import painted
 from brittle.catalog import option, register
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -48,16 +48,12 @@ class PixelSearch:
     as long. It ends early where for each pixel everything has been asked about in vain.
     """
 
-    eps: int = option(1, "budget: pixels that may change, all channels of each")
-    queries: int = option(350, "forward passes at the most, the look at the image itself included")
-    survey: int = option(100, "positions asked about first, on an even grid")
-    rounds: int = option(4, "with more than one pixel: how often a visit opens candidates before a pixel is settled")
-
-    def __post_init__(self) -> None:
-        require_pixels(self.eps)
-        require(self.queries >= 1, "queries >= 1", self.queries)
-        require(self.survey >= 1, "survey >= 1", self.survey)
-        require(self.rounds >= 1, "rounds >= 1", self.rounds)
+    eps: int = option(1, "budget: pixels that may change, all channels of each", at_least=1)
+    queries: int = option(350, "forward passes at the most, the look at the image itself included", at_least=1)
+    survey: int = option(100, "positions asked about first, on an even grid", at_least=1)
+    rounds: int = option(
+        4, "with more than one pixel: how often a visit opens candidates before a pixel is settled", at_least=1
+    )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         search = _Search(self, classifier, images, goal)

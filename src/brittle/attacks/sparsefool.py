@@ -1,13 +1,12 @@
 """SparseFool, sparse perturbations by way of the L2 boundary (Modas et al. 2019, arXiv:1811.02248, algorithms 1, 2)."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet
 from brittle.attacks._pull_back import pull_back
 from brittle.catalog import option, register
@@ -52,20 +51,20 @@ class SparseFool:
     The paper is untargeted. Targeted, gap and normal are those of the target against the largest other logit.
     """
 
-    lam: float = option(2.0, "how far to go, in distances to the plane, >= 1: less for fewer pixels, more to fool more")
-    delta: float | None = option(None, "bound on the change of each pixel and channel; default: none but [0, 1]")
-    overshoot: float = option(0.02, "how far beyond the boundary to aim, as a fraction of the way")
-    walk: int = option(2, "L2 steps to find the boundary; with 0 the plane is the linearisation at the image itself")
-    trim: int = option(4, "trials to take back what is not needed, a forward pass each; 0 for the paper's method")
-    max_steps: int = option(50, "steps before giving up")
-
-    def __post_init__(self) -> None:
-        require_finite("lam", self.lam, least=1.0)
-        require(self.delta is None or 0 < self.delta < math.inf, "a finite delta > 0", self.delta)
-        require_finite("overshoot", self.overshoot)
-        require(self.walk >= 0, "walk >= 0", self.walk)
-        require(self.trim >= 0, "trim >= 0", self.trim)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
+    lam: float = option(
+        2.0, "how far to go, in distances to the plane: less for fewer pixels, more to fool more", at_least=1
+    )
+    delta: float | None = option(
+        None, "bound on the change of each pixel and channel; default: none but [0, 1]", above=0
+    )
+    overshoot: float = option(0.02, "how far beyond the boundary to aim, as a fraction of the way", at_least=0)
+    walk: int = option(
+        2, "L2 steps to find the boundary; with 0 the plane is the linearisation at the image itself", at_least=0
+    )
+    trim: int = option(
+        4, "trials to take back what is not needed, a forward pass each; 0 for the paper's method", at_least=0
+    )
+    max_steps: int = option(50, "steps before giving up", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         found = images.clone()

@@ -50,7 +50,7 @@ class Standard:
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
 
-    norm: NormLike = option(LINF, "norm of the budget: l0, l1, l2 or linf")
+    norm: NormLike = option(LINF, "norm of the budget: l0, l1, l2 or linf", among=(L0, L1, L2, LINF))
     eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]; in l0 how many pixels")
     steps: int = option(100, "gradient steps of each run of APGD at the most, in l0 of sigma-zero")
     targets: int = option(9, "most likely other classes that the targeted APGD goes for")

@@ -6,14 +6,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_goal
+from brittle.attacks._contract import Outcome
 from brittle.attacks._loop import ActiveSet, BestSoFar
 from brittle.attacks._margin import margin_descent
 from brittle.attacks.deepfool import DeepFool
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L2, inner, per_row
-from brittle.goals import Goal, Untargeted
+from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
@@ -39,19 +39,14 @@ class SuperDeepFool:
     ends it, as in the authors' experiments.
     """
 
-    rounds: int = option(8, "DeepFool runs, each followed by a projection")
-    overshoot: float = option(0.02, "how far beyond the plane each DeepFool step goes, as a fraction of the way")
-    candidates: int = option(10, "classes whose boundary DeepFool looks at, nearest by logit")
-    search: int = option(8, "halvings of the last stretch between the image and the boundary; 0 for none")
-
-    def __post_init__(self) -> None:
-        require(self.rounds >= 1, "rounds >= 1", self.rounds)
-        require_finite("overshoot", self.overshoot)
-        require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require(self.search >= 0, "search >= 0", self.search)
+    rounds: int = option(8, "DeepFool runs, each followed by a projection", at_least=1)
+    overshoot: float = option(
+        0.02, "how far beyond the plane each DeepFool step goes, as a fraction of the way", at_least=0
+    )
+    candidates: int = option(10, "classes whose boundary DeepFool looks at, nearest by logit", at_least=1)
+    search: int = option(8, "halvings of the last stretch between the image and the boundary; 0 for none", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_goal(self, goal, Untargeted)
         deepfool = DeepFool(overshoot=self.overshoot, candidates=self.candidates)
         best = BestSoFar(images, L2)
         steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))

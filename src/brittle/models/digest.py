@@ -7,6 +7,7 @@ equal strings are one object.
 import hashlib
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from brittle.errors import BrittleError
 
-# What the answers of an estimator do not depend on; a search keeps how long its trials took.
-_NEUTRAL = {"n_jobs", "verbose", "_sklearn_version", "cv_results_", "refit_time_"}
+# What answers do not depend on: the mode of a module, which is always run in eval mode; how long a search has taken.
+_NEUTRAL = {"training", "n_jobs", "verbose", "_sklearn_version", "cv_results_", "refit_time_"}
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, np.generic, np.dtype)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 
@@ -56,9 +57,19 @@ def _content(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
     elif isinstance(value, _NAMED):
         yield f"{getattr(value, '__module__', '')} {getattr(value, '__qualname__', value)}\0".encode()
         yield from _code(getattr(value, "__code__", None))
+        yield from _content(_bound_by(value), above)
     elif not type(value).__module__.startswith("numpy.random"):
         yield f"{type(value).__module__} {type(value).__qualname__}\0".encode()
         yield from _state(value, above)
+
+
+def _bound_by(function: Any) -> tuple[object, ...]:
+    """What a function has of its own beside its code: defaults, and the values that it closes over."""
+    closed = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # not filled yet
+            closed.append(cell.cell_contents)
+    return (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None), tuple(closed))
 
 
 def _array(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
@@ -86,8 +97,8 @@ def _state(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
         stored = value.__reduce_ex__(2)
     except Exception as error:  # whatever an object of the user's raises
         raise BrittleError(
-            f"a {type(value).__name__} in the estimator cannot be stored, so that nobody could tell it from another"
-            f" ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+            f"a {type(value).__name__} in what is to be attacked cannot be stored, so that nobody could tell it from"
+            f" another ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
         ) from None
     if isinstance(stored, str):  # the name of something global
         yield stored.encode()

@@ -65,7 +65,7 @@ class CraftSpec(Spec):
         ((name, loaded),) = opened_models(self.models, self.device).items()
         photographs = [read_photograph(path, loaded.fit) for path in self.photographs]
         return Crafting(
-            loaded.classifier,
+            loaded,
             loaded.fit,
             photographs,
             self.targets,

@@ -1,10 +1,8 @@
 """Fitting as a study: one perturbation for many images, and what it does to them, to others, and beside chance."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
 import pandas as pd
@@ -13,11 +11,12 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from brittle.attacks import Outcome, Perturbation
+from brittle.attacks import AddPerturbation, Outcome
 from brittle.attacks._fitting import OnStep
-from brittle.catalog import held_by
+from brittle.catalog import FITTERS
 from brittle.data import load_data
 from brittle.data.examples import Examples
+from brittle.data.perturbation import Perturbation, content_of, perturbation_in
 from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
@@ -31,7 +30,7 @@ from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_models
-from brittle.studies.perturbations import FILE, PICTURE, drawn, fitting_attack, opened, picked, random_like
+from brittle.studies.perturbations import FILE, PICTURE, drawn, picked, random_like
 from brittle.studies.registry import register_study
 
 FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
@@ -56,14 +55,14 @@ class FitSpec(Spec):
 
     def open(self) -> "Fitting":
         """The study, with its model and data loaded."""
-        attack = fitting_attack(self.attack)
+        attack = FITTERS.one(self.attack)
         if len(self.models) != 1:
             raise BrittleError(f"expected one model to fit to, got {len(self.models)}")
         ((name, loaded),) = opened_models(self.models, self.device, self.batch_size).items()
         examples = load_data(self.data, limit=self.limit, fit=loaded.fit)
         unseen = None if self.test_data is None else load_data(self.test_data, fit=loaded.fit)
         return Fitting.of(
-            loaded.classifier,
+            loaded,
             attack,
             examples,
             unseen,
@@ -140,8 +139,7 @@ class Fitting:
     def plan(self, stored: Manifest | None, command: str | None) -> Manifest:
         """The manifest; BrittleError for data that do not fit the classifier, Unsupported for an attack that asks for
         more than it gives."""
-        for one in held_by(self.attack) or [self.attack]:
-            check_access(one, self.classifier)
+        check_access(self.attack, self.classifier)
         facts, other = self.parts[FITTED_TO].facts(stored, None), self.parts[UNSEEN].facts(stored, None)
         (model,), (unseen,) = facts.pop("models"), other["models"]
         both = hashlib.sha256(f"{model.data_fingerprint}\0{unseen.data_fingerprint}".encode()).hexdigest()
@@ -188,10 +186,10 @@ class Fitting:
         """The perturbation and its picture; or what it does to some examples, by the grader."""
         if unit.at.part == FIT:
             return Done(FITTED.empty_table(), self._fitted(unit))
-        perturbation = opened(files.read(FILE))
+        perturbation = perturbation_in(files.read(FILE), FILE)
         shard = self.parts[unit.at.part].shard(self.model, unit)
         values = perturbation.values.unsqueeze(0).to(shard.images.device)
-        goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(perturbation)
+        goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(AddPerturbation(file=perturbation))
         fooled, by_chance = (
             grade(self.classifier, shard.images, _added(shard.images, one), goal, rules)
             for one in (values, random_like(values, perturbation, self.seed))
@@ -224,10 +222,7 @@ class Fitting:
         if len(unit) < len(examples):
             examples = picked(examples, range(unit.start, unit.stop))
         made: Perturbation = self.attack.fit(source.classifier, examples, seed=self.seed, on_step=self.on_step)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / FILE
-            made.save(path)
-            return {FILE: path.read_bytes(), PICTURE: drawn(made.values)[0]}
+        return {FILE: content_of(made), PICTURE: drawn(made.values)[0]}
 
 
 def _added(images: Tensor, values: Tensor) -> Outcome:

@@ -1,39 +1,20 @@
-"""What a fit needs beside its study: its attack from text, halves of data, chance, and the picture."""
+"""What a fit needs beside its study: halves of data, chance, and the picture."""
 
 import dataclasses
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from brittle.attacks import Perturbation
-from brittle.catalog import ATTACKS, attacks_from, entry_of
 from brittle.data.examples import Examples
-from brittle.errors import BrittleError
+from brittle.data.perturbation import Perturbation
 from brittle.geometry.norms import LINF
 from brittle.rng import Rng
 
 FILE, PICTURE = "perturbation.safetensors", "perturbation.png"
 _SIDE = 256  # pixels of the picture, at least: those of the perturbation are enlarged by a whole number
-
-
-def fitting_attack(text: str) -> Any:
-    """The one attack that a text names, if it fits a perturbation to many images."""
-    attacks = attacks_from(text)
-    if len(attacks) > 1:
-        raise BrittleError(f"expected one attack to fit, not a sweep; got {text!r}")
-    if not entry_of(attacks[0]).fits:
-        known = ", ".join(name for name, entry in ATTACKS.items() if entry.fits)
-        raise BrittleError(
-            f"expected an attack that fits one perturbation to many images ({known}), got"
-            f" {entry_of(attacks[0]).name}, which attacks each image: `brittle audit --attack`"
-        )
-    return attacks[0]
 
 
 def picked(examples: Examples, rows: Sequence[int]) -> Examples:
@@ -46,14 +27,6 @@ def picked(examples: Examples, rows: Sequence[int]) -> Examples:
         fingerprint=hashlib.sha256("\0".join([examples.fingerprint, *ids]).encode()).hexdigest(),
         read=lambda positions: examples.read([rows[position] for position in positions]),
     )
-
-
-def opened(content: bytes) -> Perturbation:
-    """The perturbation that a file of this content holds."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FILE
-        path.write_bytes(content)
-        return Perturbation.load(path)
 
 
 def random_like(values: Tensor, made: Perturbation, seed: int) -> Tensor:
