@@ -24,7 +24,7 @@ from brittle.catalog import ATTACKS, label_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, read_photograph
 from brittle.craft.presets import PRESETS, Way
-from brittle.craft.wording import line_of
+from brittle.craft.summary import line_of
 from brittle.craft.writing import craft_to
 from brittle.data import DATA_SOURCES, Examples
 from brittle.docs import chooser, facts, groups, options
@@ -32,10 +32,12 @@ from brittle.errors import BrittleError, did_you_mean
 from brittle.measure import Summary, summarize
 from brittle.measure.intervals import wilson
 from brittle.models import MODELS, Classifier, Loaded
+from brittle.pages.words import interval_text
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.run import engine
 from brittle.run.attack import check_access
+from brittle.text import of, percent
 
 __all__ = [
     "audit_with_progress",
@@ -78,7 +80,7 @@ def audit_with_progress(start: Callable[[dict[str, Any]], engine.Run]) -> None:
             bar = bars[step.attack]
             progress.advance(bar, step.examples)
             wrong = fooled[step.attack] / max(1.0, progress.tasks[bar].completed)
-            progress.update(bar, rate=f"{wrong:.1%} misclassified" + (" (resumed)" if step.resumed else ""))
+            progress.update(bar, rate=f"{percent(wrong)} misclassified" + (" (resumed)" if step.resumed else ""))
 
         run = start({"on_plan": on_plan, "on_progress": on_progress})
     print_summary(summarize(run.manifest, run.records))
@@ -137,7 +139,7 @@ def craft_with_progress(
             if not progress.tasks:  # only now: what is refused shows its one line and nothing else
                 stack.enter_context(progress)
                 progress.add_task("", total=total)
-            text = f"{confident:.1%} sure, changed by {change:.2f} grey levels"
+            text = f"{percent(confident)} sure, changed by {change:.2f} grey levels"
             progress.update(progress.tasks[0].id, description=text)
 
         def on_done(crafted: Crafted) -> None:
@@ -162,9 +164,10 @@ def craft_with_progress(
     )
 
 
-def _rate(count: int, of: int) -> Text:
-    low, high = wilson(count, of) or (0.0, 1.0)
-    return Text(f"{100 * count / max(1, of):.1f} % ({count} of {of})\n{100 * low:.1f} to {100 * high:.1f} %")
+def _rate(count: int, whole: int) -> Text:
+    low, high = wilson(count, whole) or (0.0, 1.0)
+    share = count / max(1, whole)
+    return Text(f"{percent(share)} ({of(count, whole)})\n{interval_text(share, low, high, 'fraction')}")
 
 
 def print_summary(summary: Summary) -> None:

@@ -15,17 +15,18 @@ import pytest
 import torch
 import vl_convert
 from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, spec
-from PIL import Image
 from rich.console import Console
 
 from brittle.errors import BrittleError
-from brittle.measure import FLAGS, MEASURES, cases, summarize
-from brittle.numbers import duration, significant
+from brittle.flags import FLAGS
+from brittle.measure import MEASURES, cases, summarize
+from brittle.pages.html import policy_hash
 from brittle.records import FlagRecord, read_manifest, read_records
-from brittle.report import pictures, summary_table, write_report
+from brittle.report import summary_table, write_report
 from brittle.report.charts import javascript
-from brittle.report.page import HERE, policy_hash
-from brittle.report.words import interval_text
+from brittle.report.page import HERE
+from brittle.report.worded import interval_text
+from brittle.text import significant
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVENT = re.compile(r"^on[a-z]+$")
@@ -279,39 +280,7 @@ def test_the_page_stays_under_5_megabytes(tmp_path: Path, size: int) -> None:
     assert len(Page(page.read_text(encoding="utf-8")).values("img", "src")) > 3 * len(attacks)
 
 
-# --- pictures
-
-
-def test_the_perturbation_is_drawn_around_grey_at_the_stated_factor() -> None:
-    clean = torch.full((4, 4), 0.25).numpy()
-    adversarial = clean.copy()
-    adversarial[0, 0] += 0.01
-    adversarial[3, 3] -= 0.01
-    made = pictures.triple(pictures.Pair(clean, adversarial), 32)
-    assert made.factor == 50
-    shown = torch.tensor(list(_pixels(made.change))).reshape(4, 4)
-    assert shown[0, 0] == 255
-    assert shown[3, 3] == 0
-    assert (shown.flatten()[1:-1] == 128).all()
-    assert set(_pixels(made.original)) == {64}
-
-
-@pytest.mark.parametrize(("size", "factor"), [(0.6, 1), (0.4, 1), (0.1, 5), (0.0002, 2000), (0.0, 1)])
-def test_the_factor_is_round_and_cuts_nothing_off(size: float, factor: int) -> None:
-    assert pictures.amplification(torch.tensor([[size, -size]]).numpy()) == factor
-
-
-def _pixels(uri: str) -> bytes:
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).tobytes()
-
-
 # --- numbers as text
-
-
-def test_numbers_read_well() -> None:
-    values = (0, 0.07312, 12.34, 1024.4, 0.000021, 0.999, 99.95)
-    assert [significant(value) for value in values] == ["0", "0.0731", "12.3", "1,024", "2.10e-05", "0.999", "100.0"]
-    assert [duration(value) for value in (0.0071, 1.5, 600)] == ["7.10 ms", "1.50 s", "10.0 min"]
 
 
 def test_intervals_read_well(run: Path) -> None:

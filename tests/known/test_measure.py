@@ -4,7 +4,6 @@ import json
 import math
 from fractions import Fraction
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pyarrow as pa
 import pytest
 
 from brittle.measure import (
-    FLAGS,
     MEASURES,
     NORMS,
     accuracy_at,
@@ -21,13 +19,12 @@ from brittle.measure import (
     curve,
     doubts,
     families,
-    flags_markdown,
     summarize,
 )
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
-from brittle.numbers import percent
 from brittle.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, slugs_of
+from brittle.text import percent
 
 
 def spec(label: str = "a", kind: str = "minimal", norm: str = "l2", **config: Any) -> AttackSpec:
@@ -578,12 +575,6 @@ def test_every_edge_of_emptiness_has_a_summary() -> None:
         assert summary.headline == ["No image has been attacked yet."]
         assert summary.overall["fooling_rate"].value is None
         assert summary.complete == (made.examples == 0)
-
-
-def test_the_page_of_flags_is_the_table_of_flags() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "flags.md").read_text(encoding="utf-8")
-    assert page == flags_markdown(), "run: python -c \"import brittle.measure as m; print(m.flags_markdown(), end='')\""
-    assert {"probabilities", "suspect-input-range", "lost-8bit", "miscounted-passes"} <= FLAGS.keys()
 
 
 def test_a_sweep_is_one_curve_of_each_images_smallest_perturbation() -> None:

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 import brittle
 from brittle.data import digits_split, load_data
-from brittle.measure import FLAGS, summarize
+from brittle.flags import FLAGS
+from brittle.measure import summarize
 from brittle.models.classifier import Classifier
 from brittle.models.preflight import preflight
 from brittle.models.zoo import load_model

@@ -15,9 +15,10 @@ from brittle.catalog import config_of, entry_of
 from brittle.craft.crafted import Crafted
 from brittle.craft.crafting import Crafter, Photograph
 from brittle.craft.page import comparison_page, matrix_page
-from brittle.craft.pictures import comparison, noise_picture, write_png
 from brittle.craft.presets import Way
+from brittle.craft.sheet import comparison
 from brittle.errors import BrittleError
+from brittle.pages.pictures import noise_picture, write_png
 
 OnDone = Callable[[Crafted], None]
 

@@ -4,7 +4,6 @@ from brittle.measure.cases import Case, cases
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.flags import FLAGS, flags_markdown
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.summary import summarize
@@ -12,7 +11,6 @@ from brittle.measure.sweeps import Family, families
 from brittle.measure.wording import headline
 
 __all__ = [
-    "FLAGS",
     "MEASURES",
     "NORMS",
     "AttackSummary",
@@ -26,7 +24,6 @@ __all__ = [
     "curve",
     "doubts",
     "families",
-    "flags_markdown",
     "headline",
     "summarize",
     "thin",
