@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brittle.api import audit
+    from brittle.api import audit, fit, report, run
     from brittle.attacks import (
         APGD,
         FGSM,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from brittle.run.engine import Run
 
 _HOMES = {
-    "brittle.api": ("audit",),
+    "brittle.api": ("audit", "fit", "report", "run"),
     "brittle.attacks": (
         "PixelGreedy",
         "ShrinkingBall",
@@ -127,8 +127,11 @@ __all__ = [
     "attack",
     "audit",
     "examples_of",
+    "fit",
     "load_data",
     "load_model",
+    "report",
+    "run",
 ]
 
 

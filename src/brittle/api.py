@@ -1,46 +1,103 @@
-"""The Python calls that join several rooms."""
+"""The Python calls that join several rooms: run, then report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from brittle.attacks import Attack
 from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
-from brittle.records import Kept, Manifest
+from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest
 from brittle.report import write_report
-from brittle.run.engine import Progress, Run, run
+from brittle.report.crafted import write_crafted
+from brittle.run import engine
+from brittle.run.engine import Run
+from brittle.run.sources import Sources
+from brittle.run.spec import Spec
+from brittle.run.study import Study, Watch
+from brittle.run.workers import Executor
+from brittle.studies import spec_of
+from brittle.studies.audit import Audit
+from brittle.studies.fit import Fitting
 
 
 def audit(
-    classifier: Classifier,
+    classifier: Classifier | Mapping[str, Classifier],
     examples: Examples,
     attacks: Sequence[Attack],
     *,
     out: str | Path,
+    goals: Sequence[str] = (UNTARGETED,),
     seed: int = 0,
-    model: str | None = None,
-    command: str | None = None,
-    shard_size: int | None = None,
     images: Kept = "all",
-    on_plan: Callable[[Manifest], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    shard_size: int | None = None,
+    workers: int | Executor = 1,
+    watch: Watch | None = None,
 ) -> Run:
     """Attacks all examples with all attacks, records every result in ``out`` and writes ``out/report.html``.
 
-    The same call again resumes what was interrupted. Arguments and errors are those of ``brittle.run.engine.run``.
+    The same call again resumes what was interrupted. classifier: one, or several by name. goals: "untargeted",
+    "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is kept of the
+    adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the
+    originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes
+    to share the work among; the records do not depend on it.
+
+    Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
+    BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
+    labels that do not fit the classifier, and non-finite logits.
     """
-    done = run(
-        classifier,
-        examples,
-        attacks,
-        out=out,
-        seed=seed,
-        model=model,
-        command=command,
-        shard_size=shard_size,
-        images=images,
-        on_plan=on_plan,
-        on_progress=on_progress,
-    )
-    write_report(done.directory)
+    by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
+    sources = Sources.made_of(by_name, dict.fromkeys(by_name, examples))
+    study = Audit(sources, attacks, goals, seed, images, shard_size)
+    return _reported(study, out, None, workers, watch)
+
+
+def fit(
+    classifier: Classifier,
+    attack: Any,
+    examples: Examples,
+    *,
+    out: str | Path,
+    unseen: Examples | None = None,
+    seed: int = 0,
+    workers: int | Executor = 1,
+    watch: Watch | None = None,
+) -> Run:
+    """Fits one perturbation to the examples, and grades it on them and on ``unseen`` ones, beside chance.
+
+    attack: one that fits, such as ``UniversalSGD()``. unseen: other examples; by default every second one of
+    ``examples`` is held out. ``out`` gets the perturbation, its picture, and a record for each example.
+    """
+    study = Fitting.of(classifier, attack, examples, unseen, seed=seed)
+    return _reported(study, out, None, workers, watch)
+
+
+def run(
+    spec: Spec | Mapping[str, Any],
+    *,
+    out: str | Path,
+    command: str | None = None,
+    workers: int | Executor = 1,
+    watch: Watch | None = None,
+) -> Run:
+    """Runs a spec of any study, as a TOML file says it, and reports it. Relative paths start from where one stands."""
+    asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
+    return _reported(asked.open(), out, command, workers, watch)
+
+
+def report(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
+    """Writes the page of a run directory again, of any study, from that directory alone; None where it has none.
+
+    on_flag: is told what only shows now: that images on the disk are damaged.
+    """
+    place = Path(directory)
+    study = read_manifest(place).study
+    if study == "audit":
+        return write_report(place, on_flag=on_flag)
+    return write_crafted(place) if study == "craft" else None
+
+
+def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+    done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
+    report(done.directory)
     return done

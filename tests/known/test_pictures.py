@@ -12,7 +12,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from brittle.craft.crafted import Crafted
 from brittle.craft.sheet import aimed, comparison
 from brittle.pages.pen import Pen, fitted
-from brittle.pages.pictures import noise_picture, perturbation_picture, photograph, shrunk, write_png
+from brittle.pages.pictures import noise_picture, perturbation_picture, photograph, png_with_texts, shrunk
 from brittle.visibility.measures import visibility
 
 WRONG, INK = (0xB8, 0x32, 0x1A), (0x1C, 0x1B, 0x19)
@@ -39,12 +39,15 @@ def crafted(original: Tensor, perturbed: Tensor) -> Crafted:
         after=after,
         label_before=281,
         confidence=0.992,
+        claimed=True,
+        fooled=True,
         reached=True,
         wanted=0.99,
         visibility=seen,
         attack="craft",
         steps=60,
         passes=63,
+        backwards=60,
         seconds=3.2,
     )
 
@@ -110,7 +113,7 @@ def test_a_grey_photograph_has_a_noise_picture_too() -> None:
 def test_the_file_says_how_strong_it_is(tmp_path: Path) -> None:
     original, perturbed = grey(16, by=2, values=99)
     picture, factor = noise_picture(original, perturbed)
-    write_png(picture, tmp_path / "noise.png")
+    (tmp_path / "noise.png").write_bytes(png_with_texts(picture))
     with Image.open(tmp_path / "noise.png") as read:
         assert read.info["Amplification"] == str(factor) == "50"
         assert read.info["Description"] == "The perturbation around grey 128: change = (value - 128) / 50"
@@ -240,7 +243,7 @@ def test_no_name_breaks_the_comparison(name: str, tmp_path: Path) -> None:
         assert sheet.size == plain.size
         edges = pil_to_tensor(sheet)[:, :, 1500 - 48 + 3 :]
         assert edges.eq(edges[:, :1, :1]).all(), "nothing runs over the margin"
-    write_png(comparison(odd), tmp_path / "comparison.png")
+    (tmp_path / "comparison.png").write_bytes(png_with_texts(comparison(odd)))
     with Image.open(tmp_path / "comparison.png") as read:
         assert read.size == plain.size
 

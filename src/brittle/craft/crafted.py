@@ -16,7 +16,8 @@ class Crafted:
     photo: file name without folder. original, perturbed: uint8 ``[3, H, W]`` on the CPU. wish: what was asked for.
     target: class index, or None for untargeted. before, after: the five most likely classes with their probabilities.
     confidence: the target's probability; untargeted, 1 less that of the class before. wanted: the confidence asked for.
-    reached: the goal is met, at that confidence. attack: its label. seconds: of the attack alone.
+    fooled: the goal is met, inside the box and the attack's budget. reached: and at that confidence. claimed: what the
+    attack itself has seen. attack: its label. seconds: of the attack alone. flags: codes of reasons to doubt it.
     """
 
     photo: str
@@ -29,10 +30,14 @@ class Crafted:
     after: tuple[tuple[str, float], ...]
     label_before: int
     confidence: float
+    claimed: bool
+    fooled: bool
     reached: bool
     wanted: float
     visibility: Visibility
     attack: str
     steps: int
     passes: int
+    backwards: int
     seconds: float
+    flags: tuple[str, ...] = ()

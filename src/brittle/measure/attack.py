@@ -9,13 +9,13 @@ import pandas as pd
 from brittle.measure.intervals import median_ranks, wilson
 from brittle.measure.models import AttackSummary, Measured
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, View
 
 BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
 
 
-def measure_attack(manifest: Manifest, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
+def measure_attack(manifest: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
     """The measures of one attack of a run, from the records of the whole run."""
     rows = judged(records[records["attack"] == spec.label])
     norm = distance_norm(spec.norm)
@@ -41,7 +41,7 @@ def number(value: float, of: int | None = None) -> Measured:
     return Measured(value=float(value) if math.isfinite(value) else None, of=of)
 
 
-def _rates(manifest: Manifest, rows: pd.DataFrame) -> dict[str, Measured]:
+def _rates(manifest: View, rows: pd.DataFrame) -> dict[str, Measured]:
     correct = rows["correct"]
     right, present = int(correct.sum()), len(rows)
     share = present / manifest.examples if manifest.examples else None

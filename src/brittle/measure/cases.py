@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, View
 
 
 class Case(BaseModel):
@@ -32,7 +32,7 @@ class Case(BaseModel):
     survives_8bit: bool
 
 
-def cases(manifest: Manifest, spec: AttackSpec, records: pd.DataFrame) -> list[Case]:
+def cases(manifest: View, spec: AttackSpec, records: pd.DataFrame) -> list[Case]:
     """The smallest, the (lower) median and the largest successful perturbation of an attack, in its norm.
 
     Only correctly classified examples; fewer than three where fewer were fooled. Ties go to the earlier position.
@@ -52,7 +52,7 @@ def cases(manifest: Manifest, spec: AttackSpec, records: pd.DataFrame) -> list[C
             Case(
                 role=roles[index],
                 attack=spec.label,
-                slug=spec.slug,
+                slug=manifest.slug(spec),
                 example=str(row["example"]),
                 position=int(row["position"]),
                 label=int(row["label"]),

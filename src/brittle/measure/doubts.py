@@ -11,7 +11,7 @@ from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.sweeps import families
-from brittle.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, View
 from brittle.text import percent
 
 FEW = 100
@@ -28,7 +28,7 @@ ON_RECORDS = {
 }
 
 
-def doubts(manifest: Manifest, records: pd.DataFrame) -> list[Flag]:
+def doubts(manifest: View, records: pd.DataFrame) -> list[Flag]:
     """Flags raised by the records of a run; those of the preflight are in ``manifest.flags``.
 
     Each code is explained in docs/flags.md.
@@ -44,14 +44,14 @@ def doubts(manifest: Manifest, records: pd.DataFrame) -> list[Flag]:
     ]
 
 
-def _incomplete(manifest: Manifest, records: pd.DataFrame) -> list[Flag]:
+def _incomplete(manifest: View, records: pd.DataFrame) -> list[Flag]:
     expected = manifest.examples * len(manifest.attacks)
     if len(records) >= expected:
         return []
     return [Flag("incomplete", f"{len(records):,} of {expected:,} records are present")]
 
 
-def _data(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
+def _data(manifest: View, rows: pd.DataFrame) -> list[Flag]:
     """Doubts about the images and the classifier before any attack; each image counts once."""
     images = rows.drop_duplicates("position")
     right, classes = int(images["correct"].sum()), len(manifest.class_names)
@@ -110,7 +110,7 @@ def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     return [Flag("longer-is-smaller", f"{message} (median of {len(ratios):,} images)")]
 
 
-def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
+def _sweeps(manifest: View, rows: pd.DataFrame) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
     flags = []
     for family in families(manifest):
@@ -124,7 +124,7 @@ def _sweeps(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
     return flags
 
 
-def _elsewhere(manifest: Manifest, rows: pd.DataFrame) -> list[Flag]:
+def _elsewhere(manifest: View, rows: pd.DataFrame) -> list[Flag]:
     """Budgets at which the best attack by gradients misses what another kind of attack finds within them, beyond luck.
 
     That is any minimal attack, and any that asks for scores or decisions. An attack by gradients that takes one step is

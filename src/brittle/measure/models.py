@@ -1,7 +1,5 @@
 """The shape of a summary: what ``brittle summary --json`` prints and the report shows."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
 from brittle.records import FlagRecord
@@ -35,7 +33,7 @@ class AttackSummary(_Plain):
 
     label: str
     name: str
-    kind: Literal["budget", "minimal"]
+    kind: str
     norm: str  # the norm the attack works in
     distance_norm: str  # the norm its distances are given in: its own where records have it, else l2
     paper: str
@@ -48,7 +46,7 @@ class Summary(_Plain):
     schema_version: int
     model: str
     data: str
-    goal: Literal["untargeted", "targeted"]
+    goal: str  # as in the manifest
     labelled: bool
     complete: bool
     headline: list[str]  # sentences for someone who has never heard of any of this

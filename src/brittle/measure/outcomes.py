@@ -21,7 +21,7 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     that is rejected under an untargeted attack is not fooled, so it counts as robust.
     success: the goal is met, confirmed, and was not met to begin with.
     """
-    targeted = records["goal"] == "targeted"
+    targeted = records["target"].notna()
     correct = records["clean_prediction"] == records["label"]
     wrong = ~correct & (records["clean_prediction"] != records["reject"])
     met_before = (records["target"] == records["clean_prediction"]).where(targeted, wrong).astype(bool)

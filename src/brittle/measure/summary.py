@@ -8,10 +8,10 @@ from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
 from brittle.measure.outcomes import grey_levels_rms, judged
 from brittle.measure.wording import headline
-from brittle.records import FlagRecord, Manifest
+from brittle.records import FlagRecord, View
 
 
-def summarize(manifest: Manifest, records: pd.DataFrame) -> Summary:
+def summarize(manifest: View, records: pd.DataFrame) -> Summary:
     """All measures of a run, per attack and overall, with flags and a headline; works on unfinished and empty runs."""
     attacks = [measure_attack(manifest, spec, records) for spec in manifest.attacks]
     derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(manifest, records)]
@@ -33,7 +33,7 @@ def summarize(manifest: Manifest, records: pd.DataFrame) -> Summary:
     return summary.model_copy(update={"headline": headline(summary)})
 
 
-def _overall(manifest: Manifest, rows: pd.DataFrame) -> dict[str, Measured]:
+def _overall(manifest: View, rows: pd.DataFrame) -> dict[str, Measured]:
     """All attacks together: an image counts as fooled where any of them fools it.
 
     In an unfinished run, rates are over the images that every attack which has begun has reached.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import final
 
-from brittle.records import AttackSpec, Manifest
+from brittle.records import AttackSpec, View
 
 
 @final
@@ -15,7 +15,7 @@ class Family:
     attacks: tuple[AttackSpec, ...]
 
 
-def families(manifest: Manifest) -> list[Family]:
+def families(manifest: View) -> list[Family]:
     """The attacks of a run with sweeps gathered, in order of first appearance."""
     gathered: dict[str, list[AttackSpec]] = {}
     for spec in manifest.attacks:

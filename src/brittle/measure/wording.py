@@ -22,7 +22,7 @@ def headline(summary: Summary) -> list[str]:
             "There is nothing left for an attack to break.",
         ]
     sentences = [_accuracy(summary, examples, right), _fooled(summary, right)]
-    if summary.goal == "targeted":
+    if summary.goal != "untargeted":
         sentences.append(_targeted(summary))
     return [sentence for sentence in sentences if sentence]
 

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -41,8 +40,8 @@ def perturbation_picture(change: Pixels) -> tuple[Image.Image, int]:
 
     change: ``[C, H, W]``, in shares of the pixels' range: 1/255 is a grey level. The factor is the largest of 1, 2, 5,
     10, 20 ... that cuts off at most one value in a thousand, and beyond 100 none; 1 where nothing has changed. Where
-    none is cut off, ``(picture - 128) / factor`` is the change in grey levels. ``info`` says so, and ``write_png``
-    writes it into the file.
+    none is cut off, ``(picture - 128) / factor`` is the change in grey levels. ``info`` says so, and
+    ``png_with_texts`` writes it into the file.
     """
     levels = np.nan_to_num(np.asarray(change, dtype=np.float64)) * 255
     factor = amplification(levels)
@@ -84,14 +83,15 @@ def times(factor: int) -> str:
     return f"amplified {counted(factor, 'time')}" if factor > 1 else "as strong as it is"
 
 
-def write_png(picture: Image.Image, path: Path) -> None:
+def png_with_texts(picture: Image.Image) -> bytes:
     """A PNG with the texts of ``info`` in it, which Pillow's own ``save`` leaves out."""
-    texts = PngImagePlugin.PngInfo()
+    texts, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
     for key, value in picture.info.items():
         if isinstance(key, str) and isinstance(value, str):
             # A file's name may hold bytes that are no text; Python keeps them as lone surrogates.
             texts.add_text(key, value.encode("utf-8", "replace").decode("utf-8"))
-    picture.save(path, "PNG", pnginfo=texts)
+    picture.save(buffer, "PNG", pnginfo=texts)
+    return buffer.getvalue()
 
 
 def shrunk(picture: Image.Image, width: int, height: int, *, smooth: bool) -> Image.Image:

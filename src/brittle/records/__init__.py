@@ -1,32 +1,55 @@
 """What passes from running to reporting: schemas, manifest, and reading a run directory. Nothing here writes."""
 
-from brittle.records.manifest import AttackSpec, FlagRecord, Kept, Manifest, Probe, kept_of, slugs_of
+from brittle.records.manifest import (
+    ORIGINALS,
+    UNTARGETED,
+    AttackSpec,
+    FlagRecord,
+    Kept,
+    Manifest,
+    ModelRecord,
+    Probe,
+    View,
+    kept_of,
+    slugs_of,
+)
 from brittle.records.reading import (
+    MANIFEST,
     damaged_images,
+    image_file,
     read_images,
     read_manifest,
     read_records,
     read_shard,
     readable_shard,
-    shard_path,
+    record_path,
 )
-from brittle.records.schema import RECORD, SCHEMA_VERSION
+from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS
 
 __all__ = [
+    "CRAFTED",
+    "FITTED",
+    "MANIFEST",
+    "ORIGINALS",
     "RECORD",
+    "SCHEMAS",
     "SCHEMA_VERSION",
+    "UNTARGETED",
     "AttackSpec",
     "FlagRecord",
     "Kept",
     "Manifest",
+    "ModelRecord",
     "Probe",
+    "View",
     "damaged_images",
+    "image_file",
     "kept_of",
     "read_images",
     "read_manifest",
     "read_records",
     "read_shard",
     "readable_shard",
-    "shard_path",
+    "record_path",
     "slugs_of",
 ]

@@ -3,10 +3,12 @@
 Layout of a run directory::
 
     manifest.json                          Manifest: everything needed to repeat the run
-    records/<attack slug>/00000.parquet    one row per example, one file per shard, with its Seal
-    images/<attack slug>/00000.safetensors "images": adversarial [n, C, H, W], rows as in the Parquet shard; where only
-                                           some are kept, "rows": [n], their places in it
-    images/clean/00000.safetensors         "images": the originals
+    spec.toml                              the same for `brittle run`, where it was not made from objects in Python
+    records/<key of a unit>.parquet        one row per example, with its Seal; of an audit, the key is
+                                           <model>/<goal>/<attack>/<shard>
+    images/<key>.safetensors               of an audit: "images": adversarial [n, C, H, W], rows as in the
+                                           Parquet shard; where only some are kept, "rows": [n], their places
+    images/<model>/clean/<shard>           "images": the originals
     report.html                            derived; can be deleted and rebuilt
 
 Images are uint8 where 8 bits hold a whole shard exactly (k / 255), otherwise float32 in [0, 1]. How many of them are
@@ -16,7 +18,6 @@ kept, the manifest says: ``Kept``.
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -27,17 +28,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from brittle.errors import BrittleError
-from brittle.records.manifest import Manifest
-from brittle.records.schema import RECORD, SCHEMA_VERSION
+from brittle.records.manifest import Manifest, View
+from brittle.records.schema import RECORD, SCHEMA_VERSION, SCHEMAS
 from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
 from brittle.types import Images
 
-_AGAIN = "the same audit again makes it anew"
+MANIFEST = "manifest.json"
+_AGAIN = "the same command again makes it anew"
 
 
 def read_manifest(directory: Path) -> Manifest:
     """The manifest of a run directory; BrittleError where there is none, or one of another schema."""
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     if not path.is_file():
         raise BrittleError(f"expected a run directory with manifest.json, got {str(directory)!r}")
     try:
@@ -52,90 +54,99 @@ def read_manifest(directory: Path) -> Manifest:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     raise BrittleError(
-        f"{path} is not a manifest: {reason}; restore it from a copy, or delete {str(directory)!r} and run the audit"
-        " again: without it nothing says what the records are of"
+        f"{path} is not a manifest: {reason}; restore it from a copy, or delete {str(directory)!r} and run the same"
+        " command again: without it nothing says what the records are of"
     )
 
 
 def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFrame:
-    """All records of a run directory, one row per example and attack, ordered by attack and position.
+    """All records of a run directory, in the order of its models, goals and attacks, and then of the examples.
 
     A run that was interrupted gives the rows that exist; count them against ``manifest.examples``.
     """
     manifest = manifest or read_manifest(directory)
-    tables = []
-    for attack in manifest.attacks:
-        for path in sorted((directory / "records" / attack.slug).glob("*.parquet")):
-            tables.append(read_shard(path))
-    records: pd.DataFrame = (pa.concat_tables(tables) if tables else RECORD.empty_table()).to_pandas()
+    schema = SCHEMAS.get(manifest.study)
+    tables = [read_shard(path, schema) for path in _shards(directory, manifest)]
+    empty = RECORD if schema is None else schema
+    records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
     return records
 
 
-def read_shard(path: Path) -> pa.Table:
-    """One record shard, checked against the schema and against its own seal."""
+def _shards(directory: Path, manifest: Manifest) -> list[Path]:
+    records = directory / "records"
+    if manifest.study != "audit":
+        return sorted(records.rglob("*.parquet"))
+    folders = [records / view.slug(spec) for view in manifest.views() for spec in manifest.attacks]
+    return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+
+
+def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
+    """One record shard, checked against the schema, if there is one, and against its own seal."""
     try:
         table = pq.read_table(path)
         sealed = seal_of(table.schema).records == content_digest(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrittleError(f"{path} is not a record shard ({_line(error)}); {_AGAIN}") from None
-    if table.schema.remove_metadata() != RECORD.remove_metadata():
+    if schema is not None and table.schema.remove_metadata() != schema.remove_metadata():
         raise BrittleError(f"{path} does not follow record schema {SCHEMA_VERSION}; {_AGAIN}")
     if not sealed:
         raise BrittleError(f"{path} is not a record shard (its content is not what was written); {_AGAIN}")
     return table
 
 
-def readable_shard(path: Path) -> pa.Table | None:
+def readable_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table | None:
     """One record shard; None where there is none, or a damaged one, which is as good as none."""
     try:
-        return read_shard(path) if path.exists() else None
+        return read_shard(path, schema) if path.exists() else None
     except BrittleError:
         return None
 
 
-def shard_path(directory: Path, kind: Literal["records", "images"], slug: str, shard: int) -> Path:
-    """Where a shard lives: ``records/<slug>/00000.parquet`` or ``images/<slug>/00000.safetensors``."""
-    suffix = "parquet" if kind == "records" else "safetensors"
-    return directory / kind / slug / f"{shard:05d}.{suffix}"
+def record_path(directory: Path, key: str) -> Path:
+    """Where the records of a unit of work live."""
+    return directory / "records" / f"{key}.parquet"
+
+
+def image_file(slug: str, shard: int) -> str:
+    """Where an audit keeps the images of a shard, below its directory; slug: of a ``View``."""
+    return f"images/{slug}/{shard:05d}.safetensors"
 
 
 def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[str, int]]) -> list[Path]:
-    """Image files that are missing or not what the records say: all are held against their size, those shown against
-    their content too.
+    """Files that are missing or not what the records say: all are held against their size, those shown against their
+    content too.
 
     shown: (slug, position) of adversarial images that are about to be shown beside their originals.
     """
-    stamps: dict[Path, Stamp] = {}
-    for spec in manifest.attacks:
-        for path in (directory / "records" / spec.slug).glob("*.parquet"):
-            seal = seal_of(pq.read_schema(path))
-            for slug, stamp in (("clean", seal.clean), (spec.slug, seal.adversarial)):
-                if stamp is not None and manifest.images != "none":
-                    stamps[shard_path(directory, "images", slug, int(path.stem))] = stamp
+    stamps: dict[str, Stamp] = {}
+    for path in _shards(directory, manifest):
+        stamps |= seal_of(pq.read_schema(path)).files
+    originals = {view.record.slug: view.originals for view in manifest.views()}
     looked_at = {
-        shard_path(directory, "images", slug, position // manifest.shard_size)
-        for attack, position in shown
-        for slug in (attack, "clean")
+        image_file(folder, position // manifest.shard_size)
+        for slug, position in shown
+        for folder in (slug, originals[slug.partition("/")[0]])
     }
-    return sorted(path for path, stamp in stamps.items() if not _fits(path, stamp, by_content=path in looked_at))
+    damaged = [name for name, stamp in stamps.items() if not _fits(directory / name, stamp, name in looked_at)]
+    return [directory / name for name in sorted(damaged)]
 
 
-def _fits(path: Path, stamp: Stamp, *, by_content: bool) -> bool:
+def _fits(path: Path, stamp: Stamp, by_content: bool) -> bool:
     try:
         return is_intact(path, stamp) if by_content else path.stat().st_size == stamp.size
     except OSError:
         return False
 
 
-def read_images(directory: Path, slug: str, manifest: Manifest, positions: list[int]) -> Images:
-    """Stored images (slug ``"clean"`` for the originals) at positions: float32 ``[n, C, H, W]`` in ``[0, 1]``.
+def read_images(directory: Path, slug: str, view: View, positions: list[int]) -> Images:
+    """Stored images at positions: float32 ``[n, C, H, W]`` in ``[0, 1]``.
 
-    Raises LookupError for one that is not stored, or not whole.
+    slug: ``view.slug(attack)``, or ``view.originals``. Raises LookupError for one that is not stored, or not whole.
     """
     out = []
     for position in positions:
-        shard, row = divmod(position, manifest.shard_size)
-        path = shard_path(directory, "images", slug, shard)
+        shard, row = divmod(position, view.manifest.shard_size)
+        path = directory / image_file(slug, shard)
         try:
             stored = load_file(path)
         except (OSError, SafetensorError):
@@ -144,7 +155,7 @@ def read_images(directory: Path, slug: str, manifest: Manifest, positions: list[
             row = _index(stored["rows"].tolist(), row)
         image = stored["images"][row]
         out.append(image.float() / 255 if image.dtype == torch.uint8 else image)
-    return torch.stack(out) if out else torch.empty(0, *manifest.image_shape)
+    return torch.stack(out) if out else torch.empty(0, *view.image_shape)
 
 
 def _index(rows: list[int], row: int) -> int:

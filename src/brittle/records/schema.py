@@ -1,4 +1,4 @@
-"""The schema of an audit's records: one row for each example and attack."""
+"""The schemas of records: what a row of each kind of study is."""
 
 import pyarrow as pa
 
@@ -6,10 +6,11 @@ SCHEMA_VERSION = 3
 
 RECORD = pa.schema(
     [
+        pa.field("model", pa.string(), nullable=False),  # name of the classifier, as in the manifest
         pa.field("attack", pa.string(), nullable=False),  # label of the attack, as in the manifest
         pa.field("example", pa.string(), nullable=False),  # the example's id
         pa.field("position", pa.int64(), nullable=False),  # its place in the data of this run
-        pa.field("goal", pa.string(), nullable=False),  # "untargeted" or "targeted"
+        pa.field("goal", pa.string(), nullable=False),  # as in the manifest: "untargeted", "least-likely", a class
         pa.field("label", pa.int64(), nullable=False),  # true class (or own prediction for unlabelled data)
         pa.field("target", pa.int64()),  # class to reach; null when untargeted
         pa.field("reject", pa.int64()),  # class by which the network refuses to answer; null: none
@@ -38,3 +39,60 @@ RECORD = pa.schema(
     ],
     metadata={"brittle_schema": str(SCHEMA_VERSION)},
 )
+
+
+CRAFTED = pa.schema(
+    [
+        pa.field("photograph", pa.string(), nullable=False),  # file name without its folder
+        pa.field("photograph_sha256", pa.string(), nullable=False),  # of the file
+        pa.field("position", pa.int64(), nullable=False),  # of the photograph among those of this run
+        pa.field("attack", pa.string(), nullable=False),  # the way: label of an attack, or name of a preset
+        pa.field("goal", pa.string(), nullable=False),  # the wish
+        pa.field("wish", pa.int64(), nullable=False),  # its position among those of this run
+        pa.field("label", pa.int64(), nullable=False),  # the class before
+        pa.field("target", pa.int64()),  # class to reach; null when untargeted
+        pa.field("target_name", pa.string()),
+        pa.field("before", pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float64())]))),
+        pa.field("after", pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float64())]))),
+        pa.field("confidence", pa.float64(), nullable=False),  # as the saved file is read again
+        pa.field("wanted", pa.float64(), nullable=False),
+        pa.field("claimed", pa.bool_(), nullable=False),
+        pa.field("fooled", pa.bool_(), nullable=False),  # goal met by the saved file, inside box and budget
+        pa.field("reached", pa.bool_(), nullable=False),  # and at the confidence wanted
+        pa.field("colour_mean", pa.float64(), nullable=False),
+        pa.field("colour_p99", pa.float64(), nullable=False),
+        pa.field("ssim", pa.float64(), nullable=False),
+        pa.field("l2", pa.float64(), nullable=False),
+        pa.field("linf", pa.float64(), nullable=False),
+        pa.field("changed", pa.float64(), nullable=False),
+        pa.field("noise_amplification", pa.int64(), nullable=False),  # of noise.png
+        pa.field("steps", pa.int64(), nullable=False),
+        pa.field("forwards", pa.int64(), nullable=False),
+        pa.field("backwards", pa.int64(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("flags", pa.list_(pa.string()), nullable=False),
+        pa.field("folder", pa.string(), nullable=False),  # of its pictures, below the run directory
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
+FITTED = pa.schema(
+    [
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("attack", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),  # "fitted" or "unseen"
+        pa.field("example", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),  # within the part
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("reject", pa.int64()),
+        pa.field("clean_prediction", pa.int64(), nullable=False),
+        pa.field("adversarial_prediction", pa.int64(), nullable=False),
+        pa.field("fooled", pa.bool_(), nullable=False),  # by the perturbation, inside box and budget
+        pa.field("fooled_by_chance", pa.bool_(), nullable=False),  # by a random one of the same size
+        pa.field("flags", pa.list_(pa.string()), nullable=False),
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
+SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED}
+"""By the name of the study; others say nothing of theirs beyond what their seals do."""

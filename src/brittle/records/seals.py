@@ -1,7 +1,8 @@
-"""Seals: what a record shard says of itself and of its image files, so that damage on disk cannot pass for results."""
+"""Seals: what a record shard says of itself and of its files, so that damage on disk cannot pass for results."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,19 +21,19 @@ class Stamp(BaseModel):
 
 
 class Seal(BaseModel):
-    """What a record shard, in the metadata of its schema, says of itself and of the images that belong to it."""
+    """What a record shard says, in the metadata of its schema: of itself, its files, and what it was made from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     records: str  # sha256 over all columns
-    clean: Stamp  # of the file of the originals, kept or not: the same data makes the same file
-    adversarial: Stamp | None  # None: not kept
+    given: str  # sha256 of the examples, as the unit of work was given them
+    files: dict[str, Stamp]  # by path below the run directory
 
 
-def sealed(table: pa.Table, clean: Stamp, adversarial: Stamp | None) -> pa.Table:
-    """Records with the seal that says what they and the files of their images are."""
-    seal = Seal(records=content_digest(table), clean=clean, adversarial=adversarial)
-    return table.replace_schema_metadata({**table.schema.metadata, _KEY: seal.model_dump_json()})
+def sealed(table: pa.Table, given: str, files: Mapping[str, Stamp]) -> pa.Table:
+    """Records with the seal that says what they, their files, and what they were made from are."""
+    seal = Seal(records=content_digest(table), given=given, files=dict(files))
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: seal.model_dump_json()})
 
 
 def seal_of(schema: pa.Schema) -> Seal:

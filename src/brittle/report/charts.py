@@ -10,7 +10,7 @@ import vl_convert
 
 from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
 from brittle.pages.words import NORM_NAMES
-from brittle.records import Manifest
+from brittle.records import View
 from brittle.text import percent
 
 VEGA_LITE = "6.4"
@@ -35,7 +35,7 @@ def javascript() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
 
 
-def chart_of(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> Chart | None:
+def chart_of(manifest: View, summary: Summary, records: pd.DataFrame) -> Chart | None:
     """The chart of a run, with the budgets of a sweep as one curve; None where no attack has a record."""
     members = {family.label: [spec.label for spec in family.attacks] for family in families(manifest)}
     labels = list(members)

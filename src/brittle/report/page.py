@@ -13,7 +13,7 @@ from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Case, Summary, cases, summarize
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import Trio, trios
-from brittle.records import FlagRecord, Manifest, damaged_images, read_manifest, read_records
+from brittle.records import FlagRecord, View, damaged_images, read_manifest, read_records
 from brittle.report import pictures, sections
 from brittle.report.charts import chart_of, javascript
 
@@ -31,23 +31,24 @@ def write_report(directory: Path, *, on_flag: Callable[[FlagRecord], None] | Non
     Raises BrittleError where there is no run, or where the file cannot be written.
     """
     manifest = read_manifest(directory)
-    html = render(directory, manifest, read_records(directory, manifest), on_flag)
+    view = next(manifest.views())
+    html = render(directory, view, view.of(read_records(directory, manifest)), on_flag)
     target = directory / "report.html"
     try:
-        _replace(target, html.encode("utf-8"))
+        replace_file(target, html.encode("utf-8"))
     except OSError as error:
         raise BrittleError(f"expected to write {str(target)!r}, got {error.strerror}; check the permissions") from None
     return target
 
 
 def render(
-    directory: Path, manifest: Manifest, records: pd.DataFrame, on_flag: Callable[[FlagRecord], None] | None = None
+    directory: Path, manifest: View, records: pd.DataFrame, on_flag: Callable[[FlagRecord], None] | None = None
 ) -> str:
     """The page of a run as text."""
     summary = summarize(manifest, records)
     chosen = {spec.label: cases(manifest, spec, records) for spec in manifest.attacks}
     every = [case for found in chosen.values() for case in found]
-    damaged = damaged_images(directory, manifest, {(case.slug, case.position) for case in every})
+    damaged = damaged_images(directory, manifest.manifest, {(case.slug, case.position) for case in every})
     if damaged:
         flag = sections.damage_flag(directory, damaged)
         summary = summary.model_copy(update={"flags": [*summary.flags, flag]})
@@ -67,7 +68,7 @@ def render(
     return within_limit(rendered, pairs, GALLERY_SIDE)
 
 
-def _context(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> dict[str, Any]:
+def _context(manifest: View, summary: Summary, records: pd.DataFrame) -> dict[str, Any]:
     chart = chart_of(manifest, summary, records)
     flags = sections.flag_cards(summary)
     weights = [card["weight"] for card in flags]
@@ -85,7 +86,7 @@ def _context(manifest: Manifest, summary: Summary, records: pd.DataFrame) -> dic
         "doubts": weights.count("doubt"),
         "notes": weights.count("note"),
         "facts": sections.repeat_facts(manifest),
-        "spec_json": manifest.model_dump_json(indent=2, exclude={"flags", "probe"}),
+        "spec_json": manifest.manifest.model_dump_json(indent=2),
     }
 
 
@@ -98,7 +99,7 @@ def _hero_key(summary: Summary, chosen: dict[str, list[Case]]) -> tuple[str, int
 
 
 def _gallery(
-    manifest: Manifest,
+    manifest: View,
     summary: Summary,
     chosen: dict[str, list[Case]],
     made: dict[tuple[str, int], Trio],
@@ -112,7 +113,7 @@ def _gallery(
     return out
 
 
-def _shown(manifest: Manifest, case: Case, made: dict[tuple[str, int], Trio]) -> dict[str, Any]:
+def _shown(manifest: View, case: Case, made: dict[tuple[str, int], Trio]) -> dict[str, Any]:
     minimal = any(spec.label == case.attack and spec.kind == "minimal" for spec in manifest.attacks)
     shown = {
         "attack": case.attack,
@@ -130,7 +131,8 @@ def _page(context: dict[str, Any]) -> str:
     return page(HERE, "page.html.j2", context | {"made_by": made_by}, styles=["page.css"], scripts=scripts)
 
 
-def _replace(target: Path, content: bytes) -> None:
+def replace_file(target: Path, content: bytes) -> None:
+    """Writes a file that anybody may read, whole."""
     handle, name = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -8,7 +8,7 @@ from brittle.flags import FLAGS
 from brittle.measure import MEASURES, AttackSummary, Case, Measured, Summary
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
-from brittle.records import FlagRecord, Manifest
+from brittle.records import FlagRecord, View
 from brittle.report.worded import count_text, interval_text
 from brittle.text import NONE, counted, duration, percent, significant
 
@@ -161,7 +161,7 @@ KEPT = {
 """What a run keeps of its adversarial images."""
 
 
-def case_caption(manifest: Manifest, case: Case) -> dict[str, Any]:
+def case_caption(manifest: View, case: Case) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
         "role": case.role,
@@ -179,12 +179,12 @@ def case_caption(manifest: Manifest, case: Case) -> dict[str, Any]:
     }
 
 
-def class_name(manifest: Manifest, index: int) -> str:
+def class_name(manifest: View, index: int) -> str:
     """The name of a class, or its number where it has none."""
     return manifest.class_names[index] if 0 <= index < len(manifest.class_names) else f"class {index}"
 
 
-def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
+def repeat_facts(manifest: View) -> list[tuple[str, str]]:
     """Everything needed to repeat the run, as term and value."""
     channels, height, width = manifest.image_shape
     facts = [
@@ -201,5 +201,4 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
         ("Record schema", str(manifest.schema_version)),
         ("Created", manifest.created),
     ]
-    options = ", ".join(f"{key}={value}" for key, value in manifest.options.items())
-    return [*facts, ("Options without effect on results", options)] if options else facts
+    return [*facts, ("Batch size, without effect on results", str(manifest.record.batch_size))]

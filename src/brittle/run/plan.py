@@ -1,4 +1,4 @@
-"""What a run is: its manifest, and when two runs are the same."""
+"""What a run is: the parts of its manifest, and when two runs are the same."""
 
 import math
 import platform
@@ -10,74 +10,40 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from brittle.attacks import Attack
 from brittle.catalog import config_of, entry_of, held_by, label_of, traits_of
-from brittle.data.examples import Examples
-from brittle.errors import BrittleError, Flag
-from brittle.goals import Untargeted
-from brittle.models.classifier import Classifier
-from brittle.records import SCHEMA_VERSION, AttackSpec, FlagRecord, Kept, Manifest, slugs_of
-from brittle.run.attack import check_access, check_goal
-from brittle.run.probe import change_between, take_probe
+from brittle.errors import BrittleError
+from brittle.records import SCHEMA_VERSION, AttackSpec, Manifest, ModelRecord, slugs_of
+from brittle.run.probe import change_between
 
 _SHARD_BYTES = 32 * 2**20
 _SHARD_LEAST, _SHARD_MOST = 16, 256
 
-# Output-neutral, so not part of what a run is: when and how it was started, the batch size (an example's result does
-# not depend on its batch, which the laws test), and flags and versions, which say how but not what. The probe has a
-# tolerance of its own.
-_NEUTRAL = {"created", "command", "versions", "options", "flags", "model", "data", "probe"}
+# Output-neutral, so not part of what a run is: when and how it was started, and versions and flags, which say how but
+# not what. Of models, the batch size (an example's result does not depend on its batch, which the laws test), and the
+# probe, which has a tolerance of its own.
+_NEUTRAL = {"created", "command", "spec", "versions", "models", "data"}
+_NEUTRAL_OF_MODEL = {"probe", "flags", "batch_size", "slug"}
 
 
-def plan(
-    classifier: Classifier,
-    examples: Examples,
-    attacks: Sequence[Attack],
-    *,
-    seed: int,
-    image_shape: tuple[int, int, int],
-    images: Kept,
-    flags: Sequence[Flag],
-    model: str,
-    command: str | None,
-    shard_size: int | None,
-) -> Manifest:
-    """The manifest of a run to come. Raises BrittleError for no, repeated, or unsuited attacks (goal, access)."""
+def about(command: str | None) -> dict[str, Any]:
+    """What every manifest says of when and with what it was made."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": command,
+        "versions": versions(),
+    }
+
+
+def attack_specs(attacks: Sequence[Any]) -> list[AttackSpec]:
+    """Attacks as a manifest has them; BrittleError for none, repeated ones, and settings that are not finite."""
     if not attacks:
         raise BrittleError("expected at least one attack, got none")
-    for method in attacks:
-        check_goal(method, Untargeted)
-        check_access(method, classifier)
     labels = [label_of(method) for method in attacks]
     for label in labels:
         if labels.count(label) > 1:
             raise BrittleError(f"expected different attacks, got {label!r} {labels.count(label)} times")
-    specs = [_spec(method, slug) for method, slug in zip(attacks, slugs_of(labels), strict=True)]
-    probe = take_probe(classifier, examples, image_shape)
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        command=command,
-        seed=seed,
-        goal="untargeted",
-        reject=classifier.reject,
-        attacks=specs,
-        model=model,
-        model_fingerprint=classifier.fingerprint,
-        probe=probe,
-        data=examples.source,
-        data_fingerprint=examples.fingerprint,
-        labelled=examples.labels is not None,
-        examples=len(examples),
-        shard_size=shard_size or _shard_size(image_shape),
-        image_shape=image_shape,
-        images=images,
-        class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(probe.classes))),
-        device=classifier.device.type,
-        versions=_versions(),
-        options={"batch_size": classifier.batch_size},
-        flags=[FlagRecord(code=flag.code, message=flag.message) for flag in flags],
-    )
+    return [_spec(method, slug) for method, slug in zip(attacks, slugs_of(labels), strict=True)]
 
 
 def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> list[str]:
@@ -85,8 +51,6 @@ def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> 
 
     mended: the data may have changed since.
     """
-    if mended:
-        wanted = wanted.model_copy(update={"data_fingerprint": stored.data_fingerprint})
     old, new = stored.model_dump(exclude=_NEUTRAL), wanted.model_dump(exclude=_NEUTRAL)
     lines = []
     for key in old:
@@ -94,13 +58,36 @@ def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> 
             continue
         if key == "attacks":
             lines.append(_attack_difference(stored.attacks, wanted.attacks))
-        elif key.endswith("_fingerprint"):
-            what = key.removesuffix("_fingerprint")
-            lines.append(f"{what}: there {_shown(stored, what, old[key])}; now {_shown(wanted, what, new[key])}")
         else:
             there, now = (_shortened(str(side[key])) for side in (old, new))
             lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")
-    if stored.model_fingerprint == wanted.model_fingerprint:
+    before, after = ([model.name for model in one.models] for one in (stored, wanted))
+    if before != after:
+        return [*lines, f"models: there {', '.join(before)}; now {', '.join(after)}"]
+    for one, other in zip(stored.models, wanted.models, strict=True):
+        lines += _model_differences(one, other, stored.data, wanted.data, mended)
+    return lines
+
+
+def _model_differences(
+    stored: ModelRecord, wanted: ModelRecord, data_there: str, data_now: str, mended: bool
+) -> list[str]:
+    old, new = stored.model_dump(exclude=_NEUTRAL_OF_MODEL), wanted.model_dump(exclude=_NEUTRAL_OF_MODEL)
+    if mended:
+        new["data_fingerprint"] = old["data_fingerprint"]
+    lines = []
+    for key in old:
+        if old[key] == new[key]:
+            continue
+        if key == "fingerprint":
+            there, now = (f"{one.name} ({one.fingerprint[:12]})" for one in (stored, wanted))
+            lines.append(f"model: there {there}; now {now}")
+        elif key == "data_fingerprint":
+            lines.append(f"data: there {data_there} ({old[key][:12]}); now {data_now} ({new[key][:12]})")
+        else:
+            there, now = (_shortened(str(side[key])) for side in (old, new))
+            lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")
+    if stored.fingerprint == wanted.fingerprint:
         change = change_between(stored.probe, wanted.probe, synthetic_only=mended)
         if change is not None:
             lines.append(
@@ -124,10 +111,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _shown(manifest: Manifest, what: str, fingerprint: str) -> str:
-    return f"{getattr(manifest, what)} ({fingerprint[:12]})"
-
-
 def _spec(method: Any, slug: str) -> AttackSpec:
     entry, config = entry_of(method), config_of(method)
     traits = traits_of(method)
@@ -141,20 +124,23 @@ def _spec(method: Any, slug: str) -> AttackSpec:
         slug=slug,
         kind=traits.kind,
         norm=traits.norm.name,
+        eps=traits.eps,
         paper=entry.paper,
         config=config,
     )
 
 
-def _shard_size(image_shape: tuple[int, int, int]) -> int:
+def shard_size_of(image_shape: tuple[int, int, int]) -> int:
+    """Examples of a unit of work: what fits into 32 MB."""
     channels, height, width = image_shape
     return max(_SHARD_LEAST, min(_SHARD_MOST, _SHARD_BYTES // (4 * channels * height * width)))
 
 
-def _versions() -> dict[str, str]:
-    versions = {name: version(name) for name in ("brittle", "torch", "torchvision", "numpy")}
-    versions |= {"python": platform.python_version(), "platform": platform.platform()}
-    return versions | _commit()
+def versions() -> dict[str, str]:
+    """Of what results may depend on."""
+    found = {name: version(name) for name in ("brittle", "torch", "torchvision", "numpy")}
+    found |= {"python": platform.python_version(), "platform": platform.platform()}
+    return found | _commit()
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -14,22 +14,22 @@ from PIL import Image
 from torch import Tensor
 
 from brittle.craft.crafted import Crafted
-from brittle.craft.presets import Way
 from brittle.craft.view import Viewed, see, viewed
-from brittle.craft.wishes import check_wishes, targets_of
 from brittle.data.decode import decoded, read_header
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
+from brittle.run.grade import Rules, grade
+from brittle.studies.ways import Way
+from brittle.studies.wishes import check_wishes, targets_of
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
 _TOP = 5
 _LEAST_SIDE = 8
 _MOST_PIXELS = 24_000_000  # of a photograph: crafting takes some 200 bytes for each
-_AT_ONCE = 4_000_000  # pixels of the targets that are crafted together
 
 OnLook = Callable[[float, float], None]
 """Told after each pass: the highest confidence, and the change in grey levels (root mean square, median of several)."""
@@ -125,19 +125,10 @@ class Crafter:
     def craft(self, photograph: Photograph, aims: Sequence[Aim]) -> Iterator[tuple[Crafted, bytes]]:
         """What has become of the photograph for each aim, and the PNG in which the network was shown it again.
 
-        What is claimed is what the decoded PNG shows, by ``look``. Aims with a target go through the attack together,
-        and so do untargeted ones; a large photograph's a few at a time.
+        What is claimed is what the decoded PNG shows, by ``look``. The aims, all with a target or all without, go
+        through the attack together.
         """
         through = viewed(self.classifier, self.fit)
-        at_once = max(_AT_ONCE // photograph.pixels[0].numel(), 1)
-        for targeted in (True, False):
-            alike = [aim for aim in aims if (aim.target is not None) == targeted]
-            for start in range(0, len(alike), at_once):
-                yield from self._craft(through, photograph, alike[start : start + at_once])
-
-    def _craft(
-        self, through: Classifier, photograph: Photograph, aims: Sequence[Aim]
-    ) -> Iterator[tuple[Crafted, bytes]]:
         present = int(aims[0].before.argmax())
         labels = torch.tensor([present if aim.target is None else aim.target for aim in aims])
         goal: Goal = (Untargeted if aims[0].target is None else Targeted)(labels.to(self.classifier.device))
@@ -145,26 +136,45 @@ class Crafter:
         if self.on_look is not None and isinstance(through.net, Viewed):
             through.net.watch = _watch(self.on_look, original, goal)
         rng = Rng(self.seed, tuple(f"{photograph.sha256} {aim.wish} {aim.target}" for aim in aims))
+        originals = original.expand(len(aims), -1, -1, -1).contiguous()
         started = time.perf_counter()
-        outcome = self.way.attack(through, original.expand(len(aims), -1, -1, -1).contiguous(), goal, rng=rng)
+        outcome = self.way.attack(through, originals, goal, rng=rng)
         seconds = (time.perf_counter() - started) / len(aims)
         levels = outcome.images.mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
-        for row, aim in enumerate(aims):
-            png = png_of(levels[row])
-            again = _pixels_of(png, "perturbed.png", len(levels[row]))
-            steps, passes = int(outcome.steps[row]), int(outcome.forwards[row])
-            yield self._judged(photograph, again, aim, steps, passes, seconds), png
+        pngs = [png_of(one) for one in levels]
+        again = torch.stack([_pixels_of(png, "perturbed.png", len(levels[0])) for png in pngs])
+        counted = (through.forwards, through.backwards) == (int(outcome.forwards.sum()), int(outcome.backwards.sum()))
+        saved = outcome._replace(images=(again.float() / 255).to(originals))
+        grades = grade(through, originals, saved, goal, Rules(box=True, budget=None))
+        # The budget is the attack's, who does not know that half a grey level is lost to the file.
+        inside, within = Rules.of(self.way.attack).kept(originals, outcome.images)
+        for row, (aim, png) in enumerate(zip(aims, pngs, strict=True)):
+            seen = Seen(
+                claimed=bool(outcome.claimed[row]),
+                fooled=bool(grades.fooled[row] & inside[row] & within[row]),
+                steps=int(outcome.steps[row]),
+                forwards=int(outcome.forwards[row]),
+                backwards=int(outcome.backwards[row]),
+                seconds=seconds,
+                flags=tuple(
+                    code
+                    for code, raised in {
+                        "outside-box": not inside[row],
+                        "over-budget": not within[row],
+                        "non-finite-logits": bool(grades.non_finite[row]),
+                        "miscounted-passes": not counted,
+                    }.items()
+                    if raised
+                ),
+            )
+            yield self._judged(photograph, again[row], aim, seen), png
 
-    def _judged(
-        self, photograph: Photograph, pixels: Tensor, aim: Aim, steps: int, passes: int, seconds: float
-    ) -> Crafted:
+    def _judged(self, photograph: Photograph, pixels: Tensor, aim: Aim, seen: "Seen") -> Crafted:
         names = self.classifier.class_names
         present = int(aim.before.argmax())
         after = self.look(pixels)
         likely = after.softmax(0)
         confidence = float(1 - likely[present] if aim.target is None else likely[aim.target])
-        now = int(after.argmax())
-        met = now not in (present, self.classifier.reject) if aim.target is None else now == aim.target
         return Crafted(
             photo=photograph.name,
             original=_in_colour(photograph.pixels),
@@ -176,14 +186,30 @@ class Crafter:
             after=_top(after, names),
             label_before=present,
             confidence=confidence,
-            reached=met and confidence >= self.confidence,
+            claimed=seen.claimed,
+            fooled=seen.fooled,
+            reached=seen.fooled and confidence >= self.confidence,
             wanted=self.confidence,
             visibility=visibility(photograph.pixels.unsqueeze(0) / 255, pixels.unsqueeze(0) / 255)[0],
             attack=self.way.name,
-            steps=steps,
-            passes=passes,
-            seconds=seconds,
+            steps=seen.steps,
+            passes=seen.forwards,
+            backwards=seen.backwards,
+            seconds=seen.seconds,
+            flags=seen.flags,
         )
+
+
+class Seen(NamedTuple):
+    """What the attack says of one result, and the grader."""
+
+    claimed: bool
+    fooled: bool
+    steps: int
+    forwards: int
+    backwards: int
+    seconds: float
+    flags: tuple[str, ...]
 
 
 def _top(logits: Logits, names: Sequence[str] | None) -> tuple[tuple[str, float], ...]:

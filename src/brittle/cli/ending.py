@@ -11,8 +11,10 @@ from typing import Any
 
 import typer
 
+from brittle.errors import BrittleError
+
 _INTERRUPTED = 130
-_RESUMABLE = ("audit", "demo")
+_RESUMABLE = ("audit", "demo", "craft", "fit", "run")
 
 
 def run(app: typer.Typer) -> int:
@@ -32,11 +34,10 @@ def _run(app: typer.Typer) -> int:
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except Exception as error:
-        # By name: a mistake on the command line is told without importing torch, and typer has click's classes either
-        # from click or as a copy of its own.
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if "BrittleError" in kinds:
+        if isinstance(error, BrittleError):
             return _failed(str(error))
+        # By name: typer has click's classes either from click or as a copy of its own.
+        kinds = {kind.__name__ for kind in type(error).__mro__}
         if "ClickException" in kinds:
             return _failed(_usage(error))
         if "Abort" not in kinds:

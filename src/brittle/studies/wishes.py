@@ -6,11 +6,10 @@ import torch
 
 from brittle.errors import BrittleError
 from brittle.models.classes import class_of
+from brittle.records import UNTARGETED
 from brittle.rng import Rng
+from brittle.studies.goals import CHOICES, LEAST_LIKELY, NEXT_BEST, RANDOM
 from brittle.types import Logits
-
-UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM = "untargeted", "least-likely", "next-best", "random"
-CHOICES = (UNTARGETED, LEAST_LIKELY, NEXT_BEST, RANDOM)
 
 
 def check_wishes(wishes: Sequence[str], class_names: Sequence[str] | None, classes: int) -> None:

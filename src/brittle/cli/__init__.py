@@ -1,0 +1,11 @@
+"""The command line: thin. torch is imported inside the sub-commands only, so that help is instant."""
+
+import sys
+
+from brittle.cli.app import app
+from brittle.cli.ending import run
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(app))

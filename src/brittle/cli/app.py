@@ -1,0 +1,269 @@
+"""The commands. Each only makes a spec, or looks at a run; torch is imported inside them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.cli.arguments import (
+    ATTACK_HELP,
+    BatchSize,
+    Data,
+    Device,
+    Directory,
+    DryRun,
+    Limit,
+    Mean,
+    Model,
+    Models,
+    Out,
+    Reject,
+    Seed,
+    Std,
+    Weights,
+    Workers,
+    batch_size_of,
+    models_of,
+)
+
+app = typer.Typer(
+    name="brittle",
+    help="Find the smallest changes that make an image classifier wrong, and measure how brittle it is.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("brittle"))
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry_run: DryRun = False) -> None:
+    """Offline in a minute: trains a small CNN on handwritten digits, attacks it in many ways, writes a report."""
+    from brittle.cli.running import run_spec
+    from brittle.studies.demo import demo_spec
+
+    run_spec(lambda: demo_spec(seed), out, workers=workers, dry_run=dry_run)
+
+
+@app.command()
+def audit(
+    model: Models,
+    data: Data,
+    attack: Annotated[list[str], typer.Option(metavar="NAME", help=ATTACK_HELP)],
+    out: Out,
+    weights: Weights = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="goal: a class, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
+        ),
+    ] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    images: Annotated[
+        str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
+    ] = "all",
+    reject: Reject = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Attacks classifiers on a data set, records every result and writes the report."""
+    from brittle.cli.running import run_spec
+    from brittle.studies.audit import AuditSpec
+
+    run_spec(
+        lambda: AuditSpec(
+            models=models_of(model, weights, mean, std, reject),
+            data=data,
+            limit=limit,
+            attacks=attack,
+            goals=target or ["untargeted"],
+            images=images,
+            seed=seed,
+            batch_size=batch_size_of(batch_size),
+            device=device,
+        ),
+        out,
+        workers=workers,
+        dry_run=dry_run,
+    )
+
+
+@app.command()
+def fit(
+    attack: Annotated[str, typer.Argument(metavar="NAME", help="universal[,field=value...] or universal-sgd[,...]")],
+    model: Model,
+    data: Data,
+    out: Out,
+    weights: Weights = None,
+    limit: Limit = None,
+    test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Fits one perturbation to many images; `audit --attack perturbation,file=DIR/perturbation.safetensors` uses it."""
+    from brittle.cli.running import run_spec
+    from brittle.studies.fit import FitSpec
+
+    run_spec(
+        lambda: FitSpec(
+            models=models_of([model], weights, mean, std),
+            data=data,
+            limit=limit,
+            test_data=test_data,
+            attack=attack,
+            seed=seed,
+            batch_size=batch_size_of(batch_size),
+            device=device,
+        ),
+        out,
+        workers=workers,
+        dry_run=dry_run,
+    )
+
+
+@app.command()
+def craft(
+    photographs: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="image files")],
+    model: Model,
+    out: Out,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS",
+            help="name or index, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
+        ),
+    ] = None,
+    weights: Weights = None,
+    confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
+            " craft",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Noise that nobody sees, which makes a network take a photograph for what you wish."""
+    from brittle.cli.running import run_spec
+    from brittle.studies.craft import CraftSpec
+
+    run_spec(
+        lambda: CraftSpec(
+            models=models_of([model], weights, mean, std),
+            photographs=photographs,
+            targets=target or ["untargeted"],
+            attacks=attack or ["craft"],
+            confidence=confidence,
+            seed=seed,
+            device=device,
+        ),
+        out,
+        workers=workers,
+        dry_run=dry_run,
+    )
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="FILE.toml", help="what to run; DIR/spec.toml repeats a run")],
+    out: Out,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Runs what a TOML file says: any study, with paths that are relative to the file."""
+    from brittle.cli.running import run_file
+
+    run_file(spec, out, workers=workers, dry_run=dry_run)
+
+
+@app.command()
+def report(directory: Directory) -> None:
+    """Rebuilds the page of a run from its records."""
+    from brittle.api import report as write
+
+    page = write(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True))
+    typer.echo(page)
+
+
+@app.command()
+def summary(
+    directory: Directory,
+    json: Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdout")] = False,
+) -> None:
+    """Prints the numbers of a run."""
+    from brittle.cli.results import print_results, results_json
+    from brittle.run.engine import Run
+
+    opened = Run.open(directory)
+    typer.echo(results_json(opened)) if json else print_results(opened)
+
+
+@app.command()
+def attacks(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="one attack, with its options")] = None,
+) -> None:
+    """Lists the attacks, or the options of one."""
+    from brittle.cli.listing import print_attack, print_attacks
+
+    print_attack(name) if name else print_attacks()
+
+
+@app.command()
+def models() -> None:
+    """Lists the forms of a model spec."""
+    from brittle.cli.listing import print_models
+
+    print_models()
+
+
+@app.command()
+def data() -> None:
+    """Lists the forms of a data spec."""
+    from brittle.cli.listing import print_data
+
+    print_data()
+
+
+@app.command()
+def studies() -> None:
+    """Lists the kinds of study that a TOML file can ask for."""
+    from brittle.cli.listing import print_studies
+
+    print_studies()

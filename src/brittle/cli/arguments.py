@@ -1,0 +1,133 @@
+"""What is typed on the command line, read; a mistake is answered with what was expected. torch waits."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brittle.errors import BrittleError, did_you_mean
+
+if TYPE_CHECKING:
+    from brittle.run.spec import ModelSpec
+
+
+def at_least(least: int) -> Callable[[Any], int]:
+    """Reads a whole number, and says what was expected and what was got."""
+
+    def read(value: Any) -> int:
+        text = str(value)
+        if not text.removeprefix("-").isdecimal() or int(text) < least:
+            raise typer.BadParameter(f"expected a whole number of at least {least}, got {text!r}")
+        return int(text)
+
+    return read
+
+
+ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
+
+Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
+Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
+Model = Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")]
+Models = Annotated[
+    list[str], typer.Option("--model", metavar="SPEC", help="[NAME=]model spec, repeatable. See: brittle models")
+]
+Data = Annotated[str, typer.Option(metavar="SPEC", help="data spec. See: brittle data")]
+_OF_MODEL = "; of several models, NAME="
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FILE", help=f"weights (.safetensors, or a plain state dict){_OF_MODEL}FILE for each"),
+]
+Mean = Annotated[
+    list[str] | None,
+    typer.Option(metavar="A,B,C", help=f"the network's normalisation, instead of the published one{_OF_MODEL}A,B,C"),
+]
+Std = Annotated[list[str] | None, typer.Option(metavar="A,B,C", help="see --mean")]
+Reject = Annotated[
+    str | None,
+    typer.Option(metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(parser=at_least(1), metavar="N", help="this many examples, evenly spaced over the data"),
+]
+BatchSize = Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")]
+Workers = Annotated[
+    int, typer.Option(parser=at_least(1), metavar="N", help="processes to share the work; the records do not change")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="print the spec, the plan and an estimate of the time; write nothing")
+]
+
+
+def batch_size_of(text: str) -> int | None:
+    """A number, or None for auto."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BrittleError(f"expected --batch-size as a number of at least 1, or auto, got {text!r}")
+    return int(text)
+
+
+def models_of(
+    models: Sequence[str],
+    weights: Sequence[str] | None = None,
+    mean: Sequence[str] | None = None,
+    std: Sequence[str] | None = None,
+    reject: str | None = None,
+) -> "list[ModelSpec]":
+    """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
+    from brittle.run.spec import ModelSpec
+
+    named = [_named(text) for text in models]
+    names = [spec if name is None else name for name, spec in named]
+    given = {
+        option: _by_model(option, texts or (), names)
+        for option, texts in (("--weights", weights), ("--mean", mean), ("--std", std))
+    }
+    return [
+        ModelSpec(
+            model=spec,
+            name=name,
+            weights=None if key not in given["--weights"] else Path(given["--weights"][key]),
+            mean=_numbers("--mean", given["--mean"].get(key)),
+            std=_numbers("--std", given["--std"].get(key)),
+            reject=reject,
+        )
+        for key, (name, spec) in zip(names, named, strict=True)
+    ]
+
+
+def _named(text: str) -> tuple[str | None, str]:
+    """(name, spec) of ``NAME=SPEC``; an equals sign behind a colon, a comma or a slash belongs to the spec."""
+    found = re.fullmatch(r"([^=:,/]+)=(.+)", text)
+    return (found[1], found[2]) if found else (None, text)
+
+
+def _by_model(option: str, texts: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = _named(text)
+        if name is None or name not in names:
+            if len(names) > 1:
+                known = f"NAME=... of {', '.join(names)}"
+                hint = did_you_mean(name, names) if name else ""
+                raise BrittleError(f"expected {option} of several models as {known}, got {text!r}{hint}")
+            name, value = names[0], text
+        if name in found:
+            raise BrittleError(f"expected one {option} for {name}, got {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    """``0.5,0.5,0.5``, or None where nothing was given."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BrittleError(f"expected {option} as numbers such as 0.5,0.5,0.5, got {text!r}") from None

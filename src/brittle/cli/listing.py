@@ -1,0 +1,80 @@
+"""What there is to choose from, on stdout."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from brittle.catalog import ATTACKS
+from brittle.data import DATA_SOURCES
+from brittle.docs import chooser, facts, groups, options
+from brittle.errors import BrittleError, did_you_mean
+from brittle.models import MODELS
+from brittle.studies import STUDIES
+from brittle.studies.ways import PRESETS
+
+
+def print_attacks() -> None:
+    """Which attack serves which norm; then all attacks in groups, each with what it does, its cost and its paper."""
+    console = Console()
+    head, *rows = chooser()
+    table = Table(box=None, pad_edge=False)
+    for at, column in enumerate(head):  # names are to be copied: no column is narrower than its longest and a comma
+        table.add_column(column, min_width=1 + max(len(name) for row in rows for name in row[at].split(", ")))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for title, entries in groups().items():
+        console.print(Text(f"\n{title}", style="bold"))
+        table = _table("attack", "what it does")
+        for entry in entries:
+            table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
+        console.print(table)
+
+
+def print_attack(name: str) -> None:
+    """One attack with its options; of a preset of ``brittle craft``, what it stands for."""
+    if name in PRESETS:
+        Console().print(Text(f"{name}: a preset of brittle craft for {PRESETS[name]}"), soft_wrap=True)
+        name = PRESETS[name].partition(",")[0]
+    entry = ATTACKS.get(name)
+    if entry is None:
+        raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
+    console = Console()
+    console.print(Text(f"{entry.name}: {entry.summary}"))
+    console.print(Text(facts(entry), style="dim"))
+    table = _table("option", "type", "default", "what it is")
+    for row in options(entry):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def print_models() -> None:
+    """The forms of a model spec."""
+    table = _table("model", "what it is")
+    for source in MODELS.values():
+        table.add_row(Text(source.form), Text(source.summary))
+    Console().print(table)
+
+
+def print_data() -> None:
+    """The forms of a data spec."""
+    table = _table("data", "what it is")
+    for source in DATA_SOURCES:
+        table.add_row(Text(source.form), Text(source.summary))
+    Console().print(table)
+
+
+def print_studies() -> None:
+    """The kinds of study, with the keys of their TOML files."""
+    table = _table("study", "what it is")
+    for entry in STUDIES.values():
+        keys = ", ".join(name for name in entry.spec.model_fields if name != "study")
+        table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (keys, "dim")))
+    Console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("attack", "option", "model", "data", "study"))
+    return table

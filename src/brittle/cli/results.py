@@ -1,0 +1,73 @@
+"""The results of a run, of any study, on stdout: a table for people, or JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from brittle.craft.summary import line_of
+from brittle.measure import summarize
+from brittle.records import Manifest
+from brittle.report import summary_table
+from brittle.report.crafted import read_crafted
+from brittle.run.engine import Run
+from brittle.studies import STUDIES
+from brittle.studies.registry import Told
+
+
+def print_results(run: Run, page: Path | None = None) -> None:
+    """What was found, and where to look at it."""
+    console = Console()
+    if run.manifest.study == "audit":
+        for summary in _summaries(run):
+            if len(run.manifest.models) * len(run.manifest.goals) > 1:
+                console.print(Text(f"\n{summary.model}, {summary.goal}", style="bold underline"))
+            console.print(summary_table(summary))
+    elif run.manifest.study == "craft":
+        several = len(run.manifest.attacks) > 1
+        for one in read_crafted(run.directory):
+            console.print(Text(line_of(one, by=several)), soft_wrap=True)
+    else:
+        print_told(_told(run))
+    if page is not None:
+        kind = {"audit": "report", "craft": "pictures" if page.is_dir() else "page"}.get(run.manifest.study, "report")
+        console.print(Text(f"{kind}: {page}"), soft_wrap=True)
+
+
+def results_json(run: Run) -> str:
+    """The same as JSON: ``views`` of an audit, ``crafted`` results, or what else its study tells."""
+    head = {"study": run.manifest.study}
+    if run.manifest.study == "audit":
+        content: Any = {"views": [summary.model_dump(mode="json") for summary in _summaries(run)]}
+    elif run.manifest.study == "craft":
+        content = {"crafted": json.loads(run.records.to_json(orient="records"))}
+    else:
+        told = _told(run)
+        content = {"sentences": told.sentences, "rows": [dict(zip(told.heads, row, strict=True)) for row in told.rows]}
+    return json.dumps(head | content, indent=2)
+
+
+def print_told(told: Told) -> None:
+    """Sentences, and a table."""
+    console = Console()
+    for sentence in told.sentences:
+        console.print(Text(sentence), soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for head in told.heads:
+        table.add_column(head)
+    for row in told.rows:
+        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else str(cell)) for cell in row))
+    console.print(table)
+
+
+def _summaries(run: Run) -> list[Any]:
+    return [summarize(view, view.of(run.records)) for view in run.manifest.views()]
+
+
+def _told(run: Run) -> Told:
+    manifest: Manifest = run.manifest
+    tell = STUDIES[manifest.study].tell
+    return Told([f"{manifest.study}: {len(run.records):,} records"]) if tell is None else tell(manifest, run.records)

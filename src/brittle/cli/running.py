@@ -1,0 +1,100 @@
+"""Running a spec from the command line: with progress, or dry."""
+
+import dataclasses
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import tomli_w
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from brittle.api import report
+from brittle.cli.progress import Bars
+from brittle.cli.results import print_results
+from brittle.run import engine
+from brittle.run.spec import Spec, read_spec
+from brittle.run.store import Store, check_place
+from brittle.run.study import Study
+from brittle.studies import spec_of
+from brittle.text import duration
+
+_TRIED = 8  # examples of each group of units
+
+
+def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
+    """Runs a TOML file; relative paths in it start from its folder, in which this process then stands."""
+    content, folder = read_spec(path)
+    place = out.absolute()
+    os.chdir(folder)
+    run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
+
+
+def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool) -> None:
+    """Runs a spec, reports, and prints the results; dry: prints what would be done, and writes nothing."""
+    if not dry_run:
+        check_place(out)  # before models and data are loaded
+    spec: Any = make()
+    study: Study = spec.open()
+    command = shlex.join(["brittle", *sys.argv[1:]])
+    if dry_run:
+        _print_plan(spec, study, workers, command)
+        return
+    with Bars() as bars:
+        hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
+        mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
+        watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
+        done = engine.run(watched, out=out, command=command, workers=workers, watch=bars)
+    page = report(done.directory)
+    print_results(done, page)
+
+
+def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
+    """The spec, the units of each group, and how long they would take, from a few examples of each."""
+    console = Console()
+    manifest = study.plan(None, command)
+    units = study.units(manifest)
+    console.print(Text(tomli_w.dumps({"study": study.name, **spec.toml()}).rstrip()), soft_wrap=True)
+    for model in manifest.models:
+        for flag in model.flags:
+            console.print(Text(f"flag {flag.code} ({model.name}): {flag.message}", style="yellow"))
+    table = Table(box=None, pad_edge=False)
+    for head in ("what", "units", "examples", "passes for one", "time here"):
+        table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
+    total = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder), manifest)
+        for group in dict.fromkeys(unit.group for unit in units):
+            mine = [unit for unit in units if unit.group == group]
+            tried = mine[0].first(_TRIED)
+            started = time.perf_counter()
+            done = study.do(tried, manifest, store)
+            seconds = (time.perf_counter() - started) / max(1, len(tried)) * sum(map(len, mine))
+            for name, content in done.files.items():  # later stages may read them
+                (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
+                (store.directory / name).write_bytes(content)
+            total += seconds
+            row = (group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
+            table.add_row(*map(Text, row))
+    console.print()
+    console.print(table)
+    several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
+    console.print(Text(f"\nestimated from {_TRIED} examples of each: {duration(total)}{several}; nothing was written"))
+
+
+def _passes(table: pa.Table) -> str:
+    """``"25 F + 21 B"``: forward and backward passes of one example, where the records count them."""
+    means = {
+        letter: pc.mean(table[name]).as_py() or 0.0
+        for letter, name in (("F", "forwards"), ("B", "backwards"))
+        if name in table.schema.names
+    }
+    return " + ".join(f"{mean:.0f} {letter}" for letter, mean in means.items())

@@ -1,0 +1,177 @@
+"""What most studies are about: classifiers, and examples as each of them sees them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from torch import Tensor
+
+from brittle.data.examples import Examples
+from brittle.errors import BrittleError
+from brittle.models.classifier import Classifier
+from brittle.models.preflight import check_compatible, preflight
+from brittle.records import FlagRecord, Manifest, ModelRecord, slugs_of
+from brittle.run.labels import check_class_count, in_classes_of
+from brittle.run.plan import shard_size_of
+from brittle.run.probe import take_probe
+from brittle.run.store import encoded
+from brittle.run.study import Unit
+from brittle.types import Images, Labels, Logits
+
+_PROBE = 64
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some consecutive examples, and what a classifier says of them; rows as in the data.
+
+    images: on the classifier's device. labels: the classifier's own predictions where the data have none.
+    content: what a file of the images holds.
+    """
+
+    ids: tuple[str, ...]
+    start: int
+    images: Images
+    labels: Labels
+    logits: Logits
+    content: bytes
+
+    @property
+    def prediction(self) -> Labels:
+        return self.logits.argmax(1)
+
+    @property
+    def confidence(self) -> Tensor:
+        return self.logits.softmax(1).amax(1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One classifier, and the data, fitted to it, with labels counted as it counts its classes."""
+
+    classifier: Classifier
+    examples: Examples
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Classifiers by name, each with the same examples; the last shard that was asked for is kept."""
+
+    of: Mapping[str, Source]
+    _last: dict[tuple[str, int, int], Shard] = field(default_factory=dict, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sources, (dict(self.of),)
+
+    @staticmethod
+    def made_of(classifiers: Mapping[str, Classifier], examples: Mapping[str, Examples]) -> "Sources":
+        """By the same names. Raises BrittleError for no classifier, no examples, and data that differ."""
+        if not classifiers:
+            raise BrittleError("expected at least one classifier, got none")
+        sources = {}
+        for name, classifier in classifiers.items():
+            data = examples[name]
+            if not len(data):
+                raise BrittleError(f"expected at least one example, got none from {data.source}")
+            sources[name] = Source(classifier, in_classes_of(classifier.class_names, data))
+        first = next(iter(sources.values())).examples
+        for name, one in sources.items():
+            if one.examples.ids != first.ids:
+                raise BrittleError(f"expected the same examples for each model, got others for {name}")
+        return Sources(sources)
+
+    @property
+    def first(self) -> Source:
+        return next(iter(self.of.values()))
+
+    def facts(self, stored: Manifest | None, shard_size: int | None) -> dict[str, Any]:
+        """What a manifest says of them, after every check that can refuse them; a stored run keeps flags and shards."""
+        examples = self.first.examples
+        models = self.records(stored)
+        if shard_size is not None and shard_size < 1:
+            raise BrittleError(f"expected a shard size of at least 1, got {shard_size}")
+        if shard_size is None:
+            shard_size = min(shard_size_of(one.image_shape) for one in models) if stored is None else stored.shard_size
+        return {
+            "models": models,
+            "data": examples.source,
+            "labelled": examples.labels is not None,
+            "examples": len(examples),
+            "shard_size": shard_size,
+        }
+
+    def records(self, stored: Manifest | None) -> list[ModelRecord]:
+        """The classifiers as a manifest has them; those of a stored run are not examined once more."""
+        flags = {} if stored is None else {one.name: one.flags for one in stored.models}
+        slugs = slugs_of(list(self.of))
+        return [
+            _record(name, slug, source, flags.get(name))
+            for slug, (name, source) in zip(slugs, self.of.items(), strict=True)
+        ]
+
+    def spans(self, manifest: Manifest) -> Sequence[tuple[int, int, int]]:
+        """(number, start, stop) of each shard."""
+        size, count = manifest.shard_size, manifest.examples
+        return [(number, start, min(start + size, count)) for number, start in enumerate(range(0, count, size))]
+
+    def shard(self, name: str, unit: Unit) -> Shard:
+        """A unit's examples; BrittleError where the network's logits on one are not finite."""
+        key = (name, unit.start, unit.stop)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = _read(self.of[name], unit.start, unit.stop)
+        return self._last[key]
+
+    def content(self, name: str, unit: Unit) -> bytes:
+        """What a file of a unit's originals holds, without any pass."""
+        last = self._last.get((name, unit.start, unit.stop))
+        return encoded(self.of[name].examples.images(unit.start, unit.stop)) if last is None else last.content
+
+    def given(self, name: str, unit: Unit) -> str:
+        """sha256 of a unit's examples: ids, labels and pixels."""
+        examples = self.of[name].examples
+        labels = None if examples.labels is None else examples.labels[unit.start : unit.stop].tolist()
+        sha = hashlib.sha256(f"{examples.ids[unit.start : unit.stop]}\0{labels}\0".encode("utf-8", "surrogatepass"))
+        sha.update(self.content(name, unit))
+        return sha.hexdigest()
+
+
+def _read(source: Source, start: int, stop: int) -> Shard:
+    classifier, examples = source.classifier, source.examples
+    images = examples.images(start, stop).to(classifier.device)
+    logits = classifier.logits(images, plain=True)
+    if not logits.isfinite().all():
+        row = int((~logits.isfinite().all(1)).nonzero()[0])
+        raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
+    labels = logits.argmax(1) if examples.labels is None else examples.labels[start:stop].to(images.device)
+    return Shard(examples.ids[start:stop], start, images, labels, logits, encoded(images))
+
+
+def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None) -> ModelRecord:
+    classifier, examples = source.classifier, source.examples
+    images = examples.images(0, _PROBE).to(classifier.device)
+    labels = examples.labels
+    check_compatible(classifier, images, labels)
+    check_class_count(classifier.class_names, classifier.num_classes, examples)
+    if flags is None:
+        found = preflight(classifier, images, None if labels is None else labels[: len(images)])
+        flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]
+    channels, height, width = images.shape[1:]
+    probe = take_probe(classifier, examples, (channels, height, width))
+    return ModelRecord(
+        name=name,
+        slug=slug,
+        fingerprint=classifier.fingerprint,
+        probe=probe,
+        class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(probe.classes))),
+        reject=classifier.reject,
+        image_shape=(channels, height, width),
+        data_fingerprint=examples.fingerprint,
+        device=classifier.device.type,
+        batch_size=classifier.batch_size,
+        flags=flags,
+    )

@@ -1,0 +1,212 @@
+"""Writing a run directory so that at any moment it holds whole files only, from one writer only."""
+
+import errno
+import fcntl
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from brittle.errors import BrittleError
+from brittle.records import MANIFEST, SCHEMAS, Manifest, read_manifest, readable_shard, record_path
+from brittle.records.seals import Stamp, is_intact, seal_of, sealed, stamp_of
+from brittle.run.plan import differences
+from brittle.run.spec import toml_of
+from brittle.run.study import Done, Unit
+from brittle.types import Images
+
+TEMPORARY = ".writing-"
+_LOCK = ".lock"
+SPEC = "spec.toml"
+_CHOOSE = "choose another --out directory"
+
+
+def check_place(directory: Path) -> None:
+    """Refuses, before any work, what can be no run directory: a file, a path below one, a directory of other things."""
+    try:
+        if directory.is_dir():
+            if not (directory / MANIFEST).exists():
+                _refuse_strangers(directory)
+            return
+        if directory.exists() or directory.is_symlink():
+            raise BrittleError(f"expected a directory for --out, got the file {str(directory)!r}")
+        above = next(parent for parent in directory.absolute().parents if parent.exists())
+        if not above.is_dir():
+            raise BrittleError(f"cannot make the directory {str(directory)!r}: {str(above)!r} is a file; {_CHOOSE}")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise BrittleError(
+                f"cannot make the directory {str(directory)!r} in {str(above)!r}: no permission; {_CHOOSE}"
+            )
+    except OSError as error:
+        raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
+
+
+def check_same(directory: Path, wanted: Manifest, *, mended: bool = False) -> None:
+    """Refuses to continue another run, before anything is touched. mended: its data may have changed since."""
+    stored = stored_manifest(directory)
+    changed = [] if stored is None else differences(stored, wanted, mended=mended)
+    if changed:
+        raise BrittleError(
+            f"{str(directory)!r} holds a different run ({'; '.join(changed)}); {_CHOOSE}, or repeat the same"
+            " settings to resume that run"
+        )
+
+
+def stored_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a run that has begun."""
+    return read_manifest(directory) if (directory / MANIFEST).exists() else None
+
+
+@contextmanager
+def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterator["Store"]:
+    """A run directory to write to, new or resumed, locked against a second writer.
+
+    mended: as for ``check_same``; the manifest then takes over the fingerprints of the data as they are now.
+    Raises BrittleError where the directory cannot be written to, has another writer, or holds another run.
+    """
+    with _locked(directory):
+        for leftover in directory.rglob(f"{TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
+            leftover.unlink()
+        check_same(directory, wanted, mended=mended)  # again: another writer may have come and gone before the lock
+        stored = stored_manifest(directory)
+        if stored is None or mended:
+            wanted = wanted if stored is None else stored.model_copy(update={"models": wanted.models})
+            if wanted.spec is not None:
+                write(directory / SPEC, toml_of(wanted.spec, directory).encode())
+            write(directory / MANIFEST, (wanted.model_dump_json(indent=2) + "\n").encode())
+            stored = wanted
+        yield Store(directory, stored)
+
+
+@final
+class Store:
+    """A run directory with the manifest in force; whole files only, from one writer."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory, self.manifest = directory, manifest
+        self._written: dict[str, Stamp] = {}
+
+    def read(self, name: str) -> bytes:
+        return (self.directory / name).read_bytes()
+
+    def finished(self, unit: Unit, shared: Callable[[], Mapping[str, bytes]]) -> pa.Table | None:
+        """The records of a unit that needs no more work: they are whole, and so are its files.
+
+        shared: what it shares with other units, to be written again where that is all that is damaged.
+        """
+        table = readable_shard(record_path(self.directory, unit.key), SCHEMAS.get(self.manifest.study))
+        if table is None:
+            return None
+        stamps = seal_of(table.schema).files
+        damaged = [name for name, stamp in stamps.items() if not self._is_intact(name, stamp)]
+        if damaged:
+            again = shared()
+            if any(name not in again or stamp_of(again[name]) != stamps[name] for name in damaged):
+                return None
+            self._write(again)
+        return table
+
+    def keep(self, unit: Unit, done: Done, given: str) -> None:
+        """Files first: a record file means a finished unit, and files without one are made again."""
+        stamps = self._write(done.files)
+        buffer = io.BytesIO()
+        pq.write_table(sealed(done.table, given, stamps), buffer, compression="zstd")
+        write(record_path(self.directory, unit.key), buffer.getvalue())
+
+    def _write(self, files: Mapping[str, bytes]) -> dict[str, Stamp]:
+        stamps = {name: stamp_of(content) for name, content in files.items()}
+        for name, content in files.items():
+            if not self._is_intact(name, stamps[name]):
+                write(self.directory / name, content)
+                self._written[name] = stamps[name]
+        return stamps
+
+    def _is_intact(self, name: str, stamp: Stamp) -> bool:
+        """Nobody else writes here meanwhile, so that what was found whole stays so."""
+        if self._written.get(name) != stamp and is_intact(self.directory / name, stamp):
+            self._written[name] = stamp
+        return self._written.get(name) == stamp
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        _make(directory)
+        lock = (directory / _LOCK).open("a")
+    except OSError as error:
+        raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BrittleError(
+                f"another run is writing to {str(directory)!r}; wait until it has finished, or {_CHOOSE}"
+            ) from None
+        except OSError as error:
+            raise BrittleError(f"cannot lock {str(directory)!r}: {error.strerror}; {_CHOOSE}") from None
+        yield
+
+
+def _refuse_strangers(directory: Path) -> None:
+    strange = sorted(
+        p.name for p in directory.iterdir() if p.name not in (_LOCK, SPEC) and not p.name.startswith(TEMPORARY)
+    )
+    if strange:
+        raise BrittleError(
+            f"{str(directory)!r} is not empty and not a run directory (it has {strange[0]!r}); {_CHOOSE}"
+        )
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes beside the target and renames: another process sees the whole file or none, and so does a power cut."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    try:
+        _make(path.parent)
+        try:
+            temporary.write_bytes(content)
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:  # a full disk, a quota, a lost mount
+        raise BrittleError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
+
+
+def encoded(images: Images, rows: Tensor | None = None) -> bytes:
+    """The content of an image shard: uint8 where that holds the images exactly, float32 elsewhere.
+
+    rows: int64 ``[n]``, where only some of the shard's are kept.
+    """
+    images = images.cpu()  # where a division by 255 rounds as it does everywhere; a GPU multiplies by 1 / 255
+    levels = (images * 255).round().clamp(0, 255)
+    exact = bool((levels / 255 == images).all())
+    parts = {"images": (levels.to(torch.uint8) if exact else images).contiguous()}
+    return save(parts if rows is None else parts | {"rows": rows.cpu()})
+
+
+def _make(directory: Path) -> None:
+    """The directory and those above it, their names on the disk too."""
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _flush(one.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # there are network file systems that cannot flush a directory
+            raise
+    finally:
+        os.close(handle)

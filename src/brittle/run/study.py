@@ -1,0 +1,95 @@
+"""What a study is to the engine: a plan, independent units of work, and what one unit does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, final
+
+import pyarrow as pa
+
+from brittle.records import Manifest
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of work that needs nothing of another unit of its stage, and whose result does not depend on any.
+
+    key: names it and its records, ``records/<key>.parquet``. group: what progress counts together. start, stop: the
+    examples it is about, by position. at: where else it stands in its study, which alone reads it. stage: units of one
+    stage begin when those of the stage before are finished, and may read their files.
+    """
+
+    key: str
+    group: str
+    start: int
+    stop: int
+    at: Any
+    stage: int = 0
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def first(self, examples: int) -> "Unit":
+        """The same work on at most so many examples, to see what they cost."""
+        return replace(self, stop=min(self.stop, self.start + examples))
+
+
+class Done(NamedTuple):
+    """What a unit has made: its records, and files by their path below the run directory."""
+
+    table: pa.Table
+    files: Mapping[str, bytes]
+
+
+class Study(Protocol):
+    """What is done to every example, and what is written down of it. It can be pickled, for workers elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    def plan(self, stored: Manifest | None, command: str | None) -> Manifest:
+        """The manifest, after every check that can refuse the run; ``stored``: of the run that is to be resumed."""
+
+    def units(self, manifest: Manifest) -> Sequence[Unit]:
+        """All units of work, in the order in which one worker does them."""
+
+    def given(self, unit: Unit) -> str:
+        """sha256 of the unit's examples as they are now: a run goes on where other data were only meant to come."""
+
+    def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
+        """Files that the unit shares with others, and that need none of its work."""
+
+    def do(self, unit: Unit, manifest: Manifest, files: "Files") -> Done:
+        """The work. What it writes down depends on the unit alone. files: of the stages before."""
+
+    def count(self, table: pa.Table) -> int:
+        """What progress counts of a unit's records, as the number of examples fooled."""
+
+
+class Files(Protocol):
+    """Reads what the units of earlier stages have written."""
+
+    def read(self, name: str) -> bytes:
+        """The content of a file by its path below the run directory."""
+
+
+class Watch(Protocol):
+    """Whoever is told how far a run is."""
+
+    def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
+        """The run has begun: nothing will refuse it any more."""
+
+    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
+        """A unit is finished, now or in an earlier run."""
+
+
+@final
+class Silent:
+    """Tells nobody."""
+
+    def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
+        """Nothing."""
+
+    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
+        """Nothing."""

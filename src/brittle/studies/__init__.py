@@ -1,0 +1,8 @@
+"""What one unit of work is, for each kind of study."""
+
+from brittle.studies import audit, craft, fit, noise  # for their registrations
+from brittle.studies.registry import STUDIES, spec_of
+
+_ = audit, craft, fit, noise
+
+__all__ = ["STUDIES", "spec_of"]

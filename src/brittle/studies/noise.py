@@ -1,0 +1,54 @@
+"""Noise robustness: how accurate classifiers stay under random noise of growing norm."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, final
+
+import pandas as pd
+from pydantic import Field
+
+from brittle.geometry.box import clip
+from brittle.geometry.norms import norm_named
+from brittle.models.classifier import Classifier
+from brittle.records import Manifest
+from brittle.rng import Rng
+from brittle.run.sources import Shard
+from brittle.studies.per_image import PerImageSpec, register_per_image
+from brittle.studies.registry import Curve, Told
+
+
+@final
+class NoiseSpec(PerImageSpec):
+    """Accuracy under random noise of growing norm: a control for every attack, which needs far less."""
+
+    study: Literal["noise"] = "noise"
+    norm: Literal["l1", "l2", "linf"] = "l2"
+    sizes: list[float] = Field(default=[0.0, 1.0, 2.0, 4.0, 8.0], min_length=1)
+
+
+def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
+    """One draw for each image, scaled to every size, added and clipped."""
+    norm = norm_named(spec.norm)
+    draws = Rng(spec.seed, shard.ids).normal("noise", shard.images)
+    draws /= norm.measure(draws).view(-1, 1, 1, 1)
+    predicted = [classifier.logits(clip(shard.images + size * draws), plain=True).argmax(1) for size in spec.sizes]
+    return {
+        "example": list(shard.ids) * len(spec.sizes),
+        "size": [size for size in spec.sizes for _ in shard.ids],
+        "label": shard.labels.tolist() * len(spec.sizes),
+        "prediction": [one for some in predicted for one in some.tolist()],
+    }
+
+
+def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
+    """A curve for each model, and the same as a table."""
+    right = records.assign(right=records["prediction"] == records["label"])
+    shares = right.groupby(["model", "size"], sort=False)["right"].mean()
+    names = list(dict.fromkeys(records["model"]))
+    curves = tuple(Curve(name, list(shares[name].index), list(shares[name])) for name in names)
+    rows = tuple((name, size, share) for (name, size), share in shares.items())
+    axis = f"{manifest.settings['norm']} norm of the noise"
+    sentence = f"Accuracy of {len(names)} models on {manifest.examples:,} images, as noise grows."
+    return Told([sentence], axis, "accuracy", curves, ("model", "size", "accuracy"), rows)
+
+
+register_per_image("noise", NoiseSpec, work, tell)
