@@ -43,7 +43,7 @@ def crafted(photo: int, wish: int, *, side: int = 24, **changed: Any) -> Crafted
         attack="craft",
         steps=40 + number,
         passes=50 + number,
-        backwards=0,
+        backwards=40 + number,
         seconds=2.0 + number,
     )
     return replace(one, **changed)

@@ -144,7 +144,7 @@ def _tables(kit: Path) -> None:
 
 
 def _runs(kit: Path) -> None:
-    made = make_run(kit / "run", n=20).manifest
+    made = make_run(kit / "run", n=20)
     newer = json.loads(made.model_dump_json()) | {"schema_version": 99}
     for name, text in {
         "newer": json.dumps(newer),

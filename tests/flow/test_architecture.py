@@ -9,7 +9,7 @@ import pytest
 import brittle
 from brittle.catalog import ATTACKS
 from brittle.docs import attacks_markdown
-from brittle.measure import flags_markdown
+from brittle.flags import FLAGS, flags_markdown
 
 SOURCE = Path(brittle.__file__).parent
 DOCS = SOURCE.parents[1] / "docs"
@@ -18,10 +18,12 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # Each room may import the rooms to its left.
 ORDER = [
     "errors",
+    "text",
+    "flags",
     "types",
-    "numbers",
     "goals",
     "rng",
+    "pages",
     "geometry",
     "catalog",
     "visibility",
@@ -38,10 +40,12 @@ ORDER = [
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
 SEES = {
     "errors": set(),
-    "numbers": set(),
+    "text": set(),
+    "flags": set(),
+    "pages": {"errors", "text"},
     "records": {"errors", "types"},
-    "measure": {"errors", "types", "numbers", "geometry", "records"},
-    "report": {"errors", "types", "numbers", "visibility", "measure", "records", "craft"},
+    "measure": {"errors", "types", "text", "flags", "geometry", "records"},
+    "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }
 TOP = ["api", "docs", "cli", "__main__"]
 
@@ -150,6 +154,22 @@ def test_only_what_a_user_runs_by_hand_prints_to_the_terminal() -> None:
                 node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
             ]
             assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+
+
+def test_every_flag_that_is_raised_is_explained() -> None:
+    """``Flag("code", ...)`` and ``FlagRecord(code="code", ...)`` anywhere, with codes that stand in flags.py."""
+    raised = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("Flag", "FlagRecord")
+            ):
+                codes = [*node.args[:1], *(keyword.value for keyword in node.keywords if keyword.arg == "code")]
+                raised |= {one.value for one in codes if isinstance(one, ast.Constant)}
+    assert len(raised) >= 15
+    assert raised <= set(FLAGS)
 
 
 def test_nothing_is_tied_to_the_place_where_it_was_written() -> None:

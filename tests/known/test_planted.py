@@ -15,7 +15,8 @@ from torch.nn import functional
 
 import brittle
 from brittle.data import digits_split, load_data
-from brittle.measure import FLAGS, summaries
+from brittle.flags import FLAGS
+from brittle.measure import summaries
 from brittle.models.network import Network
 from brittle.models.preflight import preflight
 from brittle.models.zoo import load_model

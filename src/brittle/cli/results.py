@@ -8,16 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.craft.wording import line_of
+from brittle.craft.summary import line_of
 from brittle.measure import Measured, Told, summaries
 from brittle.measure.told import Cell
-from brittle.numbers import significant
+from brittle.pages.words import value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.report.crafted import read_crafted
-from brittle.report.words import count_text, interval_text, value_text
+from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
+from brittle.text import significant
 
 
 def print_results(run: Run, page: Path | None = None) -> None:

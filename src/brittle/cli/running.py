@@ -20,12 +20,12 @@ from rich.text import Text
 from brittle.api import report
 from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
-from brittle.numbers import duration
 from brittle.run import engine
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
+from brittle.text import duration
 
 _TRIED = (2, 8, 32)  # examples of each group of units, until a try has taken so many seconds
 _ENOUGH = 2.0

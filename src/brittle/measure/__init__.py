@@ -5,7 +5,6 @@ from brittle.measure.cases import Case, cases
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.flags import FLAGS, flags_markdown
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.summary import summaries, summarize
@@ -14,7 +13,6 @@ from brittle.measure.told import Curve, Told
 from brittle.measure.wording import headline
 
 __all__ = [
-    "FLAGS",
     "MEASURES",
     "NORMS",
     "AttackSummary",
@@ -30,7 +28,6 @@ __all__ = [
     "curve",
     "doubts",
     "families",
-    "flags_markdown",
     "headline",
     "rate",
     "summaries",

@@ -108,6 +108,11 @@ class View:
         several = len(self.manifest.goals) > 1
         return f"{self.record.name}, {self.goal}" if several else self.record.name
 
+    def of(self, records: pd.DataFrame) -> pd.DataFrame:
+        """The rows that are about this model and goal."""
+        mine: pd.DataFrame = records[(records["model"] == self.model) & (records["goal"] == self.goal)]
+        return mine
+
     @property
     def model(self) -> str:
         return self.record.name
@@ -175,11 +180,6 @@ class View:
     @property
     def versions(self) -> dict[str, str]:
         return self.manifest.versions
-
-    def of(self, records: pd.DataFrame) -> pd.DataFrame:
-        """Its own of the records of the whole run."""
-        mine: pd.DataFrame = records[(records["model"] == self.model) & (records["goal"] == self.goal)]
-        return mine
 
     def slug(self, attack: AttackSpec) -> str:
         """The folder of an attack's records, and of its images, below ``records`` and ``images``."""

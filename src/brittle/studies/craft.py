@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from brittle.craft.pictures import comparison, noise_picture
+from brittle.craft.sheet import comparison
 from brittle.craft.view import see
 from brittle.data.examples import examples_of
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
+from brittle.pages.pictures import noise_picture, png_with_texts
 from brittle.records import CRAFTED, UNTARGETED, Manifest, ModelRecord, slugs_of
 from brittle.run.attack import check_access, check_goal
 from brittle.run.plan import about, attack_specs
@@ -27,7 +28,6 @@ from brittle.studies.crafted_rows import (
     folders_of,
     numbers_of,
     original_of,
-    png,
     repeated,
     row_of,
     text_of,
@@ -224,8 +224,8 @@ class Crafting:
             numbers = how | numbers_of(one) | {"noise_amplification": amplification}
             for name, content in {
                 "perturbed.png": saved,
-                "noise.png": png(noise),
-                "comparison.png": png(comparison(one)),
+                "noise.png": png_with_texts(noise),
+                "comparison.png": png_with_texts(comparison(one)),
                 "craft.json": text_of(numbers).encode("utf-8", "surrogatepass"),
             }.items():
                 made[f"{folder}/{name}" if folder else name] = content

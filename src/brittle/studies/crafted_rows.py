@@ -3,13 +3,11 @@
 import json
 import re
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from brittle.catalog import config_of, entry_of
 from brittle.craft.crafted import Crafted
-from brittle.craft.pictures import write_png
 from brittle.records import Manifest
 from brittle.studies.crafter import Aim, Photograph
 from brittle.studies.ways import Way
@@ -90,13 +88,6 @@ def row_of(
 def config_of_way(way: Way) -> dict[str, Any]:
     """An attack with every setting, as JSON."""
     return {"name": entry_of(way.attack).name, **config_of(way.attack)}
-
-
-def png(picture: Any) -> bytes:
-    """The picture as a file, with its texts."""
-    buffer = BytesIO()
-    write_png(picture, buffer)
-    return buffer.getvalue()
 
 
 def folders_of(
