@@ -143,12 +143,14 @@ class APGD:
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
         aim = self._aim(goal, targets)
-        walk = self._start(norm, images, targets, rng)
+        walk = self._start(norm, stages[0][0], images, targets, rng)
         active = ActiveSet(len(walk.origin), images.device)  # climbs; ``rows`` are their images
         rows = active.rows // together
         ends, highest = walk.origin.clone(), torch.full_like(walk.loss, -torch.inf)
 
         for radius, length in stages:
+            if not len(active):
+                break
             within = radius == self.eps
             walk = Walk.start(walk.origin, _projected(norm, walk, radius))
             pace: Pace = Sparse.start(radius, walk) if norm == L1 else Halving.start(norm, radius, walk)
@@ -210,14 +212,14 @@ class APGD:
         each = torch.arange(len(goal), device=targets.device).repeat_interleave(targets.shape[1])
         return Aim(goal[each], Targeted(targets.flatten()), self.loss)
 
-    def _start(self, norm: Norm, images: Images, targets: Labels, rng: Rng) -> Walk:
-        """A random point at distance eps for each target; in L2, too, with a uniform cube's directions.
+    def _start(self, norm: Norm, radius: float, images: Images, targets: Labels, rng: Rng) -> Walk:
+        """A random point at that distance for each target; in L2, too, with a uniform cube's directions.
 
         In L1 it is such a cube's point, projected: scaled down, all coordinates would have changed by next to nothing.
         """
         like = images.unsqueeze(1).expand(-1, targets.shape[1], -1, -1, -1)
         direction = (2 * rng.uniform("start", like) - 1).flatten(0, 1)
-        size = 1.0 if norm == L1 else per_row(self.widest * self.eps / norm.measure(direction), direction)
+        size = 1.0 if norm == L1 else per_row(radius / norm.measure(direction), direction)
         return Walk.start(like.flatten(0, 1), direction * size)
 
 
