@@ -16,11 +16,11 @@ from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file, network_of
 from brittle.attacks import Craft
 from brittle.craft.crafted import Crafted
-from brittle.craft.crafting import Aim, Crafter, Photograph, read_photograph
-from brittle.craft.presets import Way
 from brittle.craft.view import view, viewed
 from brittle.data.fit import Fit
 from brittle.models import Classifier, Network, load_model
+from brittle.studies.crafter import Aim, Crafter, Photograph, read_photograph
+from brittle.studies.ways import Way
 from brittle.types import Images
 from brittle.visibility.measures import visibility
 

@@ -14,12 +14,12 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file, first_images, network_of, resnet20
 from brittle.attacks import Craft
-from brittle.craft.crafting import read_photograph
 from brittle.craft.view import resized, viewed
 from brittle.data.fit import Fit
 from brittle.goals import Targeted
 from brittle.models import Network, load_model
 from brittle.rng import Rng
+from brittle.studies.crafter import read_photograph
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 

@@ -40,7 +40,7 @@ def real_data() -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report takes longer than all the rest of a small audit."""
-    monkeypatch.setattr("brittle.api.write_report", lambda _: None)
+    monkeypatch.setattr("brittle.api.write_report", lambda _, **__: None)
 
 
 @pytest.fixture

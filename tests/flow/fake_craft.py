@@ -35,12 +35,15 @@ def crafted(photo: int, wish: int, *, side: int = 24, **changed: Any) -> Crafted
         after=((target, sure), ("lynx", 0.001)),
         label_before=281,
         confidence=sure,
+        claimed=True,
+        fooled=True,
         reached=True,
         wanted=0.99,
         visibility=Visibility(0.2 + number / 100, 1.2 + number / 50, 0.995 + number / 5000, 1.0, 3.0, 0.5),
         attack="craft",
         steps=40 + number,
         passes=50 + number,
+        backwards=40 + number,
         seconds=2.0 + number,
     )
     return replace(one, **changed)

@@ -8,9 +8,19 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from brittle.records import RECORD, SCHEMA_VERSION, AttackSpec, FlagRecord, Manifest, shard_path, slugs_of
-from brittle.records.seals import Stamp
-from brittle.run.storage import write_images, write_records
+from brittle.records import (
+    RECORD,
+    SCHEMA_VERSION,
+    AttackSpec,
+    FlagRecord,
+    Manifest,
+    View,
+    image_file,
+    record_path,
+    slugs_of,
+)
+from brittle.run.store import Store, encoded
+from brittle.run.study import Done, Unit
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 HOSTILE = "<script>alert(1)</script>"
@@ -26,6 +36,7 @@ def spec(name: str, kind: str, norm: str, label: str | None = None, **config: An
             "slug": slugs_of([label])[0],
             "kind": kind,
             "norm": norm,
+            "eps": config.get("eps") if kind == "budget" else None,
             "paper": "arXiv:1511.04599",
         }
         | {"config": full}
@@ -57,65 +68,106 @@ def make_run(
     ids: Sequence[str] | None = None,
     accuracy: float = 0.81,
     success: float | None = None,
-    goal: str = "untargeted",
+    goals: Sequence[str] = ("untargeted",),
+    models: Sequence[str] = ("resnet20",),
     labelled: bool = True,
     missing: int = 0,
     shard_size: int = 64,
     flags: Sequence[FlagRecord] = (),
     seed: int = 0,
-    **manifest: Any,
+    **facts: Any,
 ) -> Manifest:
     """A run directory; ``success`` fixes every attack's success rate, ``missing`` drops the last attack's last rows."""
-    random = np.random.default_rng(seed)
     clean = images if images is not None else blobs(n, shape, seed)
     n, shape = len(clean), (int(clean.shape[1]), int(clean.shape[2]), int(clean.shape[3]))
-    k = len(class_names)
-    prediction = random.integers(0, k, n)
-    right = np.ones(n, bool) if not labelled else np.arange(n) < round(accuracy * n)
-    label = np.where(random.permutation(right), prediction, (prediction + 1) % max(k, 1))
-    facts = {
-        "schema_version": SCHEMA_VERSION,
-        "created": "2026-01-31T09:30:00+00:00",
-        "command": "brittle audit --model resnet20 --data cifar/test.parquet --attack deepfool --out runs/cifar",
-        "seed": seed,
-        "goal": goal,
-        "attacks": list(attacks),
-        "model": "resnet20",
-        "model_fingerprint": "a1" * 32,
-        "data": "cifar/test.parquet",
-        "data_fingerprint": "b2" * 32,
-        "labelled": labelled,
-        "examples": n,
-        "shard_size": shard_size,
-        "image_shape": shape,
-        "images": "all",
-        "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
-        "class_names": list(class_names),
-        "device": "cpu",
-        "versions": {"brittle": "0.1.0", "python": "3.11.2", "torch": "2.15.0"},
-        "options": {"batch_size": 64},
-        "flags": list(flags),
-    }
-    made = Manifest.model_validate(facts | manifest)
+    made = manifest_of(
+        models=models,
+        goals=list(goals),
+        attacks=list(attacks),
+        seed=seed,
+        examples=n,
+        shape=shape,
+        shard_size=shard_size,
+        labelled=labelled,
+        class_names=class_names,
+        flags=flags,
+        **({"command": COMMAND} | facts),
+    )
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "manifest.json").write_text(made.model_dump_json(indent=1), encoding="utf-8")
-    originals = _write_images(directory, "clean", clean, shard_size)
+    store = Store(directory, made)
     names = list(ids) if ids is not None else [f"{i:05d}" for i in range(n)]
-    hardness = random.lognormal(0, 0.7, n)  # shared, so that hard images are hard for every attack
-    for number, attack in enumerate(attacks):
-        rng = np.random.default_rng([seed, number])
-        rows, adversarial = _attacked(rng, made, attack, clean, names, label, prediction, hardness, success)
-        kept = n - (missing if number == len(attacks) - 1 else 0)
-        stamps = _write_images(directory, attack.slug, adversarial[:kept], shard_size)
-        for shard, (clean_stamp, stamp) in enumerate(zip(originals, stamps, strict=False)):
-            table = pa.Table.from_pylist(rows[:kept][shard * shard_size :][:shard_size], schema=RECORD)
-            write_records(shard_path(directory, "records", attack.slug, shard), table, clean_stamp, stamp)
+    for place, view in enumerate(made.views()):
+        random = np.random.default_rng(seed + place)
+        k = len(class_names)
+        prediction = random.integers(0, k, n)
+        right = np.ones(n, bool) if not labelled else np.arange(n) < round(accuracy * n)
+        label = np.where(random.permutation(right), prediction, (prediction + 1) % max(k, 1))
+        hardness = random.lognormal(0, 0.7, n)  # shared, so that hard images are hard for every attack
+        for number, attack in enumerate(attacks):
+            rng = np.random.default_rng([seed + place, number])
+            rows, adversarial = _attacked(rng, view, attack, clean, names, label, prediction, hardness, success)
+            kept = n - (missing if number == len(attacks) - 1 else 0)
+            for shard, start in enumerate(range(0, kept, shard_size)):
+                stop = min(start + shard_size, kept)
+                files = {
+                    image_file(view.originals, shard): encoded(clean[start : start + shard_size]),
+                    image_file(view.slug(attack), shard): encoded(adversarial[start:stop]),
+                }
+                unit = Unit(f"{view.slug(attack)}/{shard:05d}", attack.label, start, stop, None)
+                store.keep(unit, Done(pa.Table.from_pylist(rows[start:stop], schema=RECORD), files), "given")
+                assert record_path(directory, unit.key).exists()
     return made
+
+
+COMMAND = "brittle audit --model resnet20 --data cifar/test.parquet --attack deepfool --out runs/cifar"
+
+
+def manifest_of(
+    *,
+    models: Sequence[str] = ("net",),
+    shape: tuple[int, int, int] = (1, 4, 4),
+    class_names: Sequence[str] = CLASSES,
+    flags: Sequence[FlagRecord] = (),
+    device: str = "cpu",
+    **facts: Any,
+) -> Manifest:
+    """A manifest as an audit makes it."""
+    records = [
+        {
+            "name": name,
+            "slug": slug,
+            "fingerprint": "a1" * 32,
+            "probe": {"classes": 2, "logits": "AAAAAAAAAAA=", "noise": 0.0},
+            "class_names": list(class_names),
+            "image_shape": shape,
+            "data_fingerprint": "b2" * 32,
+            "device": device,
+            "batch_size": 64,
+            "flags": list(flags),
+        }
+        for name, slug in zip(models, slugs_of(list(models)), strict=True)
+    ]
+    whole = {
+        "schema_version": SCHEMA_VERSION,
+        "study": "audit",
+        "created": "2026-01-31T09:30:00+00:00",
+        "command": None,
+        "spec": None,
+        "seed": 0,
+        "models": records,
+        "goals": ["untargeted"],
+        "data": "cifar/test.parquet",
+        "shard_size": 100,
+        "images": "all",
+        "versions": {"brittle": "0.1.0", "python": "3.11.2", "torch": "2.15.0"},
+    }
+    return Manifest.model_validate(whole | facts)
 
 
 def _attacked(
     rng: np.random.Generator,
-    manifest: Manifest,
+    view: View,
     attack: AttackSpec,
     clean: torch.Tensor,
     names: list[str],
@@ -124,8 +176,8 @@ def _attacked(
     hardness: np.ndarray,
     success: float | None,
 ) -> tuple[list[dict[str, Any]], torch.Tensor]:
-    n, k = len(clean), len(manifest.class_names)
-    targeted = manifest.goal == "targeted"
+    n, k = len(clean), len(view.class_names)
+    targeted = view.goal != "untargeted"
     rate = success if success is not None else {"fgsm": 0.72, "pgd": 0.94, "deepfool": 1.0}[attack.name]
     noise = torch.from_numpy(rng.standard_normal(clean.shape)).float()
     noise = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)  # a little structure, as gradients have
@@ -147,10 +199,11 @@ def _attacked(
         gone = (adversarial[i] - clean[i]).double()
         rows.append(
             {
+                "model": view.model,
                 "attack": attack.label,
                 "example": names[i],
                 "position": i,
-                "goal": manifest.goal,
+                "goal": view.goal,
                 "label": int(label[i]),
                 "target": target,
                 "reject": None,
@@ -180,11 +233,3 @@ def _attacked(
             }
         )
     return rows, adversarial
-
-
-def _write_images(directory: Path, slug: str, images: torch.Tensor, shard_size: int) -> list[Stamp]:
-    starts = range(0, len(images), shard_size)
-    return [
-        write_images(shard_path(directory, "images", slug, shard), images[start : start + shard_size])
-        for shard, start in enumerate(starts)
-    ]

@@ -14,10 +14,10 @@ from PIL import Image
 from test_report import EVENT, Page, browse
 from torch import Tensor
 
-from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
 from brittle.craft.page import comparison_page, matrix_page
-from brittle.report.page import policy_hash
+from brittle.pages.html import policy_hash
+from brittle.text import colour
 from brittle.visibility.measures import Visibility
 
 
@@ -63,7 +63,7 @@ def test_every_cell_says_what_became_of_its_photograph_and_wish(results: list[Cr
     for photo, row in enumerate(rows):
         assert row[0] == f"cat {photo} 80.0 % sure photo-{photo}.jpg"
         for one, cell in zip(results[2 * photo : 2 * photo + 2], row[1:], strict=True):
-            seen = [numbers.colour(one.visibility.colour_mean), "·", numbers.colour(one.visibility.colour_p99)]
+            seen = [colour(one.visibility.colour_mean), "·", colour(one.visibility.colour_p99)]
             named = [] if one.wish == "ostrich" else [f"fish {photo}"]
             named += ["seen as eel"] if one.after[0][0] == "eel" else []
             assert cell == " ".join(["× 20", next(verdicts), next(sure), *named, *seen])
@@ -78,7 +78,7 @@ def test_first_screen_and_numbers(results: list[Crafted]) -> None:
     assert "How visible 0.23 CIEDE2000 is" in words, "the median of 0.20, 0.21 ... 0.25"
     assert "How long 4.50 s is the median time for a picture, with 52 forward passes" in words
     assert "change by 0.21 CIEDE2000 in the mean, and by more than 1.22" in words, "of those that were reached"
-    assert [row[1:] for row in cells(page, "spread")[1:]] == [
+    assert [row[1:] for row in cells(page, "spread numbers")[1:]] == [
         ["20.0 %", "99.2 %", "99.6 %"],
         ["0.20", "0.23", "0.25"],
         ["1.20", "1.25", "1.30"],

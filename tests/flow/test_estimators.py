@@ -121,7 +121,7 @@ def test_an_audit_of_an_estimator_runs_and_resumes(cli: Cli, here: Path, functio
     assert records["fooled"].all()
     assert not records["flags"].map(len).any()
     assert not records["backwards"].any()
-    assert [flag.code for flag in manifest.flags] == []
+    assert [flag.code for flag in manifest.models[0].flags] == []
     again = cli(*line)
     assert (again.code, again.err.count("(resumed)")) == (0, 1)
 

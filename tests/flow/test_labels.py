@@ -116,9 +116,9 @@ def test_a_run_counts_classes_as_the_network_does(tmp_path: Path) -> None:
     brittle.audit(classifier, examples, [brittle.FGSM(eps=0.1)], out=tmp_path)
     records = read_records(tmp_path)
     assert records["label"].tolist() == records["clean_prediction"].tolist() == [0, 0, 1, 1]
-    manifest = read_manifest(tmp_path)
-    assert manifest.class_names == ["b", "a"]
-    assert manifest.data_fingerprint != examples.fingerprint
+    (model,) = read_manifest(tmp_path).models
+    assert model.class_names == ["b", "a"]
+    assert model.data_fingerprint != examples.fingerprint
 
 
 def test_fewer_classes_than_a_nameless_network_has_outputs_are_refused() -> None:

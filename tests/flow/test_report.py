@@ -11,21 +11,23 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import vl_convert
 from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, spec
-from PIL import Image
 from rich.console import Console
 
 from brittle.errors import BrittleError
-from brittle.measure import FLAGS, MEASURES, cases, summarize
-from brittle.numbers import duration, significant
-from brittle.records import FlagRecord, read_manifest, read_records
-from brittle.report import pictures, summary_table, write_report
+from brittle.flags import FLAGS
+from brittle.measure import MEASURES, cases, summarize
+from brittle.pages.html import policy_hash
+from brittle.records import FlagRecord, View, read_manifest, read_records
+from brittle.report import summary_table, write_report
 from brittle.report.charts import javascript
-from brittle.report.page import HERE, policy_hash
-from brittle.report.words import interval_text
+from brittle.report.page import HERE
+from brittle.report.worded import interval_text
+from brittle.text import significant
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVENT = re.compile(r"^on[a-z]+$")
@@ -65,6 +67,12 @@ class Page(HTMLParser):
         return " ".join(self.text.split())
 
 
+def seen(directory: Path) -> tuple[View, pd.DataFrame]:
+    """The first model and goal of a run, and its records."""
+    view = next(read_manifest(directory).views())
+    return view, view.of(read_records(directory))
+
+
 def page_of(directory: Path) -> Page:
     return Page(write_report(directory).read_text(encoding="utf-8"))
 
@@ -88,7 +96,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attacks=[spec("deepfool", "minimal", "l2", evil, option=evil), FGSM],
         class_names=[f"{HOSTILE}{number}{evil}" for number in range(10)],
         ids=[f"{evil}{number}" for number in range(40)],
-        model=evil,
+        models=[evil],
         data=evil,
         command=evil,
         device=evil,
@@ -102,12 +110,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_first_screen_says_how_accurate_how_easily_and_by_how_little(run: Path) -> None:
-    page, summary = page_of(run), summarize(read_manifest(run), read_records(run))
+    page, summary = page_of(run), summarize(*seen(run))
     words = page.words
     assert " ".join(summary.headline).replace(" %", "\u00a0%") in page.text.replace("  ", " ")
     first = words[: words.index("Accuracy against the size")]
     assert first.index("How accurate") < first.index("How easily fooled") < first.index("By how little")
-    median = cases(read_manifest(run), DEEPFOOL, read_records(run))[1]
+    view, records = seen(run)
+    median = cases(view, DEEPFOOL, records)[1]
     assert median.role == "median"
     assert CLASSES[median.clean_prediction] in first
     assert CLASSES[median.adversarial_prediction] in first
@@ -144,7 +153,7 @@ def test_every_raised_flag_is_explained(tmp_path: Path) -> None:
 
 
 def test_everything_needed_to_repeat_the_run_is_there(run: Path) -> None:
-    manifest, words = read_manifest(run), page_of(run).words
+    (manifest, _), words = seen(run), page_of(run).words
     assert manifest.command
     for fact in (
         manifest.command,
@@ -168,7 +177,7 @@ def test_a_run_from_python_has_no_command(tmp_path: Path) -> None:
 
 
 def test_the_gallery_states_factor_names_and_distances(run: Path) -> None:
-    page, manifest, records = page_of(run), read_manifest(run), read_records(run)
+    page, (manifest, records) = page_of(run), seen(run)
     gallery = page.words[page.words.index("Gallery For each") :]
     for attack in ATTACKS:
         for case in cases(manifest, attack, records):
@@ -213,7 +222,7 @@ def test_the_chart_specification_compiles(run: Path) -> None:
         ({"n": 0}, "No image has been attacked yet."),
         ({"attacks": ()}, "There are no attacks in this run."),
         ({"labelled": False}, "How accurate no labels"),
-        ({"goal": "targeted"}, "told to reach"),
+        ({"goals": ["random"]}, "told to reach"),
         ({"shape": (1, 8, 8)}, "The median case"),
         ({"shape": (2, 8, 9)}, "The median case"),
     ],
@@ -231,13 +240,13 @@ def test_unlabelled_data_shows_no_accuracy(tmp_path: Path) -> None:
     assert "Clean accuracy" not in words[: words.index("All measures")]
     assert "classified correctly" not in words[: words.index("All measures")]
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(summary_table(summarize(read_manifest(tmp_path), read_records(tmp_path))))
+    console.print(summary_table(summarize(*seen(tmp_path))))
     assert "Clean accuracy" not in console.export_text()
 
 
 def test_a_run_without_its_images_still_has_a_page(tmp_path: Path) -> None:
     make_run(tmp_path, n=30)
-    shutil.rmtree(tmp_path / "images" / "clean")
+    shutil.rmtree(tmp_path / "images" / "resnet20" / "clean")
     page = page_of(tmp_path)
     assert page.values("img", "src") == []
     assert "The images are not stored with this run" in page.words
@@ -279,50 +288,18 @@ def test_the_page_stays_under_5_megabytes(tmp_path: Path, size: int) -> None:
     assert len(Page(page.read_text(encoding="utf-8")).values("img", "src")) > 3 * len(attacks)
 
 
-# --- pictures
-
-
-def test_the_perturbation_is_drawn_around_grey_at_the_stated_factor() -> None:
-    clean = torch.full((4, 4), 0.25).numpy()
-    adversarial = clean.copy()
-    adversarial[0, 0] += 0.01
-    adversarial[3, 3] -= 0.01
-    made = pictures.triple(pictures.Pair(clean, adversarial), 32)
-    assert made.factor == 50
-    shown = torch.tensor(list(_pixels(made.change))).reshape(4, 4)
-    assert shown[0, 0] == 255
-    assert shown[3, 3] == 0
-    assert (shown.flatten()[1:-1] == 128).all()
-    assert set(_pixels(made.original)) == {64}
-
-
-@pytest.mark.parametrize(("size", "factor"), [(0.6, 1), (0.4, 1), (0.1, 5), (0.0002, 2000), (0.0, 1)])
-def test_the_factor_is_round_and_cuts_nothing_off(size: float, factor: int) -> None:
-    assert pictures.amplification(torch.tensor([[size, -size]]).numpy()) == factor
-
-
-def _pixels(uri: str) -> bytes:
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).tobytes()
-
-
 # --- numbers as text
 
 
-def test_numbers_read_well() -> None:
-    values = (0, 0.07312, 12.34, 1024.4, 0.000021, 0.999, 99.95)
-    assert [significant(value) for value in values] == ["0", "0.0731", "12.3", "1,024", "2.10e-05", "0.999", "100.0"]
-    assert [duration(value) for value in (0.0071, 1.5, 600)] == ["7.10 ms", "1.50 s", "10.0 min"]
-
-
 def test_intervals_read_well(run: Path) -> None:
-    measures = summarize(read_manifest(run), read_records(run)).overall
+    measures = summarize(*seen(run)).overall
     assert re.fullmatch(r"[\d.]+ to [\d.]+ %", interval_text(measures["clean_accuracy"], "fraction"))
 
 
 def test_the_terminal_table_takes_no_markup(tmp_path: Path) -> None:
     make_run(tmp_path, n=30, attacks=[spec("fgsm", "budget", "linf", "fgsm[bold red](x)", eps=0.01)])
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(summary_table(summarize(read_manifest(tmp_path), read_records(tmp_path))))
+    console.print(summary_table(summarize(*seen(tmp_path))))
     text = console.export_text()
     assert re.search(r"fgsm\[bold red\] .*\n *\(x\)", text)
     assert "Clean accuracy 80.0 % (24 of 30; 95 % interval 62.7 to 90.5 %)" in text

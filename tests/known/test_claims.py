@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor, nn
 
 import brittle
@@ -13,7 +14,7 @@ from brittle import FMN, PGD, Classifier, DeepFool, Minimal
 from brittle.attacks import Attack
 from brittle.data import examples_of, load_data
 from brittle.goals import Untargeted
-from brittle.measure import summarize
+from brittle.measure import summaries
 from brittle.models import load_model
 from brittle.models.network import Network
 from brittle.run.attack import attack_graded
@@ -92,9 +93,9 @@ def test_audit_sees_the_network_as_it_is_now(change: Callable[[Odd], None], tmp_
     classifier.logits(images)
     change(net)
     examples = examples_of(images, answers(classifier, images))
-    done = run(classifier, examples, [DeepFool()], out=tmp_path / "run")
+    done = run(audit_of(classifier, examples, [DeepFool()]), out=tmp_path / "run")
     assert done.records["fooled"].all() and done.records["claimed"].all()
-    assert "unconfirmed" not in [flag.code for flag in summarize(done.manifest, done.records).flags]
+    assert "unconfirmed" not in [flag.code for flag in summaries(done.manifest, done.records)[0].flags]
 
 
 def test_network_that_no_copy_agrees_with_is_attacked_itself() -> None:
@@ -306,9 +307,9 @@ def test_no_answer_to_an_attacked_image_is_neither_fooled_nor_robust(bad: float,
     found = brittle.attack(classifier, images, labels, PGD(eps=0.1))
     assert found.non_finite.all()
     assert not found.fooled.any() and not found.claimed.any()
-    done = run(classifier, examples_of(images, labels), [PGD(eps=0.1)], out=tmp_path / "run")
+    done = run(audit_of(classifier, examples_of(images, labels), [PGD(eps=0.1)]), out=tmp_path / "run")
     assert all("non-finite-logits" in flags for flags in done.records["flags"])
-    raised = {flag.code: flag.message for flag in summarize(done.manifest, done.records).flags}
+    raised = {flag.code: flag.message for flag in summaries(done.manifest, done.records)[0].flags}
     assert f"{len(images)} of {len(images)} images" in raised["non-finite-logits"]
 
 

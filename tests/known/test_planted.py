@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from flow_studies import audit_of
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 import brittle
 from brittle.data import digits_split, load_data
-from brittle.measure import FLAGS, summarize
+from brittle.flags import FLAGS
+from brittle.measure import summaries
 from brittle.models.network import Network
 from brittle.models.preflight import preflight
 from brittle.models.zoo import load_model
@@ -85,8 +87,8 @@ def _quick() -> Iterator[None]:
 
 def codes(net: nn.Module, directory: Path) -> dict[str, str]:
     """The flags of a small audit, from before it and after."""
-    done = run(Network(net), brittle.examples_of(*images()), ATTACKS, out=directory)
-    return {flag.code: flag.message for flag in summarize(done.manifest, done.records).flags}
+    done = run(audit_of(Network(net), brittle.examples_of(*images()), ATTACKS), out=directory)
+    return {flag.code: flag.message for flag in summaries(done.manifest, done.records)[0].flags}
 
 
 def doubts_among(flags: dict[str, str]) -> dict[str, str]:
@@ -116,8 +118,10 @@ def test_what_does_no_harm_raises_no_doubt(fault: type[nn.Module], tmp_path: Pat
 def test_the_records_alone_tell_of_gradients_that_mislead(
     fault: type[nn.Module], wanted: set[str], tmp_path: Path
 ) -> None:
-    done = run(Network(with_fault(fault)), brittle.examples_of(*images()), ATTACKS, out=tmp_path)
-    of_records = summarize(done.manifest.model_copy(update={"flags": []}), done.records)
+    done = run(audit_of(Network(with_fault(fault)), brittle.examples_of(*images()), ATTACKS), out=tmp_path)
+    (model,) = done.manifest.models
+    quiet = done.manifest.model_copy(update={"models": [model.model_copy(update={"flags": []})]})
+    (of_records,) = summaries(quiet, done.records)
     found = {flag.code: flag.message for flag in of_records.flags}
     assert wanted <= found.keys()
     assert "square(eps=0.15, queries=120) fools" in found["stronger-elsewhere"]

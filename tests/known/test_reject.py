@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor
 
 import brittle
@@ -13,7 +14,7 @@ from brittle import FGSM, FMN, PGD, BoundaryWalk, DeepFool, Minimal, SuperDeepFo
 from brittle.attacks import Attack
 from brittle.data import examples_of
 from brittle.errors import BrittleError
-from brittle.measure import summarize
+from brittle.measure import summaries
 from brittle.models.network import Network
 from brittle.run.engine import run
 from conftest import Cli
@@ -113,14 +114,14 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
     wrong = (clean != labels) & ~refused
 
     attacks: list[Attack] = [FGSM(eps=0.2), DeepFool()]
-    done = run(classifier, examples_of(world.images, labels), attacks, out=tmp_path / "run")
-    assert done.manifest.reject == reject
+    done = run(audit_of(classifier, examples_of(world.images, labels), attacks), out=tmp_path / "run")
+    assert done.manifest.models[0].reject == reject
     for _, rows in done.records.groupby("attack"):
         fooled = torch.tensor(rows["fooled"].to_numpy())
         after = torch.tensor(rows["adversarial_prediction"].to_numpy())
         assert not (fooled & (after == reject)).any()
         assert fooled[wrong].all()
-    fgsm, deepfool = summarize(done.manifest, done.records).attacks
+    fgsm, deepfool = summaries(done.manifest, done.records)[0].attacks
     rows = done.records[done.records["attack"] == fgsm.label]
     after = torch.tensor(rows["adversarial_prediction"].to_numpy())
     right = clean == labels
@@ -135,9 +136,9 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
 def test_reject_class_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     world, reject = refusing()
     examples = examples_of(world.images[:4], world.labels[:4])
-    run(Network(world.net, reject=reject), examples, [DeepFool()], out=tmp_path / "run")
+    run(audit_of(Network(world.net, reject=reject), examples, [DeepFool()]), out=tmp_path / "run")
     with pytest.raises(BrittleError, match=f"reject: there {reject}; now None"):
-        run(Network(world.net), examples, [DeepFool()], out=tmp_path / "run")
+        run(audit_of(Network(world.net), examples, [DeepFool()]), out=tmp_path / "run")
 
 
 def test_goal_of_ones_own_goes_before_the_classifiers() -> None:

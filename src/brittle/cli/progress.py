@@ -18,6 +18,7 @@ from rich.text import Text
 
 from brittle.records import Manifest
 from brittle.run.study import Unit
+from brittle.text import percent
 
 _COUNTED = {"audit": "misclassified", "craft": "as wished", "fit": "fooled"}
 
@@ -45,7 +46,8 @@ class Bars:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
         """A bar for each group, and what the preflight has to say."""
@@ -67,12 +69,12 @@ class Bars:
         self.counts[unit.group] += count
         self.progress.advance(bar, len(unit))
         share = self.counts[unit.group] / max(1.0, self.progress.tasks[bar].completed)
-        said = f"{share:.1%} {self.counted}" if self.counted else ""
+        said = f"{percent(share)} {self.counted}" if self.counted else ""
         self.progress.update(bar, rate=said + (" (resumed)" if resumed else ""))
 
     def look(self, confident: float, change: float) -> None:
         """How far the photograph that is being crafted is."""
-        self._say(f"{confident:.1%} sure, changed by {change:.2f} grey levels")
+        self._say(f"{percent(confident)} sure, changed by {change:.2f} grey levels")
 
     def step(self, step: Any) -> None:
         """How far a fit is."""

@@ -2,22 +2,26 @@
 
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from brittle.craft import numbers
 from brittle.craft.crafted import Crafted
-from brittle.craft.pictures import aimed
-from brittle.craft.thumbnails import Trio, identity
-from brittle.numbers import duration, percent
+from brittle.craft.sheet import aimed
+from brittle.pages.pictures import Pair, Trio, identity
+from brittle.text import colour, duration, percent, similarity, sure
 
-Head = dict[str, Any]
-Column = tuple[str, int]
+Head: TypeAlias = dict[str, Any]
+Column: TypeAlias = tuple[str, int]
 """The name of a column, and how many of that name stand before it."""
+
+
+def pair_of(one: Crafted) -> Pair:
+    """What is shown of a result; photographs of one name and the same pixels are one."""
+    return Pair(one.original, one.perturbed, one.photo)
 
 
 def style_of(one: Crafted) -> str:
     """The style class that holds an original: it is embedded once and shown in many places."""
-    return "o" + hashlib.sha256(identity(one).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return "o" + hashlib.sha256(identity(pair_of(one)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def columns_of(places: Sequence[tuple[Hashable, str]]) -> list[Column]:
@@ -97,16 +101,16 @@ def shown(one: Crafted, trio: Trio | None) -> dict[str, Any]:
         "wish": one.wish,
         "trio": trio,
         "verdict": "reached" if one.reached else "short" if met else "missed",
-        "confidence": numbers.sure(one.confidence, one.wanted),
+        "confidence": sure(one.confidence, one.wanted),
         "before": before,
         "sure_before": percent(sure_before),
         "after": after,
         "sure_after": percent(sure_after),
         "aim": aimed(one),
-        "mean": numbers.colour(seen.colour_mean),
-        "p99": numbers.colour(seen.colour_p99),
+        "mean": colour(seen.colour_mean),
+        "p99": colour(seen.colour_p99),
         "bar": min(seen.colour_mean, 1.0),
-        "ssim": numbers.similarity(seen.ssim),
+        "ssim": similarity(seen.ssim),
         "linf": f"{seen.linf:.0f}",
         "passes": f"{one.passes:,}",
         "seconds": duration(one.seconds),

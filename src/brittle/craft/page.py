@@ -1,25 +1,22 @@
 """Pages of many crafted photographs: one HTML file each, which works without a network and trusts no name in it."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from brittle.craft.crafted import Crafted
 from brittle.craft.grid import (
     columns_of,
     grid_of,
     optimiser_head,
+    pair_of,
     photograph_head,
     shown,
     style_of,
     way_head,
     wish_head,
 )
-from brittle.craft.pictures import aimed
+from brittle.craft.sheet import aimed
 from brittle.craft.summary import (
     Row,
     comparison_headline,
@@ -30,18 +27,17 @@ from brittle.craft.summary import (
     settings_of,
     spread,
 )
-from brittle.craft.thumbnails import Trio, identity, trios
+from brittle.pages.html import page, within_limit
+from brittle.pages.pictures import Trio, identity, trios
 
 HERE = Path(__file__).parent
-LIMIT = 4_900_000
-"""Bytes that a page may have; pictures shrink to keep it."""
 HERO_SIDE, HERO_BUDGET = 360, 500_000
 SIDE = 208  # of a thumbnail, which is shown at about half of that: sharp on fine screens
 
 
 def matrix_page(crafted: Sequence[Crafted]) -> str:
     """A page of photographs by wishes: each result with its noise, confidence and visibility. At most 5 MB."""
-    photographs = [identity(one) for one in crafted]
+    photographs = [identity(pair_of(one)) for one in crafted]
     columns = columns_of([(photograph, one.wish) for photograph, one in zip(photographs, crafted, strict=True)])
     context = {
         "headline": headline(crafted),
@@ -52,7 +48,7 @@ def matrix_page(crafted: Sequence[Crafted]) -> str:
         "of_results": len(crafted),
     }
     hero = median_of(crafted)
-    heroes = trios({0: hero}, HERO_SIDE, HERO_BUDGET) if hero is not None else {}
+    heroes = trios({0: pair_of(hero)}, HERO_SIDE, HERO_BUDGET) if hero is not None else {}
     context["hero"] = None if hero is None else shown(hero, heroes.get(0))
 
     def grid(pictures: dict[int, Trio]) -> dict[str, Any]:
@@ -67,7 +63,7 @@ def comparison_page(rows: Sequence[Row]) -> str:
     rows: (space, penalty, optimiser, result); each may come for several photographs.
     """
     crafted = [row[3] for row in rows]
-    subjects = [(identity(one), one.wish, one.target) for one in crafted]
+    subjects = [(identity(pair_of(one)), one.wish, one.target) for one in crafted]
     settings = settings_of(rows, len(set(subjects)))
     context = {
         "headline": comparison_headline(settings, crafted),
@@ -98,23 +94,9 @@ def _within_limit(
     filled: Callable[[dict[int, Trio]], dict[str, Any]],
 ) -> str:
     """The page with pictures as large as it has room for."""
-    bare = _render(template, context | filled({}) | {"originals": {}})
-    room = LIMIT - len(bare.encode("utf-8")) - 400 * len(crafted)  # what stands around each picture
-    pictures = trios(dict(enumerate(crafted)), SIDE, room)
-    originals = {style_of(crafted[index]): trio.original for index, trio in pictures.items()}
-    return _render(template, context | filled(pictures) | {"originals": originals})
 
+    def render(pictures: dict[int, Trio]) -> str:
+        originals = {style_of(crafted[index]): trio.original for index, trio in pictures.items()}
+        return page(HERE, template, context | filled(pictures) | {"originals": originals}, styles=["page.css"])
 
-def _render(template: str, context: dict[str, Any]) -> str:
-    """Autoescape holds for everything; only this package's own style is marked as safe."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
-    try:
-        made_by = f"brittle {version('brittle')}"
-    except PackageNotFoundError:
-        made_by = "brittle"
-    style = Markup((HERE / "page.css").read_text(encoding="utf-8"))
-    page = environment.get_template(template).render(**context, made_by=made_by, style=style)
-    return page.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text
+    return within_limit(render, {index: pair_of(one) for index, one in enumerate(crafted)}, SIDE)

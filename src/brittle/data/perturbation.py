@@ -1,6 +1,7 @@
 """One perturbation for many images: a value that holds it, and the file that keeps it."""
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -9,15 +10,15 @@ from pathlib import Path
 from typing import final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import Norm, norm_named
 
 SUFFIX = ".safetensors"
-_KEY, _FORMAT = "perturbation", "brittle perturbation 1"
+_KEY, _SAYS, _FORMAT = "perturbation", "brittle", "brittle perturbation 2"
 
 
 @final
@@ -66,28 +67,32 @@ def perturbation_of(given: "Perturbation | str | Path") -> Perturbation:
     return given if isinstance(given, Perturbation) else read_perturbation(given)
 
 
-def write_perturbation(perturbation: Perturbation, path: str | Path) -> None:
-    """Writes it as safetensors, the whole file or none; BrittleError where that cannot be.
+def content_of(perturbation: Perturbation) -> bytes:
+    """The content of its file: the same perturbation, the same bytes.
 
-    One tensor, ``perturbation``: float32 ``[C, H, W]``, what is added to pixels in [0, 1]. Metadata, all text:
-    ``format`` ("brittle perturbation 1"), ``norm`` ("l2"), ``eps`` (the budget in that norm), and what ``about``
-    holds, which is for people: a file that another tool has made needs none of it.
+    Safetensors with one tensor, ``perturbation``: float32 ``[C, H, W]``, what is added to pixels in [0, 1]. Metadata:
+    one key, ``brittle``, a JSON object of texts: ``format`` ("brittle perturbation 2"), ``norm`` ("l2"), ``eps`` (the
+    budget in that norm), and what ``about`` holds, which is for people.
     """
+    says = {"format": _FORMAT, "norm": perturbation.norm.name, "eps": repr(perturbation.eps)}
+    # One key, as safetensors writes several in an order that changes from process to process.
+    return save({_KEY: perturbation.values}, {_SAYS: json.dumps({**perturbation.about, **says}, sort_keys=True)})
+
+
+def write_perturbation(perturbation: Perturbation, path: str | Path) -> None:
+    """Writes its file, whole or not at all; BrittleError where that cannot be."""
     target = Path(path)
     if target.suffix != SUFFIX:
         raise BrittleError(f"expected a file name that ends in {SUFFIX}, got {path}")
-    says = {"format": _FORMAT, "norm": perturbation.norm.name, "eps": repr(perturbation.eps)}
     temporary = target.with_name(f".writing-{target.name}")
     try:
         try:
-            # Not by save_file, which leaves a file that only its owner may read.
-            temporary.write_bytes(save({_KEY: perturbation.values}, {**perturbation.about, **says}))
+            temporary.write_bytes(content_of(perturbation))
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise BrittleError(f"cannot write {str(target)!r}: {reason}") from None
+    except OSError as error:
+        raise BrittleError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
 
 
 def read_perturbation(file: str | Path) -> Perturbation:
@@ -100,21 +105,29 @@ def read_perturbation(file: str | Path) -> Perturbation:
             f"expected a perturbation file, got {what}{did_you_mean(path.name, beside) if beside else ''}"
         )
     try:
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            values = opened.get_tensor(_KEY) if _KEY in set(opened.keys()) else None
-    except (OSError, SafetensorError) as error:
-        raise BrittleError(f"expected a perturbation file, got {path}: {' '.join(str(error).split())}") from None
-    about = {key: text for key, text in metadata.items() if key not in ("format", "norm", "eps")}
+        return perturbation_in(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BrittleError(f"cannot read {str(path)!r}: {error.strerror}") from None
+
+
+def perturbation_in(content: bytes, name: str) -> Perturbation:
+    """The perturbation that a file of this content holds; name: of the file, for errors."""
     try:
-        if values is None or metadata["format"] != _FORMAT:
-            raise KeyError(_KEY)
-        norm, eps = norm_named(metadata["norm"]), float(metadata["eps"])
-    except (KeyError, ValueError):
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise BrittleError(f"expected a perturbation file, got {name}: {' '.join(str(error).split())}") from None
+    try:
+        says = json.loads(header["__metadata__"][_SAYS])
+        if says["format"] != _FORMAT:
+            raise KeyError(_FORMAT)
+        values, norm, eps = tensors[_KEY], norm_named(says["norm"]), float(says["eps"])
+    except (KeyError, ValueError, TypeError):
         raise BrittleError(
-            f"expected a perturbation that `brittle fit` has written, {path} holds something else"
+            f"expected a perturbation that `brittle fit` has written, {name} holds something else"
         ) from None
-    return _checked(values, norm, eps, about, f"the perturbation in {path}")
+    about = {key: text for key, text in says.items() if key not in ("format", "norm", "eps")}
+    return _checked(values, norm, eps, about, f"the perturbation in {name}")
 
 
 def _checked(values: Tensor, norm: Norm, eps: float, about: dict[str, str], what: str) -> Perturbation:

@@ -1,33 +1,36 @@
 """From records to numbers with intervals. Pure: no model, no disk."""
 
+from brittle.measure.attack import rate
 from brittle.measure.cases import Case, cases
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.flags import FLAGS, flags_markdown
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS
-from brittle.measure.summary import summarize
+from brittle.measure.summary import summaries, summarize
 from brittle.measure.sweeps import Family, families
+from brittle.measure.told import Curve, Told
 from brittle.measure.wording import headline
 
 __all__ = [
-    "FLAGS",
     "MEASURES",
     "NORMS",
     "AttackSummary",
     "Case",
+    "Curve",
     "Definition",
     "Family",
     "Measured",
     "Summary",
+    "Told",
     "accuracy_at",
     "cases",
     "curve",
     "doubts",
     "families",
-    "flags_markdown",
     "headline",
+    "rate",
+    "summaries",
     "summarize",
     "thin",
 ]

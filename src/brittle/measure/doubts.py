@@ -11,8 +11,8 @@ from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.sweeps import families
-from brittle.numbers import percent
 from brittle.records import AttackSpec, View
+from brittle.text import percent
 
 FEW = 100
 LOST = 0.10

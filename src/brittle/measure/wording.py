@@ -2,7 +2,7 @@
 
 from brittle.measure.definitions import FAINT, INVISIBLE
 from brittle.measure.models import Measured, Summary
-from brittle.numbers import percent
+from brittle.text import percent
 
 __all__ = ["FAINT", "INVISIBLE", "headline"]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, final, get_args
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.errors import BrittleError, did_you_mean
@@ -106,6 +107,11 @@ class View:
         """The model; with several goals, and the goal."""
         several = len(self.manifest.goals) > 1
         return f"{self.record.name}, {self.goal}" if several else self.record.name
+
+    def of(self, records: pd.DataFrame) -> pd.DataFrame:
+        """The rows that are about this model and goal."""
+        mine: pd.DataFrame = records[(records["model"] == self.model) & (records["goal"] == self.goal)]
+        return mine
 
     @property
     def model(self) -> str:

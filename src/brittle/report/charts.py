@@ -9,9 +9,9 @@ import pandas as pd
 import vl_convert
 
 from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
-from brittle.numbers import percent
+from brittle.pages.words import NORM_NAMES
 from brittle.records import View
-from brittle.report.words import NORM_NAMES
+from brittle.text import percent
 
 VEGA_LITE = "6.4"
 POINTS = 40_000

@@ -1,7 +1,5 @@
 """The report: one HTML file that works without a network and trusts nothing that came from outside."""
 
-import base64
-import hashlib
 import json
 import os
 import tempfile
@@ -10,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Case, Summary, cases, summarize
+from brittle.pages.html import page, within_limit
+from brittle.pages.pictures import Trio, trios
 from brittle.records import FlagRecord, View, damaged_images, read_manifest, read_records
 from brittle.report import pictures, sections
 from brittle.report.charts import chart_of, javascript
 
 HERE = Path(__file__).parent
-LIMIT = 4_900_000
-"""Bytes that a report may have; pictures shrink to keep it."""
 HERO_BUDGET = 900_000
 HERO_SIDE = 320
 GALLERY_SIDE = 176
@@ -36,9 +32,7 @@ def write_report(directory: Path, *, on_flag: Callable[[FlagRecord], None] | Non
     """
     manifest = read_manifest(directory)
     view = next(manifest.views())
-    records = read_records(directory, manifest)
-    mine = records[(records["model"] == view.model) & (records["goal"] == view.goal)]
-    html = render(directory, view, mine, on_flag)
+    html = render(directory, view, view.of(read_records(directory, manifest)), on_flag)
     target = directory / "report.html"
     try:
         replace_file(target, html.encode("utf-8"))
@@ -64,12 +58,14 @@ def render(
     context = _context(manifest, summary, records)
     hero_key = _hero_key(summary, chosen)
     hero_pair = {hero_key: pairs[hero_key]} if hero_key in pairs else {}
-    heroes = pictures.within(hero_pair, HERO_SIDE, HERO_BUDGET)
+    heroes = trios(hero_pair, HERO_SIDE, HERO_BUDGET)
     hero_case = next((case for case in every if (case.slug, case.position) == hero_key and case.role == "median"), None)
     context["hero"] = hero_case and _shown(manifest, hero_case, heroes)
-    bare = _page(context | {"gallery": _gallery(manifest, summary, chosen, {})})
-    triples = pictures.within(pairs, GALLERY_SIDE, LIMIT - len(bare.encode("utf-8")) - 1_000 * len(every))
-    return _page(context | {"gallery": _gallery(manifest, summary, chosen, triples)})
+
+    def rendered(made: dict[tuple[str, int], Trio]) -> str:
+        return _page(context | {"gallery": _gallery(manifest, summary, chosen, made)})
+
+    return within_limit(rendered, pairs, GALLERY_SIDE)
 
 
 def _context(manifest: View, summary: Summary, records: pd.DataFrame) -> dict[str, Any]:
@@ -106,51 +102,33 @@ def _gallery(
     manifest: View,
     summary: Summary,
     chosen: dict[str, list[Case]],
-    triples: dict[tuple[str, int], pictures.Triple],
+    made: dict[tuple[str, int], Trio],
 ) -> list[dict[str, Any]]:
     out = []
     for attack in summary.attacks:
         success = attack.measures["attack_success_rate"]
         left = (success.of or 0) - (success.count or 0)
-        shown = [_shown(manifest, case, triples) for case in chosen[attack.label]]
+        shown = [_shown(manifest, case, made) for case in chosen[attack.label]]
         out.append({"label": attack.label, "cases": shown, "left": left, "of": success.of or 0})
     return out
 
 
-def _shown(manifest: View, case: Case, triples: dict[tuple[str, int], pictures.Triple]) -> dict[str, Any]:
-    made = triples.get((case.slug, case.position))
-    pixelated = max(manifest.image_shape[1:]) <= pictures.PIXELATED
+def _shown(manifest: View, case: Case, made: dict[tuple[str, int], Trio]) -> dict[str, Any]:
     minimal = any(spec.label == case.attack and spec.kind == "minimal" for spec in manifest.attacks)
     shown = {
         "attack": case.attack,
         "minimal": minimal,
-        "triple": made,
-        "pixelated": pixelated,
+        "trio": made.get((case.slug, case.position)),
         "kept": manifest.images != "none",
     }
     return sections.case_caption(manifest, case) | shown
 
 
 def _page(context: dict[str, Any]) -> str:
-    """Autoescape holds for everything; only this package's own style and scripts are marked as safe."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
-    scripts = [javascript(), (HERE / "page.js").read_text(encoding="utf-8")] if context["chart"] else []
-    if not scripts:
-        scripts = [(HERE / "page.js").read_text(encoding="utf-8")]
-    return environment.get_template("page.html.j2").render(
-        **context,
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        scripts=[Markup(script) for script in scripts],
-        script_hashes=[policy_hash(script) for script in scripts],
-    )
-
-
-def policy_hash(script: str) -> str:
-    """How a Content-Security-Policy names a script that may run: nothing else does, wherever it comes from."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    scripts = [javascript()] if context["chart"] else []
+    scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
+    made_by = f"brittle {context['manifest'].versions.get('brittle', '')}"
+    return page(HERE, "page.html.j2", context | {"made_by": made_by}, styles=["page.css"], scripts=scripts)
 
 
 def replace_file(target: Path, content: bytes) -> None:

@@ -1,30 +1,16 @@
 """What each part of the page says: plain values for the template, taken from measure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brittle.measure import FLAGS, MEASURES, AttackSummary, Case, Measured, Summary
-from brittle.numbers import duration, percent, significant
+from brittle.flags import FLAGS
+from brittle.measure import MEASURES, AttackSummary, Case, Measured, Summary
+from brittle.pages.figures import Figure
+from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, View
-from brittle.report.words import NORM_NAMES, count_text, interval_text, value_text
-
-NONE = "\u2013"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A big number: ``bar``, ``low`` and ``high`` in [0, 1] draw it as a length."""
-
-    title: str
-    big: str
-    text: str
-    unit: str = ""
-    bar: float | None = None
-    low: float | None = None
-    high: float | None = None
-    interval: str = ""
+from brittle.report.worded import count_text, interval_text
+from brittle.text import NONE, counted, duration, percent, significant
 
 
 def figures(summary: Summary) -> list[Figure]:
@@ -39,7 +25,7 @@ def _accurate(summary: Summary) -> Figure:
         return Figure(title, "no labels", text)
     if accuracy.value is None:
         return Figure(title, NONE, "There are no results yet.")
-    return _rate(title, accuracy, f"of {accuracy.of:,} image{_s(accuracy.of)} classified correctly before any attack.")
+    return _rate(title, accuracy, f"of {counted(accuracy.of or 0, 'image')} classified correctly before any attack.")
 
 
 def _fooled(summary: Summary) -> Figure:
@@ -79,18 +65,7 @@ def _rate(title: str, rate: Measured, text: str) -> Figure:
 
 
 def _images(count: int, summary: Summary) -> str:
-    return f"{count:,} image{_s(count)}" + (" it got right" if summary.labelled else "")
-
-
-def _s(count: float | None) -> str:
-    return "" if count == 1 else "s"
-
-
-def distance_text(value: float | None, norm: str) -> str:
-    """``"L2 distance 0.0731"``, ``"3 pixels"``."""
-    if norm == "l0":
-        return f"{value_text(value, 'distance', norm)} pixel{_s(value)}"
-    return f"{NORM_NAMES[norm].short} distance {value_text(value, 'distance', norm)}"
+    return counted(count, "image") + (" it got right" if summary.labelled else "")
 
 
 def measures_table(summary: Summary) -> dict[str, Any]:
@@ -113,8 +88,7 @@ def measures_table(summary: Summary) -> dict[str, Any]:
 
 
 def _kind(attack: AttackSummary) -> str:
-    norm = NORM_NAMES[attack.norm].short if attack.norm in NORM_NAMES else attack.norm
-    return f"{attack.kind}, {norm}"
+    return f"{attack.kind}, {norm_text(attack.norm)}"
 
 
 def _cell(measured: Measured | None, unit: str, norm: str) -> dict[str, str]:
@@ -122,7 +96,7 @@ def _cell(measured: Measured | None, unit: str, norm: str) -> dict[str, str]:
         return {"text": "", "interval": "", "count": ""}
     text = value_text(measured.value, unit, norm)
     if unit == "distance" and measured.value is not None:
-        text += f" {NORM_NAMES[norm].short}"
+        text += f" {norm_text(norm)}"
     return {"text": text, "interval": interval_text(measured, unit, norm), "count": count_text(measured)}
 
 
@@ -172,7 +146,7 @@ def damage_flag(directory: Path, damaged: Sequence[Path]) -> FlagRecord:
     """What to say of image files that are not as they were written."""
     count = len(damaged)
     message = (
-        f"{count:,} image file{_s(count)} {'is' if count == 1 else 'are'} missing or not as written, the first"
+        f"{counted(count, 'image file')} {'is' if count == 1 else 'are'} missing or not as written, the first"
         f" {damaged[0].relative_to(directory)}; the same audit again makes {'it' if count == 1 else 'them'} anew"
     )
     return FlagRecord(code="damaged-images", message=message)
@@ -195,9 +169,9 @@ def case_caption(manifest: View, case: Case) -> dict[str, Any]:
         "label": class_name(manifest, case.label),
         "target": None if case.target is None else class_name(manifest, case.target),
         "before": class_name(manifest, case.clean_prediction),
-        "before_sure": percent(case.clean_confidence),
+        "sure_before": percent(case.clean_confidence),
         "after": class_name(manifest, case.adversarial_prediction),
-        "after_sure": percent(case.adversarial_confidence),
+        "sure_after": percent(case.adversarial_confidence),
         "distance": distance_text(case.distance, case.norm),
         "typical": significant(case.typical_change, 2),
         "largest": significant(case.largest_change, 2),
@@ -218,7 +192,7 @@ def repeat_facts(manifest: View) -> list[tuple[str, str]]:
         ("Model fingerprint", manifest.model_fingerprint),
         ("Data", manifest.data),
         ("Data fingerprint", manifest.data_fingerprint),
-        ("Images", f"{manifest.examples:,}, {width} \u00d7 {height} pixels, {channels} channel{_s(channels)}"),
+        ("Images", f"{manifest.examples:,}, {width} \u00d7 {height} pixels, {counted(channels, 'channel')}"),
         ("Adversarial images kept", KEPT[manifest.images]),
         ("Goal", manifest.goal),
         ("Seed", str(manifest.seed)),

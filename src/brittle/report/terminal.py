@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from brittle.measure import MEASURES, Measured, Summary
-from brittle.report.words import count_text, interval_text, value_text
+from brittle.pages.words import norm_text, rate_text, value_text
+from brittle.report.worded import interval_text
 
 SHOWN = ("fooling_rate", "fooling_rate_8bit", "robust_accuracy", "median_distance", "seconds")
 
@@ -34,15 +35,15 @@ def summary_table(summary: Summary) -> RenderableType:
 
 
 def _line(name: str, rate: Measured) -> Text:
-    under = f" ({count_text(rate)}; 95 % interval {interval_text(rate, 'fraction') or 'as wide as the rounding'})"
-    return Text.assemble(f"{name} {value_text(rate.value, 'fraction')}", (under, "dim"))
+    value, bracket, rest = rate_text(rate.value, rate.low, rate.high, rate.count or 0, rate.of or 0).partition(" (")
+    return Text.assemble(f"{name} {value}", (bracket + rest, "dim"))
 
 
 def _cell(measured: Measured, unit: str, norm: str) -> Text:
     """The value, its norm where it is a distance, and its interval below; spaces hold the parts together."""
     text = value_text(measured.value, unit, norm)
     if unit == "distance" and measured.value is not None:
-        text += f" {norm}"
+        text += f" {norm_text(norm)}"
     cell = Text(text.replace(" ", "\u00a0"))
     if under := interval_text(measured, unit, norm):
         for long, short in ((" %", ""), ("> ", ">"), ("< ", "<"), (" to ", "–")):

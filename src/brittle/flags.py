@@ -1,4 +1,4 @@
-"""What each flag means and what to do about it: the one table behind the report and docs/flags.md."""
+"""Every flag there is: what it means and what to do about it. Whoever raises one names it from here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -227,7 +227,7 @@ def flags_markdown() -> str:
         "# Flags\n\n"
         "brittle says when its own results could be wrong or misread. Each flag has a code, which stands in\n"
         "the manifest, the records, the summary and the report. A *doubt* means that a number may be wrong, a *note*\n"
-        "that the numbers are right and easily misread. `brittle.measure.flags_markdown()` writes this page.\n"
+        "that the numbers are right and easily misread. `brittle.flags.flags_markdown()` writes this page.\n"
     ]
     for code, meaning in FLAGS.items():
         parts.append(
