@@ -180,7 +180,7 @@ def test_a_child_is_a_member_and_half_the_difference_of_two_more_all_others_than
     attack = FewPixel(population=5)
     count, rows = attack.population, 400
     rng = Rng(0, tuple(map(str, range(rows))))
-    swarm = module._Swarm(attack, torch.zeros(rows, 3, SIDE, SIDE), leave(rows), rng)
+    swarm = module._Swarm.of(attack, torch.arange(rows), torch.zeros(rows, 3, SIDE, SIDE), rng)
     swarm.genes = (0.4 + 0.1 * swarm.genes)[:1].expand(rows, -1, -1, -1)  # children stay inside
     draws = torch.rand(rows, count, 3, generator=torch.Generator().manual_seed(0))
     children = swarm._children(draws, slice(0, count))
@@ -195,7 +195,7 @@ def test_a_child_is_a_member_and_half_the_difference_of_two_more_all_others_than
 
 def test_positions_are_reflected_at_the_border_and_colours_clipped() -> None:
     attack = FewPixel(population=4)
-    swarm = module._Swarm(attack, torch.zeros(1, 3, SIDE, SIDE), leave(1), Rng(0, ("0",)))
+    swarm = module._Swarm.of(attack, torch.arange(1), torch.zeros(1, 3, SIDE, SIDE), Rng(0, ("0",)))
     swarm.genes = torch.tensor([0.5, 0.9, 0.9, 0.1]).view(1, 4, 1, 1).expand(-1, -1, -1, 5)
     draws = torch.zeros(1, 4, 3)  # each member's parents are those that follow it
     children = swarm._children(draws, slice(0, 4))
@@ -241,7 +241,7 @@ def test_every_pass_is_counted_and_hardly_a_candidate_comes_twice(levels: int) -
 
 def test_a_known_candidate_has_the_loss_that_it_had() -> None:
     generator = torch.Generator().manual_seed(0)
-    memory = module._Memory(3, 200, torch.device("cpu"))
+    memory = module._Memory.of(3, 200, torch.device("cpu"))
     truth = torch.randn(3, 50, generator=generator)
     asked = 0
     for _ in range(10):

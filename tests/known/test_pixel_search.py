@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.pixel_search as module
 from brittle.attacks import FewPixel, Outcome, PixelSearch
+from brittle.attacks.parts.corners import Corners
 from brittle.data import load_data
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
@@ -204,7 +204,7 @@ def test_where_the_grid_is_coarse_it_looks_far_first() -> None:
 
 @pytest.mark.parametrize(("channels", "count"), [(1, 2), (2, 4), (3, 8), (6, 64), (13, 64)])
 def test_corners_set_channels_to_either_end_in_groups_where_there_are_many(channels: int, count: int) -> None:
-    corners = module._corners(torch.zeros(1, channels, 2, 2))
+    corners = Corners.of(torch.zeros(1, channels, 2, 2)).colours
     assert corners.shape == (count, channels)
     assert len(set(map(tuple, corners.tolist()))) == count
     assert set(corners.flatten().tolist()) == {0.0, 1.0}

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
-from brittle.attacks._contract import Outcome
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
@@ -38,20 +36,15 @@ class Expectation:
     noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        found = images.clone()
-        claimed = goal.is_surely_met(classifier.logits(images))
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        forwards += 1
-        active = ActiveSet(len(images), images.device)
-        active.drop(claimed)
-        rows = active.rows
+        ask = asking_first(classifier, images, goal)
+        met, _ = ask.look(ask.everyone, images)
+        rows = (~met).nonzero().squeeze(1)
         if len(rows):
             average = Averaged(classifier, samples=self.samples, noise=self.noise, seed=rng.seed)
-            outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
-            found[rows], steps[rows] = outcome.images, outcome.steps
-            claimed[rows] = goal[rows].is_surely_met(classifier.logits(outcome.images))
+            run: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
+            ask.add(rows, run.steps, self.samples * run.forwards, self.samples * run.backwards)
+            claimed = goal[rows].is_surely_met(ask.logits(rows, run.images))
             if traits_of(self.attack).looks:  # else no claim means nothing
-                claimed[rows] &= outcome.claimed
-            forwards[rows] += self.samples * outcome.forwards + 1
-            backwards[rows] += self.samples * outcome.backwards
-        return Outcome(found, claimed, steps, forwards, backwards)
+                claimed &= run.claimed
+            ask.best.leave(rows, run.images, claimed)
+        return ask.outcome()

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
 from brittle.catalog import option, register
 from brittle.data.perturbation import Perturbation, perturbation_of
 from brittle.errors import BrittleError
@@ -75,12 +75,9 @@ class AddPerturbation:
             raise BrittleError(
                 f"expected images of {wanted} (channels x height x width), as the perturbation was fitted on, got {got}"
             )
-        already = goal.is_surely_met(classifier.logits(images))
-        once = torch.ones(len(images), dtype=torch.int64, device=images.device)
-        return Outcome(
-            images=torch.where(already.view(-1, 1, 1, 1), images, clip(images + values)),
-            claimed=already,
-            steps=(~already).long(),
-            forwards=once,
-            backwards=torch.zeros_like(once),
-        )
+        ask = asking_first(classifier, images, goal)
+        met, _ = ask.look(ask.everyone, images)
+        rows = (~met).nonzero().squeeze(1)
+        ask.stepped(rows)
+        ask.best.leave(rows, clip(images[rows] + values))
+        return ask.outcome()

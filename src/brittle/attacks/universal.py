@@ -6,13 +6,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
-from brittle.attacks._fitting import OnStep, Pool, Step
-from brittle.attacks._loop import looked_at
 from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.fitting import OnStep, Pool, Step
 from brittle.catalog import ATTACKS, Method, label_of, option, register_fitter, traits_of
 from brittle.data.examples import Examples
 from brittle.data.perturbation import Perturbation
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L2, NormLike, norm_of
 from brittle.models.classifier import Classifier
@@ -51,8 +51,10 @@ class Universal:
 
     def __post_init__(self) -> None:
         traits = traits_of(self.attack)
-        require("untargeted" in traits.goals, "an attack for untargeted goals in Universal", label_of(self.attack))
-        require(traits.box, "an attack that stays in the box in Universal", label_of(self.attack))
+        if "untargeted" not in traits.goals or not traits.box:
+            raise BrittleError(
+                f"expected an attack for untargeted goals that stays in the box, got {label_of(self.attack)}"
+            )
 
     def fit(
         self, classifier: Classifier, examples: Examples, *, seed: int = 0, on_step: OnStep | None = None
@@ -94,7 +96,7 @@ class Universal:
         """``project(v + steps)``, of the rows whose attack reached its goal; where v fools by now, there is no step."""
         x = clip(pool.images(rows) + v)
         draws = pool.rng[torch.tensor(rows)].another(f"universal pass {number}")
-        run: Outcome = self.attack(pool.classifier, x, pool.goal(rows), rng=draws)
-        found = looked_at(self.attack, pool.classifier, x, pool.goal(rows), run)
+        ask = asking_first(pool.classifier, x, pool.goal(rows))
+        found = ask.outcome_of(self.attack, ask.everyone, x, draws)
         steps = (found.images - x)[found.claimed].sum(0, keepdim=True)
         return norm_of(self.norm).project(v + steps, self.eps)

@@ -13,7 +13,7 @@ from brittle.types import Images
 from brittle.visibility.colour import colour_metric, small_difference
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.lpips import load_lpips
-from brittle.visibility.spaces import one_if_equal, rows_of
+from brittle.visibility.spaces import one_if_equal, rows_of_one
 from brittle.visibility.ssim import ssim
 
 
@@ -59,7 +59,7 @@ class Squares:
         return ((perturbed - self.original) / self.unit).square().mean((1, 2, 3))
 
     def __getitem__(self, rows: Tensor) -> "Squares":
-        return Squares(self.original[rows], rows_of(self.unit, rows))
+        return Squares(self.original[rows], rows_of_one(self.unit, rows))
 
 
 @final
@@ -75,7 +75,7 @@ class Colours:
         return small_difference(self.metric, step).mean((1, 2))
 
     def __getitem__(self, rows: Tensor) -> "Colours":
-        return Colours(self.original[rows], rows_of(self.metric, rows))
+        return Colours(self.original[rows], rows_of_one(self.metric, rows))
 
 
 @final

@@ -63,7 +63,7 @@ class Scaled:
         return gradient * self.factor
 
     def __getitem__(self, rows: Tensor) -> "Scaled":
-        return Scaled(rows_of(self.factor, rows))
+        return Scaled(rows_of_one(self.factor, rows))
 
 
 @final
@@ -80,7 +80,7 @@ class Mixed:
         return _times(self.matrix.transpose(1, 2), gradient)
 
     def __getitem__(self, rows: Tensor) -> "Mixed":
-        return Mixed(rows_of(self.matrix, rows))
+        return Mixed(rows_of_one(self.matrix, rows))
 
 
 @final
@@ -270,7 +270,7 @@ def one_if_equal(images: Images) -> Images:
     return images[:1] if len(images) > 1 and bool((images == images[:1]).all()) else images
 
 
-def rows_of(values: Tensor, rows: Tensor) -> Tensor:
+def rows_of_one(values: Tensor, rows: Tensor) -> Tensor:
     """Rows of what may be one for all."""
     return values[rows] if len(values) > 1 else values
 
