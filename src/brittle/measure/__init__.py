@@ -1,13 +1,14 @@
 """From records to numbers with intervals. Pure: no model, no disk."""
 
-from brittle.measure.cases import Case, cases
+from brittle.measure.cases import Case, cases, hero_of
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
-from brittle.measure.outcomes import NORMS
+from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import summarize
 from brittle.measure.sweeps import Family, families
+from brittle.measure.titles import titles
 from brittle.measure.wording import headline
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "doubts",
     "families",
     "headline",
+    "hero_of",
+    "judged",
     "summarize",
     "thin",
+    "titles",
 ]
