@@ -19,17 +19,18 @@ from brittle.data import Fit, load_data
 from brittle.geometry.norms import LINF
 from brittle.models import Classifier
 from brittle.report import write_report
-from brittle.run import engine
+from brittle.run import engine, sources, store
+from brittle.run.sources import Sources
+from brittle.studies.audit import Audit
 
 LIMIT, ROUNDS, GOAL = 1000, 3, 0.15
 GRADING = "grading: passes through the plain network"
 REST = "records as tables, grading's comparisons, the rest"
 PARTS = {
-    "preflight": "preflight",
-    "check_compatible": "preflight",
-    "plan": "manifest, fingerprints, probe, git",
-    "write_images": "writing images",
-    "write_records": "writing records",
+    (sources, "preflight"): "preflight",
+    (sources, "check_compatible"): "preflight",
+    (sources, "take_probe"): "probe",
+    (store, "write"): "writing images and records",
 }
 
 
@@ -97,11 +98,12 @@ def _one(examples: Any, directory: Path) -> Audited:
     methods: Sequence[Attack] = [FGSM(eps=0.01), PGD(eps=0.01), DeepFool(), DeepFool(norm=LINF)]
     watched = replace(examples, read=watch.timed("decoding", examples.read))
     with ExitStack() as stack:
-        for name, part in PARTS.items():
-            stack.enter_context(patch.object(engine, name, watch.timed(part, getattr(engine, name))))
+        for (module, name), part in PARTS.items():
+            stack.enter_context(patch.object(module, name, watch.timed(part, getattr(module, name))))
         stack.enter_context(patch.object(Classifier, "logits", _graded_apart(watch)))
         started = time.perf_counter()
-        run = engine.run(classifier, watched, methods, out=directory, model="resnet20")
+        study = Audit(Sources.made_of({"resnet20": classifier}, {"resnet20": watched}), methods)
+        run = engine.run(study, out=directory)
         total = time.perf_counter() - started
     parts = dict(watch.seconds)
     grading = parts.pop(GRADING)

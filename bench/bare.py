@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.setting import Normalised, Skipped
-from brittle.models import Classifier
+from brittle.models import Network
 from brittle.models.fold import folded
 from brittle.types import Images, Labels
 
 
-def fast_copy(classifier: Classifier) -> Normalised:
+def fast_copy(classifier: Network) -> Normalised:
     """The folded network in channels_last that the classifier runs as well, without the classifier."""
     net = folded(classifier.net)
     if net is None:
@@ -28,7 +28,7 @@ def forward_backward(net: nn.Module, images: Images, labels: Labels, *, passes: 
             torch.autograd.grad(functional.cross_entropy(net(leaf), truth, reduction="sum"), leaf)
 
 
-def forward(classifier: Classifier, images: Images, *, rounds: int = 3) -> float:
+def forward(classifier: Network, images: Images, *, rounds: int = 3) -> float:
     """Seconds of one pass of the folded network over images, in the classifier's batches: the best of some rounds."""
     net, seconds = fast_copy(classifier), []
     with torch.no_grad():

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bench.bare import fast_copy
 from bench.report import Check, Section, Table
-from bench.setting import Skipped, data_file
+from bench.setting import Skipped, data_file, network_of
 from brittle.attacks import Craft
 from brittle.craft.crafted import Crafted
-from brittle.craft.crafting import Aim, Crafter, Photograph, read_photograph
-from brittle.craft.presets import Way
-from brittle.craft.view import viewed
-from brittle.models import Loaded, load_model
+from brittle.craft.view import view, viewed
+from brittle.data.fit import Fit
+from brittle.models import Classifier, Network, load_model
+from brittle.studies.crafter import Aim, Crafter, Photograph, read_photograph
+from brittle.studies.ways import Way
 from brittle.types import Images
 from brittle.visibility.measures import visibility
 
@@ -30,7 +32,7 @@ PEER_PHOTOGRAPHS, PEER_WISHES, STEPS = 3, ("random", "ostrich"), 200
 
 
 @cache
-def squeezenet() -> Loaded:
+def squeezenet() -> Classifier:
     return load_model("torchvision:squeezenet1_0", weights=data_file("weights/imagenet_squeezenet1_0.safetensors"))
 
 
@@ -90,7 +92,7 @@ def section() -> Section:
 
 def _all(attack: Any) -> tuple[list[Crafted], float]:
     loaded = squeezenet()
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", attack), confidence=CONFIDENCE)
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=Way("craft", attack), confidence=CONFIDENCE)
     started = time.perf_counter()
     done = [one for photo in photographs() for one, _ in crafter.craft(photo, _aims(crafter, photo, WISHES))]
     return done, time.perf_counter() - started
@@ -105,6 +107,18 @@ def _most(what: str, goal: float, measured: float) -> Check:
 
 
 # ---- peers
+
+
+class Whole(nn.Module):
+    """What brittle attacks, as one network: photographs, exactly preprocessed, through the folded network."""
+
+    def __init__(self, network: Network, fit: Fit | None) -> None:
+        super().__init__()
+        self.net, self.front = fast_copy(network), None if fit is None else view(fit)
+
+    def forward(self, photographs: Images) -> Tensor:
+        logits: Tensor = self.net(photographs if self.front is None else self.front(photographs))
+        return logits
 
 
 class Sure(nn.Module):
@@ -138,7 +152,7 @@ def section_peers() -> Section:
     """Ours beside the attacks that others offer for it, each rounded to 8 bits, on some photographs and targets."""
     loaded = squeezenet()
     photos = photographs()[:PEER_PHOTOGRAPHS]
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", Craft(confidence=CONFIDENCE)))
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=Way("craft", Craft(confidence=CONFIDENCE)))
     aims = [crafter.aim(photo, PEER_WISHES) for photo in photos]
     count = len(photos) * len(PEER_WISHES)
     found = {name: _measured(crafter, photos, aims, call) for name, call in _calls().items()}
@@ -229,11 +243,10 @@ def _by(attack: Any, images: Images, targets: Tensor, crafter: Crafter) -> Image
 
 def _measured(crafter: Crafter, photos: list[Photograph], aims: list[list[Aim]], call: Call) -> Measured:
     seconds, reached, means, p99s = 0.0, 0, [], []
-    through = viewed(crafter.classifier, crafter.fit)
     for photo, wanted in zip(photos, aims, strict=True):
         targets = torch.tensor([aim.target or 0 for aim in wanted])
         images = (photo.pixels.float() / 255).expand(len(wanted), -1, -1, -1).contiguous()
-        net = Sure(through.net.eval().requires_grad_(False), targets)
+        net = Sure(Whole(network_of(crafter.classifier), crafter.fit).eval().requires_grad_(False), targets)
         started = time.perf_counter()
         found = call(net, images, targets, crafter)
         seconds += time.perf_counter() - started

@@ -9,16 +9,17 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bench.bare import forward_backward
+from bench.bare import fast_copy, forward_backward
 from bench.clock import interleaved
 from bench.report import Check, Section, Table
-from bench.setting import Skipped, data_file, first_images, resnet20
+from bench.setting import Skipped, data_file, first_images, network_of, resnet20
 from brittle.attacks import Craft
-from brittle.craft.crafting import read_photograph
-from brittle.craft.view import Viewed, resized, viewed
+from brittle.craft.view import resized, viewed
+from brittle.data.fit import Fit
 from brittle.goals import Targeted
-from brittle.models import load_model
+from brittle.models import Network, load_model
 from brittle.rng import Rng
+from brittle.studies.crafter import read_photograph
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
@@ -60,17 +61,14 @@ def section_cifar() -> Section:
 
 
 class Bare(nn.Module):
-    """Resizing, cropping, normalising and the network, with nothing around them."""
+    """Resizing, cropping, normalising and the folded network, with nothing around them."""
 
-    def __init__(self, through: Viewed) -> None:
+    def __init__(self, network: Network, fit: Fit) -> None:
         super().__init__()
-        self.through = through
+        self.net, self.fit = fast_copy(network), fit
 
     def forward(self, photographs: Images) -> Logits:
-        assert self.through.fit is not None
-        mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in (self.through.mean, self.through.std))
-        seen = (resized(photographs, self.through.fit) - mean) / std
-        logits: Logits = self.through.net(seen.contiguous(memory_format=torch.channels_last))
+        logits: Logits = self.net(resized(photographs, self.fit))
         return logits
 
 
@@ -86,9 +84,9 @@ def section_inception() -> Section:
         loaded = load_model("torchvision:inception_v3", weights=weights)
     photograph = read_photograph(paths[0], loaded.fit)
     image, target = (photograph.pixels.float() / 255).unsqueeze(0), torch.tensor([9])
-    through = viewed(loaded.classifier, loaded.fit)
-    assert isinstance(through.net, Viewed)
-    bare = Bare(through.net).eval().requires_grad_(False)
+    through = viewed(loaded, loaded.fit)
+    assert loaded.fit is not None
+    bare = Bare(network_of(loaded), loaded.fit).eval().requires_grad_(False)
     attack = Craft(steps=STEPS, patience=STEPS)
 
     def ours() -> Tensor:

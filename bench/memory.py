@@ -15,7 +15,7 @@ from bench.report import Check, Section, Table
 from brittle.api import audit
 from brittle.attacks import DeepFool
 from brittle.data import Examples
-from brittle.models import Classifier
+from brittle.models.network import Network
 from brittle.types import Images
 
 FEW, MANY, SIDE = 100, 1000, 224
@@ -66,7 +66,7 @@ def _audit(count: int) -> None:
         read=read,
     )
     with tempfile.TemporaryDirectory() as folder:
-        audit(Classifier(squeezenet1_0()), examples, [DeepFool(max_steps=1, candidates=1)], out=Path(folder) / "run")
+        audit(Network(squeezenet1_0()), examples, [DeepFool(max_steps=1, candidates=1)], out=Path(folder) / "run")
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10))
 
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bench.setting import CIFAR, Normalised, Setting, Skipped, data_file, resnet20, right_images, test_set
 from brittle.errors import BrittleError, did_you_mean
-from brittle.models import Classifier, load_weights
+from brittle.models import load_weights
+from brittle.models.network import Network
 
 MNIST = "mnist/test.parquet"
 
@@ -51,19 +52,19 @@ def setting_of(name: str, count: int | None = None, batch_size: int | None = Non
     return right_images(classifier, plain, test_set(known.data), known.count if count is None else count)
 
 
-def _resnet20(batch_size: int | None) -> tuple[Classifier, nn.Module]:
+def _resnet20(batch_size: int | None) -> tuple[Network, nn.Module]:
     classifier = resnet20(batch_size)
     return classifier, Normalised(classifier.net, classifier)
 
 
-def _defined(name: str, known: Known, batch_size: int | None) -> tuple[Classifier, nn.Module]:
+def _defined(name: str, known: Known, batch_size: int | None) -> tuple[Network, nn.Module]:
     """Normalisation is the classifier's own work, where there is one; the plain network has it inside."""
     plain: nn.Module = getattr(_definitions(), known.factory)()
     net, mean, std = plain, None, None
     if isinstance(inner := getattr(plain, "net", None), nn.Module):
         net, mean, std = inner, _numbers(plain.mean), _numbers(plain.std)
     load_weights(net, data_file(f"weights/{known.weights}.safetensors"))
-    return Classifier(net, mean=mean, std=std, batch_size=batch_size, name=name), plain
+    return Network(net, mean=mean, std=std, batch_size=batch_size, name=name), plain
 
 
 def _numbers(values: object) -> tuple[float, ...]:

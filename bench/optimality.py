@@ -115,7 +115,7 @@ def _ours(case: Setting, norm: str) -> dict[str, Found]:
         methods["brittle deepfool"] = DeepFool(norm=named)
     if norm == "l2":
         methods["brittle superdeepfool"] = SuperDeepFool()
-    case.classifier.gradient(case.images, Untargeted(case.labels))  # folds the network, once for all
+    case.classifier.gradient(case.images, Untargeted(case.labels).loss)  # folds the network, once for all
     return {name: graded(case, norm, _run(case, method)) for name, method in methods.items()}
 
 

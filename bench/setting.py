@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.data import Examples, load_data
-from brittle.models import Classifier, load_model
+from brittle.models import Classifier, Network, load_model
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
 
@@ -26,7 +26,7 @@ class Normalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: nn.Module, classifier: Classifier, *, channels_last: bool = False) -> None:
+    def __init__(self, net: nn.Module, classifier: Network, *, channels_last: bool = False) -> None:
         super().__init__()
         self.net = net
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -41,7 +41,7 @@ class Normalised(nn.Module):
 class Setting(NamedTuple):
     """One network twice, as brittle and as everybody else sees it, and images that it gets right."""
 
-    classifier: Classifier
+    classifier: Network
     plain: nn.Module
     images: Images
     labels: Labels
@@ -54,7 +54,7 @@ def setting(count: int, batch_size: int | None = None) -> Setting:
     return right_images(classifier, Normalised(classifier.net, classifier), test_set(CIFAR), count)
 
 
-def right_images(classifier: Classifier, plain: nn.Module, examples: Examples, count: int) -> Setting:
+def right_images(classifier: Network, plain: nn.Module, examples: Examples, count: int) -> Setting:
     """A classifier, the same as a plain network of pixels in [0, 1], and the first images that it gets right."""
     plain.eval().requires_grad_(False)
     images, labels = _first(examples, 2 * count)
@@ -65,11 +65,17 @@ def right_images(classifier: Classifier, plain: nn.Module, examples: Examples, c
     return Setting(classifier, plain, images[right], labels[right], Rng(0, tuple(f"{row:05d}" for row in right)))
 
 
-def resnet20(batch_size: int | None = None) -> Classifier:
+def resnet20(batch_size: int | None = None) -> Network:
     """ResNet-20 with its published weights, as the command line loads it."""
-    return load_model(
-        "resnet20", weights=data_file("weights/cifar10_resnet20.safetensors"), batch_size=batch_size
-    ).classifier
+    weights = data_file("weights/cifar10_resnet20.safetensors")
+    return network_of(load_model("resnet20", weights=weights, batch_size=batch_size))
+
+
+def network_of(classifier: Classifier) -> Network:
+    """A classifier that is one of a PyTorch network."""
+    if not isinstance(classifier, Network):
+        raise Skipped(f"{classifier.name} is no network of PyTorch")
+    return classifier
 
 
 def first_images(count: int) -> tuple[Images, Labels]:

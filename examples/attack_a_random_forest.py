@@ -19,7 +19,7 @@ def main(out: str = "runs/forest") -> brittle.Run:
 
     for estimator in (forest, machine):
         # Images are in [0, 1]; (images - mean) / std is what the estimator was fitted on.
-        classifier = brittle.Classifier(estimator, mean=(0,), std=(1 / 16,))
+        classifier = brittle.BlackBox(estimator, mean=(0,), std=(1 / 16,))
         found = brittle.attack(classifier, images, labels, brittle.HopSkipJump(queries=500))
         print(f"{classifier.name}: {found.fooled.float().mean():.0%} fooled", end=", ")
         print(f"median L2 distance {found.distance('l2').median():.2g}")
@@ -29,7 +29,7 @@ def main(out: str = "runs/forest") -> brittle.Run:
     except brittle.Unsupported as refused:
         print(refused)
 
-    classifier = brittle.Classifier(forest, mean=(0,), std=(1 / 16,))
+    classifier = brittle.BlackBox(forest, mean=(0,), std=(1 / 16,))
     return brittle.audit(classifier, examples, [brittle.HopSkipJump(norm="linf", queries=500)], out=out)
 
 

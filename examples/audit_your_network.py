@@ -12,7 +12,7 @@ def main(out: str = "runs/mine") -> brittle.Run:
     torch.manual_seed(0)
     names = ["ant", "bee", "cat", "dog"]
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, len(names)))
-    classifier = brittle.Classifier(net, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), class_names=names)
+    classifier = brittle.Network(net, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), class_names=names)
 
     images = torch.rand(64, 3, 16, 16)
     labels = classifier.logits(images).argmax(1)

@@ -7,9 +7,10 @@ import sys
 # that others use too, spinning makes a test take ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def real_data() -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report takes longer than all the rest of a small audit."""
-    monkeypatch.setattr("brittle.api.write_report", lambda _: None)
+    monkeypatch.setattr("brittle.api.write_report", lambda _, **__: None)
 
 
 @pytest.fixture
@@ -59,3 +60,13 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         return Ran(int(stopped.value.code or 0), written.out, written.err)
 
     return run
+
+
+@pytest.fixture
+def registry() -> Iterator[Any]:
+    """The registry of attacks, put back as it was afterwards."""
+    from brittle.catalog import ATTACKS
+
+    before = dict(ATTACKS._entries), dict(ATTACKS._names)
+    yield ATTACKS
+    ATTACKS._entries, ATTACKS._names = before

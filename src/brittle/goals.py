@@ -9,7 +9,6 @@ from torch import Tensor
 from brittle.types import Labels, Logits
 
 G = TypeVar("G", bound="Goal")
-Of = TypeVar("Of", bound="Objective")
 
 _ULPS = 2  # of the largest logit: two logits rounded by two paths can be this far from each other's difference
 
@@ -48,16 +47,7 @@ def spread_of(logits: Logits) -> Tensor:
     return (logits - logits.mean(1, keepdim=True)).abs().amax(1)
 
 
-class Objective(Protocol):
-    """What a gradient attack ascends. ``objective[rows]`` is the same for a subset of the batch."""
-
-    def loss(self, logits: Logits) -> Tensor:
-        """float ``[B]``."""
-
-    def __getitem__(self: Of, rows: Tensor | slice) -> Of: ...
-
-
-class Goal(Objective, Protocol):
+class Goal(Protocol):
     """What a perturbed example must achieve. ``goal[rows]`` is the same goal for a subset of the batch."""
 
     @property
@@ -85,6 +75,10 @@ class Goal(Objective, Protocol):
     def loss(self, logits: Logits) -> Tensor:
         """float ``[B]``: what a gradient attack ascends; the direction of cross-entropy, without its saturation."""
 
+    def towards(self, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
+        """One class for each row, int64 ``[B]``, of those that ``others`` leaves: the gap to it, the margin if it were
+        the only one, float ``[B]``; and the cotangents ``[B, K]`` along which that gap falls."""
+
     def __getitem__(self: G, rows: Tensor | slice) -> G: ...
 
     def __len__(self) -> int: ...
@@ -92,6 +86,12 @@ class Goal(Objective, Protocol):
 
 def _at(logits: Logits, labels: Labels) -> Tensor:
     return logits.gather(1, labels.unsqueeze(1)).squeeze(1)
+
+
+def _gap(logits: Logits, down: Labels, up: Labels) -> tuple[Tensor, Tensor]:
+    """``logits[down] - logits[up]``, and the cotangents of its negative."""
+    cotangents = torch.zeros_like(logits).scatter_(1, up.unsqueeze(1), 1.0).scatter_(1, down.unsqueeze(1), -1.0)
+    return _at(logits, down) - _at(logits, up), cotangents
 
 
 def _without(logits: Logits, labels: Labels) -> Logits:
@@ -151,6 +151,9 @@ class Untargeted:
             kept = torch.logaddexp(kept, rejected)
         return torch.logsumexp(self.others(logits), dim=1) - kept
 
+    def towards(self, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
+        return _gap(logits, down=self.own(logits), up=rivals)
+
     def __getitem__(self, rows: Tensor | slice) -> "Untargeted":
         return Untargeted(self.labels[rows], self.reject, self.rounding[rows])
 
@@ -187,6 +190,9 @@ class Targeted:
     def loss(self, logits: Logits) -> Tensor:
         """``log(p / (1 - p))`` of the target; see ``Untargeted.loss``."""
         return _at(logits, self.labels) - torch.logsumexp(self.others(logits), dim=1)
+
+    def towards(self, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
+        return _gap(logits, down=rivals, up=self.labels)
 
     def __getitem__(self, rows: Tensor | slice) -> "Targeted":
         return Targeted(self.labels[rows], self.rounding[rows])

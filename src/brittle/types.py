@@ -1,6 +1,6 @@
-"""The tensors that every room speaks of."""
+"""The words that every room speaks: tensors, and what a classifier gives."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
@@ -12,3 +12,6 @@ Labels: TypeAlias = Tensor
 
 Logits: TypeAlias = Tensor
 """float32 ``[B, K]``, unnormalised class scores."""
+
+Access = Literal["gradient", "score", "decision"]
+"""What a classifier gives, and the most that an attack asks it for; a score is a logit, a decision the class alone."""

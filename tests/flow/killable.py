@@ -1,24 +1,41 @@
-"""A small audit that a child process can be killed in, at any of its function calls."""
+"""Small runs of every kind of study that a child process can be killed in, at any of its function calls."""
 
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 from unittest.mock import patch
 
+import pyarrow as pa
 import torch
 import torch._dynamo  # by the first look at the types of a network's operations
 import torch.fx.experimental.symbolic_shapes  # with sympy, by the first gradient: here once, not in each child
 from kit import seeded
 
 import brittle
-from brittle.attacks import Attack
+from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples
+from brittle.data.fit import Fit
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
-from brittle.run import engine
+from brittle.models.network import Network
+from brittle.records import Manifest
+from brittle.run import sources
 from brittle.run.engine import Run, run
+from brittle.run.sources import Sources
+from brittle.run.store import Store
+from brittle.run.study import Study, Unit
+from brittle.run.workers import Local
+from brittle.studies.audit import Audit
+from brittle.studies.craft import Crafting
+from brittle.studies.crafter import Photograph
+from brittle.studies.fit import Fitting
+from brittle.studies.noise import NoiseSpec
+from brittle.studies.per_image import PerImage
+from brittle.studies.ways import Way
 
 COUNT = 24
 SHARD = 8
@@ -29,8 +46,12 @@ ATTACKS: tuple[Attack, ...] = (
 )
 
 
-def classifier(weights: int = 0, batch_size: int | None = None) -> Classifier:
-    return Classifier(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
+class Stop(Exception):
+    pass
+
+
+def classifier(weights: int = 0, batch_size: int | None = None) -> Network:
+    return Network(seeded(DigitsCNN(), weights), class_names=list("0123456789"), batch_size=batch_size)
 
 
 def examples(count: int = COUNT, data: int = 0) -> Examples:
@@ -41,19 +62,104 @@ def examples(count: int = COUNT, data: int = 0) -> Examples:
     return brittle.examples_of(images, labels, ids=[f"example-{k}" for k in range(count)])
 
 
-def small_run(directory: Path, **changes: object) -> Run:
-    settings = {"classifier": classifier(), "examples": examples(), "attacks": ATTACKS, "shard_size": SHARD} | changes
+def small_audit(
+    classifier: Classifier | Mapping[str, Classifier] | None = None,
+    examples: Examples | None = None,
+    attacks: Any = ATTACKS,
+    shard_size: int | None = SHARD,
+    **changes: Any,
+) -> Audit:
+    net = globals()["classifier"]() if classifier is None else classifier
+    by_name = net if isinstance(net, Mapping) else {net.name: net}
+    data = globals()["examples"]() if examples is None else examples
+    return Audit(Sources.made_of(by_name, dict.fromkeys(by_name, data)), attacks, shard_size=shard_size, **changes)
+
+
+def two_models() -> Audit:
+    """Two models, two goals."""
+    both = {"one": classifier(), "two": classifier(1)}
+    return small_audit(
+        both, attacks=(brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2)), goals=("untargeted", "random")
+    )
+
+
+def small_craft() -> Crafting:
+    """Two photographs, three wishes."""
+    pixels = [(256 * one).clamp(0, 255).byte() for one in examples(2).images(0, 2)]
+    photographs = [Photograph(f"{k}.png", one, f"{k}" * 64) for k, one in enumerate(pixels)]
+    fit = Fit(channels=1, height=8, width=8)
+    way = Way("craft", brittle.Craft(steps=12, confidence=0.5))
+    wishes = ["least-likely", "random", "untargeted"]
+    return Crafting(classifier(), fit, photographs, wishes, [way], confidence=0.5)
+
+
+def small_fit() -> Fitting:
+    return Fitting.of(classifier(), UniversalSGD(eps=0.1, epochs=2), examples())
+
+
+def small_noise() -> PerImage:
+    spec = NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
+STUDIES: dict[str, Callable[[], Study]] = {
+    "audit": small_audit,
+    "models": two_models,
+    "craft": small_craft,
+    "fit": small_fit,
+    "noise": small_noise,
+}
+
+
+def ran(study: Study, directory: Path, **settings: Any) -> Run:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for so little work several threads only wait for one another
     try:
         # The preflight makes more calls than all the rest and writes nothing: kills would hardly fall anywhere else.
-        with patch.object(engine, "preflight", return_value=[]):
-            return run(out=directory, **settings)  # type: ignore[arg-type]
+        with patch.object(sources, "preflight", return_value=[]):
+            return run(study, out=directory, **settings)
     finally:
         torch.set_num_threads(threads)
 
 
-def run_until_killed(directory: Path, kill_at: int) -> None:
+def small_run(directory: Path, *, watch: Any = None, **changes: Any) -> Run:
+    """An audit of three attacks on three shards."""
+    return ran(small_audit(**changes), directory, watch=watch)
+
+
+def stopped_after(directory: Path, units: int, **changes: Any) -> None:
+    """An audit that stops when so many units are finished."""
+    keep, kept = Store.keep, list[Unit]()
+
+    def keeping(self: Store, unit: Unit, *rest: Any) -> None:
+        keep(self, unit, *rest)
+        kept.append(unit)
+        if len(kept) == units:
+            raise Stop
+
+    with patch.object(Store, "keep", keeping):
+        try:
+            small_run(directory, **changes)
+        except Stop:
+            return
+    raise AssertionError(f"it ended with {len(kept)} units")
+
+
+class Watching:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, bool]] = []
+
+    def planned(self, manifest: Manifest, units: Any) -> None:
+        assert {unit.key for unit in units}
+
+    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
+        self.told.append((unit.key, count, resumed))
+
+
+def run_until_killed(name: str, directory: Path, kill_at: int, workers: int) -> None:
     """Runs in a child process and kills itself, as ``kill -9`` would, at the call numbered ``kill_at``."""
     calls = 0
 
@@ -64,7 +170,8 @@ def run_until_killed(directory: Path, kill_at: int) -> None:
             if calls == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    study = STUDIES[name]()
     sys.setprofile(count)
-    small_run(directory)
+    ran(study, directory, workers=Local(workers, worth=0.0))
     sys.setprofile(None)
     (directory / "calls").write_text(str(calls))

@@ -157,5 +157,5 @@ def _runs(kit: Path) -> None:
         (kit / name).mkdir()
         (kit / name / "manifest.json").write_text(text)
     make_run(kit / "cutshard", n=20)
-    shard = kit / "cutshard" / "records" / "deepfool" / "00000.parquet"
+    shard = kit / "cutshard" / "records" / "resnet20" / "untargeted" / "deepfool" / "00000.parquet"
     shard.write_bytes(shard.read_bytes()[:500])

@@ -6,15 +6,15 @@ from typing import Any
 import killable
 import pytest
 import torch
+from killable import stopped_after
 from kit import seeded
-from test_resume import Stop
 from torch import Tensor, nn
 
 import brittle
 from brittle.errors import BrittleError
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.records import read_manifest
-from brittle.run import engine, storage
+from brittle.run import engine
 from brittle.run.engine import run
 
 CHANGED = "holds a different run (answers: with the same weights, the network's logits on a few fixed images differ by"
@@ -42,22 +42,7 @@ def classifier(batch_size: int | None = None, half: bool = False, **attributes: 
     net = Net().half() if half else Net()
     for name, value in attributes.items():
         setattr(net, name, value)
-    return brittle.Classifier(net, class_names=list("0123456789"), batch_size=batch_size)
-
-
-def interrupted(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
-    written: list[Path] = []
-
-    def failing(path: Path, *rest: Any) -> None:
-        storage.write_records(path, *rest)
-        written.append(path)
-        if len(written) == 2:
-            raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "write_records", failing)
-        with pytest.raises(Stop):
-            killable.small_run(directory, **settings)
+    return brittle.Network(net, class_names=list("0123456789"), batch_size=batch_size)
 
 
 @pytest.mark.parametrize(
@@ -71,10 +56,8 @@ def interrupted(directory: Path, monkeypatch: pytest.MonkeyPatch, **settings: An
         ({"temperature": 2.0}, 1e4),
     ],
 )
-def test_another_function_is_refused_in_a_line(
-    change: dict[str, Any], offset: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    interrupted(tmp_path, monkeypatch, classifier=classifier(offset=offset))
+def test_another_function_is_refused_in_a_line(change: dict[str, Any], offset: float, tmp_path: Path) -> None:
+    stopped_after(tmp_path, 2, classifier=classifier(offset=offset))
     with pytest.raises(BrittleError) as refused:
         killable.small_run(tmp_path, classifier=classifier(offset=offset, **change))
     assert CHANGED in str(refused.value)
@@ -88,17 +71,17 @@ def test_another_function_is_refused_in_a_line(
 )
 def test_the_same_function_is_resumed(began: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By other batch sizes and numbers of threads, too; a random network differs from itself, which is told apart."""
-    interrupted(tmp_path, monkeypatch, classifier=classifier(**began))
+    stopped_after(tmp_path, 2, classifier=classifier(**began))
     torch.manual_seed(5)
     for batch_size in (1, 5, None):
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "_run_shard", lambda *_: None)
+            patch.setattr(engine, "_work", lambda *_: None)
             killable.small_run(tmp_path, classifier=classifier(batch_size, **began))
-    run(classifier(**began), killable.examples(), killable.ATTACKS, out=tmp_path, shard_size=killable.SHARD)
+    run(killable.small_audit(classifier(**began)), out=tmp_path)
 
 
-def test_a_random_network_that_is_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(tmp_path, monkeypatch, classifier=classifier(noise=1e-3))
+def test_a_random_network_that_is_another_is_refused(tmp_path: Path) -> None:
+    stopped_after(tmp_path, 2, classifier=classifier(noise=1e-3))
     with pytest.raises(BrittleError, match="answers: with the same weights"):
         killable.small_run(tmp_path, classifier=classifier(noise=1e-3, mirrored=True))
 
@@ -108,7 +91,7 @@ def test_the_first_images_may_have_been_mended(tmp_path: Path, monkeypatch: pyte
     images, labels = killable.examples().images(0, 24), killable.examples().labels
     other = brittle.examples_of(images.roll(1, 0), labels, ids=[f"example-{k}" for k in range(24)])
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_run_shard", lambda *_: None)
+        patch.setattr(engine, "_work", lambda *_: None)
         killable.small_run(tmp_path, classifier=classifier(), examples=other)
     with pytest.raises(BrittleError, match="answers: with the same weights"):
         killable.small_run(tmp_path, classifier=classifier(mirrored=True))
@@ -116,8 +99,8 @@ def test_the_first_images_may_have_been_mended(tmp_path: Path, monkeypatch: pyte
     killable.small_run(tmp_path, classifier=classifier())
 
 
-def test_other_weights_are_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(tmp_path, monkeypatch)
+def test_other_weights_are_said_once(tmp_path: Path) -> None:
+    stopped_after(tmp_path, 2)
     with pytest.raises(BrittleError, match="model: there DigitsCNN") as refused:
         killable.small_run(tmp_path, classifier=killable.classifier(weights=5))
     assert "answers" not in str(refused.value)
@@ -129,6 +112,6 @@ def test_the_generators_stand_where_they_stood(tmp_path: Path) -> None:
     drawn = torch.rand(3)
     torch.manual_seed(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("brittle.run.plan.take_probe", lambda *_: read_manifest(tmp_path / "a").probe)
+        patch.setattr("brittle.run.sources.take_probe", lambda *_: read_manifest(tmp_path / "a").models[0].probe)
         killable.small_run(tmp_path / "b", classifier=classifier(noise=0.1), attacks=[brittle.FGSM()])
     assert torch.equal(drawn, torch.rand(3))

@@ -168,9 +168,12 @@ CASES: dict[str, list[str]] = {
     audit("--out run"): ["'run' holds a different run (", "attacks: there fgsm(eps=0.01), ", "; now fgsm"],
     audit("--out /proc/brittle/run"): ["cannot", "'/proc/brittle/run'", "choose another --out"],
     audit(f"--out {'x' * 300}"): ["cannot", "File name too long", "choose another --out"],
-    audit("--out corrupt"): ["corrupt/manifest.json is not a manifest", "or delete 'corrupt' and run the audit again"],
+    audit("--out corrupt"): [
+        "corrupt/manifest.json is not a manifest",
+        "or delete 'corrupt' and run the same command again",
+    ],
     audit("--images some"): ["expected images as all, fooled, 8bit or none, got 'some'"],
-    audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 2"],
+    audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 3"],
     "demo --out notes.txt": ["expected a directory for --out, got the file 'notes.txt'"],
     "demo --out run": ["'run' holds a different run"],
     # what has been written
@@ -180,9 +183,9 @@ CASES: dict[str, list[str]] = {
     "summary corrupt": ["corrupt/manifest.json is not a manifest"],
     "summary list --json": ["list/manifest.json has schema version None"],
     "summary missing": ["missing/manifest.json is not a manifest: seed: Field required"],
-    "report newer": ["newer/manifest.json has schema version 99; this brittle reads version 2"],
-    "summary cutshard": ["cutshard/records/deepfool/00000.parquet is not a record shard", "same audit again"],
-    "report cutshard": ["cutshard/records/deepfool/00000.parquet is not a record shard", "same audit again"],
+    "report newer": ["newer/manifest.json has schema version 99; this brittle reads version 3"],
+    "summary cutshard": ["untargeted/deepfool/00000.parquet is not a record shard", "same command again"],
+    "report cutshard": ["untargeted/deepfool/00000.parquet is not a record shard", "same command again"],
 }
 
 
@@ -253,7 +256,7 @@ def test_faults_of_the_program_are_not_called_mistakes_of_the_user(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("brittle.console.print_models", broken)
+    monkeypatch.setattr("brittle.cli.listing.print_models", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli("models")
 
@@ -301,17 +304,21 @@ def test_a_damaged_image_in_a_later_shard_keeps_what_is_done_and_mended_it_goes_
 
 @pytest.mark.usefixtures("without_report")
 def test_a_full_disk_is_told_in_one_line(kit: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.suffix == ".parquet":
+            raise OSError(28, "No space left on device")
+        return write(path, content)
 
     monkeypatch.chdir(kit)
     with monkeypatch.context() as patch:
-        patch.setattr("brittle.run.storage.pq.write_table", full)
+        patch.setattr("pathlib.Path.write_bytes", full)
         ran = cli(*shlex.split(audit(f"--out {tmp_path}/run")))
     assert ran.code == 2
     said = ran.err.splitlines()[-1]
     assert said.startswith(
-        f"brittle: cannot write '{tmp_path}/run/records/fgsm/00000.parquet': No space left on device"
+        f"brittle: cannot write '{tmp_path}/run/records/digits-cnn/untargeted/fgsm/00000.parquet': No space left"
     )
     assert not list((tmp_path / "run").rglob(".writing-*"))
     assert cli(*shlex.split(audit(f"--out {tmp_path}/run"))).code == 0

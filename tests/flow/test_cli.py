@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from brittle import demo
 from brittle.catalog import ATTACKS, attacks_from, traits_of
 from brittle.cli import main
-from brittle.craft.presets import PRESETS
 from brittle.data import DATA_SOURCES
-from brittle.measure import summarize
+from brittle.measure import summaries
 from brittle.models import MODELS
 from brittle.records import read_manifest, read_records
+from brittle.studies import demo
+from brittle.studies.ways import PRESETS
 from conftest import Cli
 
 AUDIT = "audit --model digits-cnn --data digits --limit 20 --attack fgsm,eps=0.1:0.2 --attack deepfool --batch-size 7"
@@ -47,8 +47,7 @@ def test_audit_writes_records_and_a_report_and_shows_the_numbers(cli: Cli, tmp_p
     manifest = read_manifest(directory)
     assert [spec.label for spec in manifest.attacks] == ["fgsm(eps=0.1)", "fgsm(eps=0.2)", "deepfool"]
     assert manifest.command == f"brittle {AUDIT} --out '{directory}'"
-    assert manifest.model == "digits-cnn"
-    assert manifest.options == {"batch_size": 7}
+    assert (manifest.models[0].name, manifest.models[0].batch_size) == ("digits-cnn", 7)
     assert manifest.versions["brittle"] == version("brittle")
     records = read_records(directory, manifest)
     assert len(records) == 60
@@ -67,7 +66,10 @@ def test_audit_again_resumes(cli: Cli, run: Path) -> None:
 def test_summary_as_json_is_the_summary(cli: Cli, run: Path) -> None:
     ran = cli("summary", run, "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert json.loads(ran.out) == json.loads(summarize(read_manifest(run), read_records(run)).model_dump_json())
+    assert json.loads(ran.out) == {
+        "study": "audit",
+        "views": [json.loads(one.model_dump_json()) for one in summaries(read_manifest(run), read_records(run))],
+    }
 
 
 def test_summary_for_people(cli: Cli, run: Path) -> None:
@@ -134,9 +136,10 @@ def test_one_attack_with_its_options(name: str, cli: Cli) -> None:
     assert (ran.code, ran.err) == (0, "")
     text = " ".join(ran.out.split())
     assert text.startswith(f"{name}: {ATTACKS[name].summary}")
-    for option, (_, _, what) in ATTACKS[name].fields().items():
-        assert any(line.startswith(f"{option} ") for line in ran.out.splitlines())
-        assert what[:30] in text
+    for option in ATTACKS[name].fields().values():
+        assert any(line.startswith(f"{option.name} ") for line in ran.out.splitlines())
+        assert option.help[:30] in text
+        assert option.expected[:20] in text
 
 
 def test_version_and_help(cli: Cli) -> None:
@@ -144,7 +147,19 @@ def test_version_and_help(cli: Cli) -> None:
     alone, asked = cli(), cli("--help")
     assert alone.code == asked.code == 0
     assert alone.out == asked.out
-    for command in ("demo", "audit", "report", "summary", "attacks", "models", "data"):
+    for command in (
+        "demo",
+        "audit",
+        "craft",
+        "fit",
+        "run",
+        "report",
+        "summary",
+        "attacks",
+        "models",
+        "data",
+        "studies",
+    ):
         assert f"  {command} " in asked.out
     for option in (
         "--model",
@@ -179,7 +194,7 @@ def test_real_network_on_real_images(cli: Cli, real_data: Path, tmp_path: Path) 
     command = ["audit", "--model", "resnet20", "--weights", weights, "--data", table, "--limit", "64"]
     ran = cli(*command, "--attack", "deepfool", "--out", tmp_path / "run")
     assert ran.code == 0, ran.err
-    summary = summarize(read_manifest(tmp_path / "run"), read_records(tmp_path / "run"))
+    (summary,) = summaries(read_manifest(tmp_path / "run"), read_records(tmp_path / "run"))
     assert 0.7 < (summary.overall["clean_accuracy"].value or 0) < 0.95
     measures = summary.attacks[0].measures
     assert measures["fooling_rate"].value == 1

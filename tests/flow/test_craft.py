@@ -16,13 +16,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from brittle.attacks import Craft
-from brittle.craft.crafting import Crafter, read_photograph
-from brittle.craft.presets import Way
-from brittle.craft.writing import craft_to
 from brittle.errors import BrittleError
 from brittle.models import load_model
+from brittle.run.engine import run
+from brittle.studies.craft import Crafting
+from brittle.studies.crafter import Crafter, read_photograph
+from brittle.studies.ways import Way
 from brittle.visibility.measures import visibility
 from conftest import Cli
+from laws.worlds import network_of
 
 MODEL = "--model digits-cnn --weights trained.safetensors"
 NAMED = "--model resnet20 --weights resnet20.safetensors"  # untrained: enough to be refused
@@ -32,7 +34,7 @@ NAMED = "--model resnet20 --weights resnet20.safetensors"  # untrained: enough t
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("craft")
     make_kit(folder)
-    save_file(load_model("digits-cnn").classifier.net.state_dict(), folder / "trained.safetensors")
+    save_file(network_of(load_model("digits-cnn")).net.state_dict(), folder / "trained.safetensors")
     save(folder / "photo.png", "L", (52, 44))
     save(folder / "other.png", "L", (40, 40), seed=1)
     return folder
@@ -53,12 +55,18 @@ def files_in(place: Path) -> list[str]:
     return sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
 
 
+def pictures_in(out: Path) -> list[str]:
+    """Files for people, without those by which the run is resumed."""
+    own = ("records/", "photographs/", "manifest.json", "spec.toml", ".lock")
+    return [name for name in files_in(out) if not name.startswith(own)]
+
+
 def test_one_photograph_one_wish(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     monkeypatch.chdir(folder)
     out = tmp_path / "out"
     said = cli("craft", "photo.png", *shlex.split(MODEL), "--target", "3", "--out", out)
     assert said.code == 0, said.err
-    assert files_in(out) == ["comparison.png", "craft.json", "noise.png", "perturbed.png"]
+    assert pictures_in(out) == ["comparison.png", "craft.json", "noise.png", "perturbed.png"]
     numbers = json.loads((out / "craft.json").read_text())
 
     with Image.open(folder / "photo.png") as before, Image.open(out / "perturbed.png") as after:
@@ -69,7 +77,7 @@ def test_one_photograph_one_wish(folder: Path, tmp_path: Path, monkeypatch: pyte
     with Image.open(out / "perturbed.png") as image:
         fitted = loaded.fit.apply(image, "perturbed.png")
     pixels = torch.from_numpy(np.array(fitted)).view(1, 1, 8, 8) / 255
-    likely = loaded.classifier.logits(pixels, plain=True)[0].softmax(0)
+    likely = loaded.logits(pixels, plain=True)[0].softmax(0)
     assert int(likely.argmax()) == 3
     assert numbers["target"] == 3
     assert numbers["target_name"] == "3"
@@ -101,7 +109,7 @@ def test_several_make_a_matrix_with_a_page(
     assert said.code == 0, said.err
     places = [f"{name}/{wish}" for name in ("other", "photo") for wish in ("random", "random-2", "untargeted")]
     each = ["comparison.png", "craft.json", "noise.png", "perturbed.png"]
-    assert files_in(out) == sorted(
+    assert pictures_in(out) == sorted(
         [f"{place}/{file}" for place in places for file in each] + ["craft.json", "index.html"]
     )
     numbers = json.loads((out / "craft.json").read_text())
@@ -221,7 +229,7 @@ BAD = {
     "craft photo.png MODEL --attack universal-sgd --out OUT": "universal-sgd",
     "craft photo.png MODEL --out full": "'full' is not empty",
     "craft photo.png MODEL --out photo.png": "got the file 'photo.png'",
-    "craft photo.png MODEL --out photo.png/out": "no directory that may be written to",
+    "craft photo.png MODEL --out photo.png/out": "is a file; choose another --out directory",
     "craft photo.png --model torchvision:squeezenet1_0 --weights none.safetensors --out OUT": "none.safetensors",
     "craft photo.png --model nothing --out OUT": "unknown model 'nothing'",
     "craft MODEL --out OUT": "PHOTO",
@@ -246,7 +254,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
         (folder / name).write_bytes(data)
     save(folder / "dot.png", "RGB", (1, 1))
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=None)  # type: ignore[arg-type]
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=None)  # type: ignore[arg-type]
     present = int(crafter.look(read_photograph(folder / "photo.png", loaded.fit).pixels).argmax())
     text = (
         line.replace("MODEL", MODEL)
@@ -266,11 +274,11 @@ def test_mistakes_are_one_line_and_leave_nothing(
 
 def test_a_wish_that_fails_for_the_second_photograph_is_refused_before_the_first(folder: Path, tmp_path: Path) -> None:
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
-    crafter = Crafter(classifier=loaded.classifier, fit=loaded.fit, way=Way("craft", Craft()))
+    crafter = Crafter(classifier=loaded, fit=loaded.fit, way=Way("craft", Craft()))
     photographs = [read_photograph(folder / name, loaded.fit) for name in ("photo.png", "other.png")]
     seen = [int(crafter.look(one.pixels).argmax()) for one in photographs]
     first, second = photographs if seen[0] != seen[1] else (photographs[0], photographs[0])
     wishes = [str(seen[1])] if seen[0] != seen[1] else ["next-best", str(seen[0])]
     with pytest.raises(BrittleError, match="already"):
-        craft_to(tmp_path / "out", [crafter], [first, second], wishes)
+        run(Crafting(loaded, loaded.fit, [first, second], wishes, [crafter.way]), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

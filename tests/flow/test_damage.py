@@ -36,15 +36,16 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "swapped": swapped,
 }
 DEEPFOOL = "deepfool-max-steps-5"
+FOLDER = "digitscnn/untargeted"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(
     ("file", "again"),
     [
-        (f"images/{DEEPFOOL}/00001.safetensors", [("DeepFool", "example-8")]),
-        (f"records/{DEEPFOOL}/00001.parquet", [("DeepFool", "example-8")]),
-        ("images/clean/00001.safetensors", []),
+        (f"images/{FOLDER}/{DEEPFOOL}/00001.safetensors", [("DeepFool", "example-8")]),
+        (f"records/{FOLDER}/{DEEPFOOL}/00001.parquet", [("DeepFool", "example-8")]),
+        ("images/digitscnn/clean/00001.safetensors", []),
     ],
 )
 def test_is_made_again_and_nothing_else_is(
@@ -60,7 +61,7 @@ def test_is_made_again_and_nothing_else_is(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("slug", [DEEPFOOL, "clean"])
+@pytest.mark.parametrize("slug", [f"{FOLDER}/{DEEPFOOL}", "digitscnn/clean"])
 def test_the_report_names_damaged_images(slug: str, damage: str, whole: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     shutil.copytree(whole, directory)
@@ -73,7 +74,7 @@ def test_the_report_names_damaged_images(slug: str, damage: str, whole: Path, tm
     count = {"half": "3 image files are", "empty": "3 image files are", "swapped": "image file"}[damage]
     assert line.startswith("damaged-images: ") and f"{count}" in line and "missing or not as written" in line
     assert f"the first images/{slug}/0000" in line
-    assert ("data:image/png" in page) is (slug != "clean")  # no picture of what is not what was graded
+    assert ("data:image/png" in page) is (slug != "digitscnn/clean")  # no picture of what is not what was graded
     assert 'href="#flag-damaged-images"' in page
 
 
@@ -116,4 +117,4 @@ def test_a_damaged_manifest_comes_with_a_way_out(whole: Path, tmp_path: Path) ->
         (directory / "manifest.json").write_text(broken)
         with pytest.raises(BrittleError, match=r"is not a manifest: .*; restore it from a copy, or delete ") as refused:
             killable.small_run(directory)
-        assert f"or delete {str(directory)!r} and run the audit again" in str(refused.value)
+        assert f"or delete {str(directory)!r} and run the same command again" in str(refused.value)

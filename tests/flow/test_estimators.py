@@ -73,7 +73,7 @@ def test_a_linear_machine_behind_decisions_is_fooled_near_its_plane() -> None:
     away = abs(machine.decision_function(images.flatten(1).double().numpy()))
     for norm, q in (("l2", 2), ("linf", 1)):
         found = brittle.attack(
-            brittle.Classifier(Door()), images, labels, brittle.HopSkipJump(norm=norm, queries=2000), seed=1
+            brittle.BlackBox(Door()), images, labels, brittle.HopSkipJump(norm=norm, queries=2000), seed=1
         )
         weight = torch.linalg.vector_norm(torch.from_numpy(machine.coef_), ord=q)
         ratio = found.distance(norm).double() / (torch.from_numpy(away) / weight)
@@ -95,10 +95,10 @@ def test_attacks_that_ask_for_more_are_refused_before_any_work_and_others_named(
         def predict(self, rows: Any) -> Any:
             raise AssertionError("asked all the same")
 
-    decisions, scores = brittle.Classifier(Door()), brittle.Classifier(machine)
+    decisions, scores = brittle.BlackBox(Door()), brittle.BlackBox(machine)
     gradient = brittle.Restarts(attack=brittle.PGD(eps=0.1))
     for classifier, given, able in ((decisions, "decisions", {"decision"}), (scores, "scores", {"decision", "score"})):
-        named = sorted(name for name, entry in ATTACKS.items() if entry.kind is not None and entry.access in able)
+        named = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
         assert "hopskipjump" in named
         for method in (brittle.DeepFool(), gradient):
             with pytest.raises(brittle.Unsupported, match=f"asks for gradients, .* only gives {given}") as refused:
@@ -106,9 +106,9 @@ def test_attacks_that_ask_for_more_are_refused_before_any_work_and_others_named(
             assert str(refused.value).endswith(f"attacks that work on it: {', '.join(named)}")
         assert classifier.forwards == 0
     for name, entry in ATTACKS.items():
-        if entry.access == "score" and entry.kind is not None:
+        if entry.access == "score" and entry.kind != "wrapper":
             with pytest.raises(brittle.Unsupported, match=f"{name} asks for scores, Door only gives decisions"):
-                brittle.attack(decisions, images, labels, entry.attack())
+                brittle.attack(decisions, images, labels, entry.type())
 
 
 @pytest.mark.parametrize("function", ["tree", "behind_a_door", "fitted"])
@@ -121,7 +121,7 @@ def test_an_audit_of_an_estimator_runs_and_resumes(cli: Cli, here: Path, functio
     assert records["fooled"].all()
     assert not records["flags"].map(len).any()
     assert not records["backwards"].any()
-    assert [flag.code for flag in manifest.flags] == []
+    assert [flag.code for flag in manifest.models[0].flags] == []
     again = cli(*line)
     assert (again.code, again.err.count("(resumed)")) == (0, 1)
 

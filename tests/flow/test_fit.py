@@ -12,12 +12,17 @@ from kit import make_kit
 from PIL import Image
 from test_bad_inputs import contents
 
-from brittle.attacks import Perturbation, Square, Universal, UniversalSGD
+import brittle
+from brittle.attacks import Square, Universal, UniversalSGD
 from brittle.data import Examples, examples_of, load_data
+from brittle.data.perturbation import read_perturbation
 from brittle.errors import BrittleError, Unsupported
-from brittle.fitting import fit, picked
-from brittle.models import Classifier, load_model
+from brittle.measure import rate
+from brittle.models import load_model
+from brittle.models.black_box import BlackBox
 from brittle.records import read_records
+from brittle.studies.fit import tell
+from brittle.studies.perturbations import picked
 from conftest import Cli
 from laws.worlds import one_thread
 
@@ -30,14 +35,14 @@ def fitting(*parts: str, attack: str = "universal-sgd,epochs=1") -> str:
     """A good command of which the parts replace what they name."""
     given = " ".join(parts)
     whole = [NET if "--model" not in given else "", DIGITS if "--data" not in given else ""]
-    whole += ["--out u.safetensors" if "--out" not in given else ""]
+    whole += ["--out u" if "--out" not in given else ""]
     return " ".join(["fit", shlex.quote(attack), *whole, given])
 
 
 CASES: dict[str, list[str]] = {
-    f"fit {NET} {DIGITS} --out u.safetensors": ["Missing argument"],
+    f"fit {NET} {DIGITS} --out u": ["Missing argument"],
     f"fit universal {NET} {DIGITS}": ["Missing option", "--out"],
-    f"fit universal {NET} --out u.safetensors": ["Missing option", "--data"],
+    f"fit universal {NET} --out u": ["Missing option", "--data"],
     fitting("--tst-data digits"): ["no such option: --tst-data", "did you mean --test-data?"],
     fitting("--seed -1"): ["--seed", "at least 0, got '-1'"],
     fitting("--limit 0"): ["--limit", "at least 1, got '0'"],
@@ -58,11 +63,8 @@ CASES: dict[str, list[str]] = {
     fitting("--test-data digit"): ["unknown data 'digit'", "did you mean 'digits'?"],
     fitting(RGB, "--data ten.parquet --test-data eleven.parquet"): ["labels from 0 to 9", "got 10"],
     # where to
-    fitting("--out u.pt"): ["expected --out as a file name that ends in .safetensors, got 'u.pt'"],
-    fitting("--out good.safetensors"): ["'good.safetensors' exists; choose another --out, or remove it"],
-    fitting("--out shown.safetensors"): ["'shown.png' exists"],
-    fitting("--out nowhere/u.safetensors"): ["there is no directory 'nowhere'"],
-    fitting(f"--out {'x' * 300}.safetensors"): ["cannot write", "File name too long"],
+    fitting("--out foreign"): ["'foreign' is not empty and not a run directory"],
+    fitting("--out good.safetensors"): ["expected a directory for --out, got the file 'good.safetensors'"],
     # what must be fitted is no attack on single images, and what has been is read with care
     f"audit {NET} {DIGITS} --out out --attack universal": ["run `brittle fit universal,...`", "file=FILE"],
     f"audit {NET} {DIGITS} --out out --attack universal-sgd": ["run `brittle fit universal-sgd,...`"],
@@ -80,7 +82,6 @@ CASES: dict[str, list[str]] = {
 def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kit")
     make_kit(folder)
-    (folder / "shown.png").write_bytes(b"somebody's picture")
     return folder
 
 
@@ -107,39 +108,32 @@ def test_fit_writes_a_perturbation_that_an_audit_then_uses(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     data = "--model digits-cnn --data digits --limit 200"
-    ran = cli(*shlex.split(f"fit universal-sgd,norm=l2,eps=1.5 {data} --out u.safetensors --seed 3"))
+    fitted = shlex.split(f"fit universal-sgd,norm=l2,eps=1.5 {data} --out u --seed 3")
+    ran = cli(*fitted)
     assert ran.code == 0, ran.err
-    assert "1000/1000" in ran.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["u.png", "u.safetensors"]
-    table = ran.out.splitlines()
-    assert table[0].split("  ")[0] == "perturbation"
-    assert "fooled in the unseen half" in table[0]
+    assert "100/100" in ran.err
+    for name in ("perturbation.safetensors", "perturbation.png", "manifest.json", "spec.toml"):
+        assert (tmp_path / "u" / name).is_file()
+    assert "fooled in the unseen half" in ran.out
     assert "universal-sgd(norm=l2, eps=1.5)" in ran.out
     assert "random, of the same size" in ran.out
-    assert "file: u.safetensors (l2, eps 1.5)" in ran.out
-    made = Perturbation.load("u.safetensors")
+    made = read_perturbation("u/perturbation.safetensors")
     assert made.about["seed"] == "3"
     assert made.about["data"].startswith("digits")
     assert made.about["examples"] == "100"
-    with Image.open("u.png") as picture:
+    with Image.open("u/perturbation.png") as picture:
         assert min(picture.size) >= 256
-        factor = 0.5 / float(made.values.abs().max())
-        assert picture.info["Description"] == f"universal perturbation, amplified {factor:.6g} times around mid-grey"
-        assert f"picture: u.png, amplified {factor:.3g} times around mid-grey" in ran.out
-        corners = [picture.getpixel((0, 0)), picture.getpixel((picture.width - 1, picture.height - 1))]
-    expected = [round(255 * (0.5 + factor * float(made.values[0, at, at]))) for at in (0, -1)]
-    assert corners == pytest.approx(expected, abs=1)
+    again = cli(*fitted)
+    assert (again.code, again.err.count("(resumed)")) == (0, 3)
 
     # The unseen half is every second example: an audit of all of them finds the two counts' sum.
-    audited = cli(*shlex.split(f"audit {data} --attack perturbation,file=u.safetensors --out run"))
+    audited = cli(*shlex.split(f"audit {data} --attack perturbation,file=u/perturbation.safetensors --out run"))
     assert audited.code == 0, audited.err
     found = read_records(tmp_path / "run")
     right = found["label"] == found["clean_prediction"]
-    for half, name in ((found["position"] % 2 == 0, 0), (found["position"] % 2 == 1, 1)):
-        fooled, of = int((right & half & found["fooled"]).sum()), int((right & half).sum())
-        assert f"({fooled} of {of})" in table[1], name
-    refused = cli(*shlex.split(f"fit universal-sgd {data} --out u.safetensors"))
-    assert refused.code == 2
+    for half in (0, 1):
+        mine = right & (found["position"] % 2 == half)
+        assert f"({int((mine & found['fooled']).sum())} of {int(mine.sum())})" in ran.out
 
 
 def test_test_data_take_the_place_of_the_other_half(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,13 +142,13 @@ def test_test_data_take_the_place_of_the_other_half(cli: Cli, tmp_path: Path, mo
     ran = cli(
         *shlex.split(
             "fit universal,norm=linf,eps=20/255,passes=1 --model digits-cnn --data digits --limit 20 --test-data digits"
-            " --out u.safetensors"
+            " --out u"
         )
     )
     assert ran.code == 0, ran.err
     assert "fooled in the test data" in ran.out
-    assert Perturbation.load("u.safetensors").about["examples"] == "20"
-    assert Perturbation.load("u.safetensors").norm.name == "linf"
+    assert read_perturbation("u/perturbation.safetensors").about["examples"] == "20"
+    assert read_perturbation("u/perturbation.safetensors").norm.name == "linf"
 
 
 # ---- what lies beneath
@@ -173,25 +167,30 @@ def test_picked_examples_are_those_examples() -> None:
 
 def test_rates_are_over_what_is_right_and_without_labels_over_all(tmp_path: Path) -> None:
     with one_thread():
-        classifier = load_model("digits-cnn").classifier
+        classifier = load_model("digits-cnn")
         data: Examples = load_data("digits", limit=60)
         images = data.images(0, 60)
         assert data.labels is not None
         labels = data.labels.clone()
         labels[:10] = (labels[:10] + 1) % 10  # now wrong, whatever the network says
         method = UniversalSGD(norm="l2", eps=1.5, epochs=3)
-        given = fit(
-            classifier, method, examples_of(images, labels), unseen=examples_of(images), out=tmp_path / "u.safetensors"
+        done = brittle.fit(
+            classifier, method, examples_of(images, labels), unseen=examples_of(images), out=tmp_path / "u"
         )
+    values = read_perturbation(tmp_path / "u" / "perturbation.safetensors").values
     clean = classifier.logits(images).argmax(1)
-    moved = classifier.logits((images + given.perturbation.values).clamp(0, 1)).argmax(1)
+    moved = classifier.logits((images + values).clamp(0, 1)).argmax(1)
     right = clean == labels
-    assert given.on_fitted[:3] == (60, int(right.sum()), int((right & (moved != labels)).sum()))
-    assert given.on_unseen[:3] == (60, 60, int((moved != clean).sum()))
-    assert 0 <= given.on_unseen.fooled_by_chance < given.on_unseen.fooled
-    assert not given.held_out
-    with pytest.raises(BrittleError, match="exists"):
-        fit(classifier, method, data, out=tmp_path / "u.safetensors")
+    fitted, unseen = (done.records.query("part == @part") for part in ("fitted", "unseen"))
+    assert len(fitted) == len(unseen) == 60
+    assert fitted["fooled"].tolist() == (right & (moved != labels)).tolist()
+    assert unseen["fooled"].tolist() == (moved != clean).tolist()
+    assert 0 <= unseen["fooled_by_chance"].sum() < unseen["fooled"].sum()
+    told = tell(done.manifest, done.records)
+    assert told.rows[0][1] == rate(int((right & (moved != labels)).sum()), int(right.sum()))
+    assert told.rows[0][2] == rate(int((moved != clean).sum()), 60)
+    with pytest.raises(BrittleError, match="holds a different run"):
+        brittle.fit(classifier, method, data, out=tmp_path / "u")
 
 
 Rows = npt.NDArray[np.float64]
@@ -209,27 +208,14 @@ class Scores:
 
 
 def test_a_classifier_without_gradients_is_fitted_with_an_attack_that_needs_none(tmp_path: Path) -> None:
-    classifier, out = Classifier(Scores()), tmp_path / "u.safetensors"
+    classifier, out = BlackBox(Scores()), tmp_path / "u"
     images = 0.3 + 0.15 * torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     for method, name in ((Universal(), "deepfool"), (UniversalSGD(), "universal-sgd")):
         with pytest.raises(Unsupported, match=f"{name} asks for gradients, .* only gives scores; .*square"):
-            fit(classifier, method, examples_of(images), out=out)
+            brittle.fit(classifier, method, examples_of(images), out=out)
     assert classifier.forwards == 0
     assert not list(tmp_path.iterdir())
     inside = Square(norm="linf", eps=0.2, queries=100)
-    given = fit(classifier, Universal(norm="linf", eps=0.2, attack=inside), examples_of(images), out=out)
-    assert given.on_unseen == (4, 4, 4, 0)
-
-
-def test_a_picture_that_cannot_be_written_costs_nobody_the_perturbation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
-    classifier, data = load_model("digits-cnn").classifier, load_data("digits", limit=4)
-    with one_thread(), pytest.raises(BrittleError, match=r"cannot write .*u.png': No space left on device"):
-        fit(classifier, UniversalSGD(epochs=1), data, out=tmp_path / "u.safetensors")
-    assert [path.name for path in tmp_path.iterdir()] == ["u.safetensors"]
-    assert Perturbation.load(tmp_path / "u.safetensors").about["examples"] == "2"
+    done = brittle.fit(classifier, Universal(norm="linf", eps=0.2, attack=inside), examples_of(images), out=out)
+    unseen = done.records.query("part == 'unseen'")
+    assert (len(unseen), int(unseen["fooled"].sum()), int(unseen["fooled_by_chance"].sum())) == (4, 4, 0)

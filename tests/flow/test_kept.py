@@ -1,20 +1,19 @@
 """What a run keeps of its adversarial images changes what is stored, and nothing else."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import killable
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_resume import Stop, assert_same_run, attacked
+from test_resume import assert_same_run, attacked
 
 import brittle
 from brittle.errors import BrittleError
 from brittle.records import Kept, read_images, read_manifest, read_records, slugs_of
 from brittle.report import write_report
-from brittle.run import engine, storage
 from brittle.run.grade import to_8bit
 
 SOME = [kept for kept in get_args(Kept) if kept != "all"]
@@ -31,7 +30,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def stored(run: Path, slug: str, shard: int) -> dict[str, torch.Tensor]:
-    return load_file(run / "images" / slug / f"{shard:05d}.safetensors")
+    folder = run / "images" / "digitscnn" / (slug if slug == "clean" else f"untargeted/{slug}")
+    return load_file(folder / f"{shard:05d}.safetensors")
 
 
 @pytest.mark.parametrize("kept", SOME)
@@ -66,13 +66,13 @@ def test_what_is_stored(runs: dict[str, Path]) -> None:
 
 def test_an_image_is_found_by_its_place(runs: dict[str, Path]) -> None:
     records, manifest = read_records(runs["fooled"]), read_manifest(runs["fooled"])
-    spec = manifest.attacks[1]
+    spec, view = manifest.attacks[1], next(manifest.views())
     mine = records[records["attack"] == spec.label]
     fooled, not_fooled = (mine[mine["fooled"] == wanted]["position"].tolist() for wanted in (True, False))
-    found, every = (read_images(runs[kept], spec.slug, manifest, fooled) for kept in ("fooled", "all"))
+    found, every = (read_images(runs[kept], view.slug(spec), view, fooled) for kept in ("fooled", "all"))
     assert torch.equal(found, every)
     with pytest.raises(LookupError):
-        read_images(runs["fooled"], spec.slug, manifest, not_fooled[:1])
+        read_images(runs["fooled"], view.slug(spec), view, not_fooled[:1])
 
 
 @pytest.mark.parametrize("kept", SOME)
@@ -88,18 +88,7 @@ def test_an_interrupted_run_is_resumed(
         other[position] = 0.5
         return brittle.examples_of(other, labels, ids=ids)
 
-    written: list[Path] = []
-
-    def failing(path: Path, *rest: Any) -> None:
-        storage.write_records(path, *rest)
-        written.append(path)
-        if len(written) == 4:
-            raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "write_records", failing)
-        with pytest.raises(Stop):
-            killable.small_run(tmp_path, images=kept, examples=changed(20))
+    killable.stopped_after(tmp_path, 4, images=kept, examples=changed(20))
     for position in (3, 12):
         with pytest.raises(BrittleError, match="data: there memory"):
             killable.small_run(tmp_path, images=kept, examples=changed(position))

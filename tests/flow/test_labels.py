@@ -111,14 +111,14 @@ def test_a_run_counts_classes_as_the_network_does(tmp_path: Path) -> None:
     with torch.no_grad():
         linear.weight.copy_(torch.tensor([[-1.0] * 4, [1.0] * 4]))
         linear.bias.copy_(torch.tensor([2.0, -2.0]))
-    classifier = brittle.Classifier(nn.Sequential(nn.Flatten(), linear), class_names=["b", "a"])
+    classifier = brittle.Network(nn.Sequential(nn.Flatten(), linear), class_names=["b", "a"])
     examples = data(["a", "b"], [1, 1, 0, 0])  # dark, dark, bright, bright
     brittle.audit(classifier, examples, [brittle.FGSM(eps=0.1)], out=tmp_path)
     records = read_records(tmp_path)
     assert records["label"].tolist() == records["clean_prediction"].tolist() == [0, 0, 1, 1]
-    manifest = read_manifest(tmp_path)
-    assert manifest.class_names == ["b", "a"]
-    assert manifest.data_fingerprint != examples.fingerprint
+    (model,) = read_manifest(tmp_path).models
+    assert model.class_names == ["b", "a"]
+    assert model.data_fingerprint != examples.fingerprint
 
 
 def test_fewer_classes_than_a_nameless_network_has_outputs_are_refused() -> None:

@@ -15,19 +15,23 @@ import pandas as pd
 import pytest
 import torch
 import vl_convert
-from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, spec
+from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, manifest_of, spec
+from PIL import Image
 from rich.console import Console
 
 from brittle.errors import BrittleError
 from brittle.flags import FLAGS
-from brittle.measure import MEASURES, cases, hero_of, summarize
+from brittle.measure import MEASURES, Curve, Measured, Told, cases, hero_of, summarize
+from brittle.pages.colours import colours
 from brittle.pages.html import policy_hash
+from brittle.pages.words import norm_text
 from brittle.records import FlagRecord, View, read_manifest, read_records
 from brittle.report import summary_table, write_report
 from brittle.report.charts import javascript
 from brittle.report.page import HERE
+from brittle.report.plain import plain_page, write_told
 from brittle.report.worded import interval_text
-from brittle.text import significant
+from brittle.text import percent, significant
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVENT = re.compile(r"^on[a-z]+$")
@@ -47,6 +51,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {key: value or "" for key, value in attrs}
         self.tags.append((tag, found))
+        self.text += " " if tag in ("small", "td", "th") else ""  # which stand apart
         self._inside = (found.get("id") or tag) if tag in ("script", "style") else self._inside
 
     def handle_endtag(self, tag: str) -> None:
@@ -213,6 +218,63 @@ def test_the_chart_specification_compiles(run: Path) -> None:
     specification["data"]["values"] = data["series"]
     vega = vl_convert.vegalite_to_vega(specification, vl_version="6.4")
     assert vega["marks"]
+
+
+def test_several_models_and_goals_stand_beside_each_other(tmp_path: Path) -> None:
+    make_run(tmp_path, n=30, models=["one", "two <b>"], goals=["untargeted", "random"], attacks=ATTACKS[2:])
+    page, (manifest, records) = page_of(tmp_path), (read_manifest(tmp_path), read_records(tmp_path))
+    anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(anchors) == len(set(anchors))
+    assert {link[1:] for link in page.values("a", "href")} <= set(anchors)
+    table = page.words[page.words.index("beside each other Over all") : page.words.index("Show one, untargeted")]
+    for view in manifest.views():
+        summary = summarize(view, view.of(records))
+        row = table[table.index(f"{view.model} {view.goal}") :]
+        for key in ("clean_accuracy", "robust_accuracy", "fooling_rate"):
+            measured = summary.overall[key]
+            said = f"{percent(measured.value or 0.0)} {interval_text(measured, 'fraction')} {measured.count} of"
+            assert " ".join(said.split()) in row
+        for norm in ("l2", "linf"):
+            attack = summary.attack(summary.by_norm[norm])
+            assert f"{significant(attack.measures['median_distance'].value or 0)} {norm_text(norm)}" in row
+            assert attack.title in row
+        assert " ".join(summary.headline) in page.words
+    assert len([name for name in page.data if name.endswith("chart-data")]) == 4
+
+
+def test_no_two_curves_look_alike() -> None:
+    for count in (1, 8, 9, 30):
+        used, style = colours(count)
+        looks = dict(re.findall(r"(--c\d+): ([^;]+);", style)) if style else {name: name for name in used}
+        assert len(used) == len(set(used)) == len(set(looks.values())) == count
+
+
+# --- a page that nobody wrote a template for
+
+
+def test_any_study_has_a_page(tmp_path: Path) -> None:
+    Image.new("RGB", (7, 5), (200, 10, 10)).save(tmp_path / "p.png")
+    accuracy = Measured(value=0.5, low=0.4, high=0.6, count=5, of=10)
+    told = Told(
+        (f"What {HOSTILE} says.", "And more."),
+        "size",
+        "accuracy",
+        (Curve(f"a{HOSTILE}", (0.0, 1.0), (0.9, 0.5)), Curve("b", (0.0, 1.0), (0.8, 0.1))),
+        ("model", "size", "accuracy"),
+        ((HOSTILE, 0.5, accuracy), ("net", 2.0, Measured(value=None))),
+        (("The picture", "p.png"),),
+    )
+    manifest = manifest_of(
+        models=["net"], study="noise", examples=10, flags=[FlagRecord(code="near-chance", message=HOSTILE)]
+    )
+    page = Page(write_told(tmp_path, manifest, told).read_text(encoding="utf-8"))
+    assert f"What {HOSTILE} says. And more." in page.words
+    assert f"{HOSTILE} 0.500 50.0 % 40.0 to 60.0 % 5 of 10 net 2 –" in page.words
+    assert "hardly better than guessing" in page.words
+    assert json.loads(page.data["chart-data"])["series"][1] == {"name": "b", "x": [0, 1], "y": [0.8, 0.1]}
+    assert [*page.values("img", "alt"), *page.values("img", "width")] == ["The picture", "7"]
+    assert {tag for tag, _ in page.tags} <= KNOWN_TAGS
+    assert "Nothing." in Page(plain_page("Bare", ["Nothing."])).words
 
 
 # --- runs that are not as they should be

@@ -16,16 +16,18 @@ import killable
 import pandas as pd
 import pytest
 import torch
+from killable import Stop
 from kit import make_kit
 
 import brittle
 from brittle.errors import BrittleError
 from brittle.records import read_manifest, read_records
-from brittle.run import engine, storage
+from brittle.run import engine, store
 from brittle.run.attack import attack_graded
+from brittle.studies import audit
 from conftest import Cli
 
-KILLS = 20
+FOLDER = "digitscnn/untargeted"
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -36,11 +38,11 @@ def assert_same_run(directory: Path, other: Path) -> None:
     """Equal records in every column but the time, equal images to the bit, and nothing left over."""
     ours, theirs = files(directory), files(other)
     assert ours.keys() - {"calls", "report.html"} == theirs.keys() - {"calls", "report.html"}
-    assert not [name for name in ours if storage._TEMPORARY in name]
-    records, expected = (read_records(one).drop(columns="seconds") for one in (directory, other))
+    assert not [name for name in ours if store.TEMPORARY in name]
+    records, expected = (read_records(one).drop(columns="seconds", errors="ignore") for one in (directory, other))
     pd.testing.assert_frame_equal(records, expected, check_exact=True)
     for name in ours:
-        if name.startswith("images/"):
+        if not name.endswith((".parquet", ".json", ".toml", "calls", "comparison.png")):
             assert ours[name] == theirs[name], name
     neutral = {"created", "command"}
     assert read_manifest(directory).model_dump(exclude=neutral) == read_manifest(other).model_dump(exclude=neutral)
@@ -71,41 +73,49 @@ def forks() -> ForkServerContext:
     return context
 
 
-def in_child(forks: ForkServerContext, directory: Path, kill_at: int) -> int | None:
-    child = forks.Process(target=killable.run_until_killed, args=(directory, kill_at))
+def in_child(forks: ForkServerContext, name: str, directory: Path, kill_at: int, workers: int = 1) -> int | None:
+    child = forks.Process(target=killable.run_until_killed, args=(name, directory, kill_at, workers))
     child.start()
     child.join()
     return child.exitcode
 
 
-def test_killed_at_twenty_random_moments_and_resumed(forks: ForkServerContext, whole: Path, tmp_path: Path) -> None:
-    assert in_child(forks, tmp_path / "counted", 0) == 0
+@pytest.mark.parametrize(
+    ("name", "workers", "kills"), [("audit", 1, 20), ("craft", 1, 8), ("fit", 1, 8), ("noise", 1, 4), ("models", 2, 3)]
+)
+def test_killed_at_random_moments_and_resumed(
+    name: str, workers: int, kills: int, forks: ForkServerContext, tmp_path: Path
+) -> None:
+    kills = max(kills, int(os.environ.get("BRITTLE_KILLS", 0)))
+    whole = tmp_path / "whole"
+    killable.ran(killable.STUDIES[name](), whole)
+    assert in_child(forks, name, tmp_path / "counted", 0, workers) == 0
     assert_same_run(tmp_path / "counted", whole)
     calls = int((tmp_path / "counted" / "calls").read_text())
     draw = random.Random(20)
     finished = []
-    for number in range(KILLS):
-        moment = round(calls * (number + draw.random()) / KILLS)
+    for number in range(kills):
+        moment = round(calls * (number + draw.random()) / kills)
         directory = tmp_path / f"{number}"
-        assert in_child(forks, directory, max(1, moment)) == -signal.SIGKILL
+        assert in_child(forks, name, directory, max(1, moment), workers) == -signal.SIGKILL
         finished.append(len(list(directory.rglob("*.parquet"))))
-        killable.small_run(directory)
+        killable.ran(killable.STUDIES[name](), directory)
         assert_same_run(directory, whole)
-    # The moments were such that something was at stake: from nothing done to nearly all.
-    assert finished[0] == 0
-    assert finished[-1] >= 6
-    assert len(set(finished)) >= 5
+    if name == "audit":  # the moments were such that something was at stake: from nothing done to nearly all
+        assert finished[0] == 0
+        assert finished[-1] >= 6
+        assert len(set(finished)) >= 5
 
 
 def test_killed_while_writing(whole: Path, tmp_path: Path) -> None:
     """What a writer that died in the middle of a file leaves behind is removed, and never taken for a shard."""
     directory = tmp_path / "run"
     killable.small_run(directory)
-    for name in ("records/deepfool-max-steps-5/00002.parquet", "images/clean/00001.safetensors"):
+    for name in (f"records/{FOLDER}/deepfool-max-steps-5/00002.parquet", "images/digitscnn/clean/00001.safetensors"):
         whole_file = directory / name
-        (whole_file.parent / f"{storage._TEMPORARY}{whole_file.name}").write_bytes(whole_file.read_bytes()[:100])
+        (whole_file.parent / f"{store.TEMPORARY}{whole_file.name}").write_bytes(whole_file.read_bytes()[:100])
         whole_file.unlink()
-    (directory / f"{storage._TEMPORARY}manifest.json").write_text('{"schema')
+    (directory / f"{store.TEMPORARY}manifest.json").write_text('{"schema')
     killable.small_run(directory)
     assert_same_run(directory, whole)
 
@@ -113,14 +123,10 @@ def test_killed_while_writing(whole: Path, tmp_path: Path) -> None:
 def test_killed_before_the_manifest_was_there(whole: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     directory.mkdir()
-    (directory / storage._LOCK).touch()
-    (directory / f"{storage._TEMPORARY}manifest.json").write_text('{"schema')
+    (directory / store._LOCK).touch()
+    (directory / f"{store.TEMPORARY}manifest.json").write_text('{"schema')
     killable.small_run(directory)
     assert_same_run(directory, whole)
-
-
-class Stop(Exception):
-    pass
 
 
 def attacked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
@@ -132,19 +138,17 @@ def attacked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         seen.append((type(method).__name__, rng.ids[0]))
         return original(classifier, images, goal, method, rng, logits)
 
-    monkeypatch.setattr(engine, "attack_graded", counting)
+    monkeypatch.setattr(audit, "attack_graded", counting)
     return seen
 
 
-@pytest.mark.parametrize("writer", ["brittle.run.storage.pq.write_table", "pathlib.Path.write_bytes"])
-def test_a_file_is_there_whole_or_not_at_all(writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(*among: object, **_: object) -> None:
-        (target,) = (one for one in among if isinstance(one, Path))
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(target: Path, _: bytes) -> None:
         target.write_text("half of it")
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, half)
+        patch.setattr("pathlib.Path.write_bytes", half)
         with pytest.raises(Stop):
             killable.small_run(tmp_path)
     assert not [name for name, content in files(tmp_path).items() if content == b"half of it"]
@@ -154,19 +158,22 @@ def test_stopped_between_the_images_and_the_records_of_a_shard(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Path] = []
+    write = store.write
 
-    def failing(path: Path, *rest: Any) -> None:
-        if len(written) == 4:
-            raise Stop
-        storage.write_records(path, *rest)
-        written.append(path)
+    def failing(path: Path, content: bytes) -> None:
+        if path.suffix == ".parquet":
+            if len(written) == 4:
+                raise Stop
+            written.append(path)
+        write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "write_records", failing)
+        patch.setattr(store, "write", failing)
         with pytest.raises(Stop):
             killable.small_run(tmp_path)
-    assert (tmp_path / "images" / "pgd-eps-0.1-steps-3-random-start-true" / "00001.safetensors").exists()
-    assert not (tmp_path / "records" / "pgd-eps-0.1-steps-3-random-start-true" / "00001.parquet").exists()
+    pgd = f"{FOLDER}/pgd-eps-0.1-steps-3-random-start-true/00001"
+    assert (tmp_path / "images" / f"{pgd}.safetensors").exists()
+    assert not (tmp_path / "records" / f"{pgd}.parquet").exists()
     seen = attacked(monkeypatch)
     killable.small_run(tmp_path)
     assert seen == [
@@ -183,7 +190,7 @@ def test_records_whose_images_are_gone_are_made_again(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killable.small_run(tmp_path)
-    (tmp_path / "images" / "deepfool-max-steps-5" / "00002.safetensors").unlink()
+    (tmp_path / "images" / FOLDER / "deepfool-max-steps-5" / "00002.safetensors").unlink()
     seen = attacked(monkeypatch)
     killable.small_run(tmp_path)
     assert seen == [("DeepFool", "example-16")]
@@ -194,13 +201,13 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
     killable.small_run(tmp_path)
     before = files(tmp_path)
     seen = attacked(monkeypatch)
-    steps: list[engine.Progress] = []
-    killable.small_run(tmp_path, on_progress=steps.append)
+    watch = killable.Watching()
+    killable.small_run(tmp_path, watch=watch)
     assert seen == []
     assert files(tmp_path) == before
-    assert len(steps) == 9
-    assert all(step.resumed for step in steps)
-    fooled = sum(step.fooled for step in steps)
+    assert len(watch.told) == 9
+    assert all(resumed for _, _, resumed in watch.told)
+    fooled = sum(count for _, count, _ in watch.told)
     assert fooled == int(read_records(tmp_path)["fooled"].sum()) > 0
 
 
@@ -214,7 +221,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "model: there DigitsCNN (": {"classifier": killable.classifier(weights=5)},
     "shard size: there 8; now 12": {"shard_size": 12},
     "class names: there ['0', '1', '2'": {
-        "classifier": brittle.Classifier(killable.classifier().net, class_names=list("abcdefghij"))
+        "classifier": brittle.Network(killable.classifier().net, class_names=list("abcdefghij"))
     },
 }
 
@@ -233,16 +240,13 @@ def test_another_default_of_an_attack_is_a_difference(whole: Path, tmp_path: Pat
     stored = read_manifest(whole)
     older = stored.attacks[2].model_copy(update={"config": stored.attacks[2].config | {"overshoot": 0.05}})
     there = stored.model_copy(update={"attacks": [*stored.attacks[:2], older]})
-    storage.write_manifest(tmp_path / "manifest.json", there)
+    (tmp_path / "manifest.json").write_text(there.model_dump_json())
     with pytest.raises(BrittleError, match=r"overshoot of deepfool\(max_steps=5\): there 0.05; now 0.02"):
         killable.small_run(tmp_path)
 
 
-def test_the_batch_size_may_change(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "write_records", lambda *_: (_ for _ in ()).throw(Stop))
-        with pytest.raises(Stop):
-            killable.small_run(tmp_path)
+def test_the_batch_size_may_change(whole: Path, tmp_path: Path) -> None:
+    killable.stopped_after(tmp_path, 1)
     killable.small_run(tmp_path, classifier=killable.classifier(batch_size=3))
     records, expected = read_records(tmp_path), read_records(whole)
     assert records["fooled"].tolist() == expected["fooled"].tolist()
@@ -253,8 +257,8 @@ def test_the_batch_size_may_change(whole: Path, tmp_path: Path, monkeypatch: pyt
 def test_a_second_writer_is_refused(whole: Path) -> None:
     before = files(whole)
     with (
-        storage.opened(whole, read_manifest(whole)),
-        pytest.raises(BrittleError, match="another audit is writing to"),
+        store.opened(whole, read_manifest(whole)),
+        pytest.raises(BrittleError, match="another run is writing to"),
     ):
         killable.small_run(whole)
     assert files(whole) == before
@@ -273,18 +277,18 @@ def test_another_run_that_came_between_the_check_and_the_lock_is_refused(
 
 INTERRUPTED = """
 import os, signal
-from brittle.run import engine
+from brittle.run.store import Store
 from brittle.cli import main
 
-write, written = engine.write_records, []
+keep, kept = Store.keep, []
 
-def interrupting(path, *rest):
-    write(path, *rest)
-    written.append(path)
-    if len(written) == 2:
+def interrupting(self, unit, *rest):
+    keep(self, unit, *rest)
+    kept.append(unit)
+    if len(kept) == 2:
         os.kill(os.getpid(), signal.SIGINT)
 
-engine.write_records = interrupting
+Store.keep = interrupting
 main()
 """
 
@@ -313,9 +317,7 @@ def test_control_c_ends_cleanly_and_the_same_command_resumes(
     assert_same_run(tmp_path / "interrupted", tmp_path / "uninterrupted")
 
 
-def test_the_data_may_change_only_where_the_run_has_not_been(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_data_may_change_only_where_the_run_has_not_been(whole: Path, tmp_path: Path) -> None:
     images, labels = killable.examples().images(0, 24), killable.examples().labels
     assert labels is not None
     ids = [f"example-{k}" for k in range(24)]
@@ -326,18 +328,7 @@ def test_the_data_may_change_only_where_the_run_has_not_been(
         others[list(relabelled)] += 1
         return brittle.examples_of(other, others % 10, ids=ids)
 
-    written: list[Path] = []
-
-    def failing(path: Path, *rest: Any) -> None:
-        storage.write_records(path, *rest)
-        written.append(path)
-        if len(written) == 4:
-            raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "write_records", failing)
-        with pytest.raises(Stop):
-            killable.small_run(tmp_path, examples=changed(20))
+    killable.stopped_after(tmp_path, 4, examples=changed(20))
     for other in (changed(3), changed(12), changed(20, relabelled=(5,))):
         with pytest.raises(BrittleError, match="data: there memory"):
             killable.small_run(tmp_path, examples=other)

@@ -13,11 +13,11 @@ from torch import Tensor, fx, nn
 from brittle.data.digits import digits_split
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
-from brittle.models import zoo
-from brittle.models.classifier import Classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
+from brittle.models.network import Network
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20, _Block
 from brittle.models.zoo import MODELS, load_model
+from laws.worlds import network_of
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 RESNET20 = SHARED / "weights" / "cifar10_resnet20.safetensors"
@@ -66,9 +66,9 @@ def test_digits_cnn_training_is_a_function_of_data_and_seed() -> None:
 
 def test_digits_cnn_by_name_is_trained_or_read(digits_net: DigitsCNN, tmp_path: Path) -> None:
     torch.save(digits_net.state_dict(), tmp_path / "digits.pt")
-    trained, fit = load_model("digits-cnn")
-    read, _ = load_model("digits-cnn", weights=tmp_path / "digits.pt", batch_size=7)
-    assert fit == Fit(channels=1, height=8, width=8)
+    trained = load_model("digits-cnn")
+    read = load_model("digits-cnn", weights=tmp_path / "digits.pt", batch_size=7)
+    assert trained.fit == read.fit == Fit(channels=1, height=8, width=8)
     assert trained.fingerprint == read.fingerprint
     assert (read.name, read.batch_size, read.class_names) == ("digits-cnn", 7, tuple("0123456789"))
 
@@ -94,8 +94,12 @@ def test_resnet20_gets_823_of_1000_test_images_right() -> None:
     from brittle.data import load_data
 
     examples = load_data(str(SHARED / "cifar10-jpeg" / "test.parquet"), limit=1000, fit=None)
-    classifier, fit = load_model("resnet20", weights=RESNET20)
-    assert (classifier.mean, classifier.std, fit) == (IMAGENET_MEAN, IMAGENET_STD, Fit(channels=3, height=32, width=32))
+    classifier = network_of(load_model("resnet20", weights=RESNET20))
+    assert (classifier.mean, classifier.std, classifier.fit) == (
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        Fit(channels=3, height=32, width=32),
+    )
     assert examples.labels is not None
     assert classifier.class_names == CIFAR10_CLASSES == examples.class_names
     right = classifier.logits(examples.images(0, 1000)).argmax(1) == examples.labels
@@ -105,7 +109,8 @@ def test_resnet20_gets_823_of_1000_test_images_right() -> None:
 
 @needs_data
 def test_given_mean_and_std_replace_the_published_ones() -> None:
-    classifier, _ = load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1), class_names="abcdefghij")
+    classifier = load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1), class_names="abcdefghij")
+    assert isinstance(classifier, Network)
     assert (classifier.mean, classifier.std) == ((0, 0, 0), (1, 1, 1))
     assert classifier.class_names == tuple("abcdefghij")
     with pytest.raises(BrittleError, match="expected mean and std together"):
@@ -114,8 +119,8 @@ def test_given_mean_and_std_replace_the_published_ones() -> None:
 
 @needs_data
 def test_torchvision_squeezenet_with_weights_from_a_file() -> None:
-    classifier, fit = load_model("torchvision:squeezenet1_0", weights=SQUEEZENET)
-    assert fit == Fit(channels=3, height=224, width=224, resize=256, interpolation="bilinear")
+    classifier = network_of(load_model("torchvision:squeezenet1_0", weights=SQUEEZENET))
+    assert classifier.fit == Fit(channels=3, height=224, width=224, resize=256, interpolation="bilinear")
     assert (classifier.mean, classifier.std) == (IMAGENET_MEAN, IMAGENET_STD)
     assert classifier.class_names is not None
     assert (len(classifier.class_names), classifier.class_names[9]) == (1000, "ostrich")
@@ -126,7 +131,7 @@ def test_torchvision_takes_the_number_of_classes_from_the_checkpoint(tmp_path: P
     from torchvision.models import squeezenet1_1
 
     torch.save(checkpoint(squeezenet1_1, num_classes=7), tmp_path / "mine.pt")
-    classifier, _ = load_model("torchvision:squeezenet1_1", weights=tmp_path / "mine.pt")
+    classifier = load_model("torchvision:squeezenet1_1", weights=tmp_path / "mine.pt")
     assert classifier.logits(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
     assert classifier.class_names is None
 
@@ -137,7 +142,7 @@ def test_torchvision_preprocessing_is_that_of_the_weights_with_the_file_s_name(t
     state = checkpoint(mobilenet_v2)
     for name, resize in (("mobilenet_v2-b0353104.pth", 256), ("mine.pth", 232)):
         torch.save(state, tmp_path / name)
-        _, fit = load_model("torchvision:mobilenet_v2", weights=tmp_path / name)
+        fit = load_model("torchvision:mobilenet_v2", weights=tmp_path / name).fit
         assert fit is not None
         assert fit.resize == resize
 
@@ -147,10 +152,10 @@ def test_torchvision_googlenet_converts_its_input_as_the_published_weights_want(
 
     for auxiliary in (True, False):
         torch.save(checkpoint(googlenet, init_weights=False, aux_logits=auxiliary), tmp_path / "googlenet.pt")
-        classifier, fit = load_model("torchvision:googlenet", weights=tmp_path / "googlenet.pt")
+        classifier = network_of(load_model("torchvision:googlenet", weights=tmp_path / "googlenet.pt"))
         assert getattr(classifier.net, "transform_input", None) is True
         assert classifier.logits(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
-        assert fit == Fit(channels=3, height=224, width=224, resize=256)
+        assert classifier.fit == Fit(channels=3, height=224, width=224, resize=256)
 
 
 def test_torchvision_densenet_reads_the_published_names(tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_torchvision_densenet_reads_the_published_names(tmp_path: Path) -> None:
     old = {name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): tensor for name, tensor in state.items()}
     assert old.keys() != state.keys()
     torch.save(old, tmp_path / "densenet121.pt")
-    classifier, _ = load_model("torchvision:densenet121", weights=tmp_path / "densenet121.pt")
+    classifier = network_of(load_model("torchvision:densenet121", weights=tmp_path / "densenet121.pt"))
     assert all(torch.equal(tensor, state[name]) for name, tensor in classifier.net.state_dict().items())
 
 
@@ -180,11 +185,11 @@ def test_timm_with_weights_from_a_file(tmp_path: Path) -> None:
     timm = pytest.importorskip("timm", reason="timm is not installed")
     for name, classes in (("thousand.pt", 1000), ("five.pt", 5)):
         torch.save(checkpoint(timm.create_model, model_name="resnet10t", num_classes=classes), tmp_path / name)
-    classifier, fit = load_model("timm:resnet10t", weights=tmp_path / "thousand.pt")
-    assert fit == Fit(channels=3, height=176, width=176, resize=201, interpolation="bicubic")
+    classifier = load_model("timm:resnet10t", weights=tmp_path / "thousand.pt")
+    assert classifier.fit == Fit(channels=3, height=176, width=176, resize=201, interpolation="bicubic")
     assert classifier.class_names is not None
     assert classifier.class_names[9] == "ostrich"
-    five, _ = load_model("timm:resnet10t", weights=tmp_path / "five.pt")
+    five = load_model("timm:resnet10t", weights=tmp_path / "five.pt")
     assert five.logits(torch.zeros(1, 3, 64, 64)).shape == (1, 5)
     assert five.class_names is None
     with pytest.raises(BrittleError, match=r"timm has no model 'resnet10tt'; did you mean 'resnet10t'\?"):
@@ -199,14 +204,16 @@ def test_timm_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 FACTORIES = """
 import torch
-from brittle.models.classifier import Classifier
+from brittle.data.fit import Fit
+from brittle.models.network import Network
 threshold = 3
+flat = torch.nn.Flatten()
 ready = torch.nn.Linear(2, 2)
 def network():
     import beside
     return beside.made
 def classifier():
-    return Classifier(torch.nn.Flatten(), mean=[0.5], std=[0.5], name="own")
+    return Network(flat, mean=[0.5], std=[0.5], name="own", fit=Fit(channels=1, height=4, width=4))
 def number():
     return 7
 def broken():
@@ -229,24 +236,25 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_python_factory_in_the_working_directory(here: Path) -> None:
     path = list(sys.path)
-    classifier, fit = load_model("python:mymodels:network", mean=[0.5], std=[0.25])
+    classifier = network_of(load_model("python:mymodels:network", mean=[0.5], std=[0.25]))
     assert isinstance(classifier.net, nn.Flatten)
-    assert (classifier.mean, fit, classifier.name) == ((0.5,), None, "python:mymodels:network")
+    assert (classifier.mean, classifier.fit, classifier.name) == ((0.5,), None, "python:mymodels:network")
     assert sys.path == path
-    assert isinstance(load_model("python:mymodels:ready")[0].net, nn.Linear)
+    assert isinstance(network_of(load_model("python:mymodels:ready")).net, nn.Linear)
 
 
 def test_python_factory_that_returns_a_classifier(here: Path, tmp_path: Path) -> None:
-    classifier, _ = load_model("python:mymodels:classifier", batch_size=3)
-    assert isinstance(classifier, Classifier)
+    classifier = network_of(load_model("python:mymodels:classifier", batch_size=3))
     assert (classifier.name, classifier.batch_size, classifier.mean) == ("own", 3, (0.5,))
-    with pytest.raises(BrittleError, match="has its own mean and std; drop --mean and --std"):
-        load_model("python:mymodels:classifier", mean=[0.1], std=[1])
+    assert classifier.fit == Fit(channels=1, height=4, width=4)
+    given = network_of(load_model("python:mymodels:classifier", mean=[0.1], std=[1], class_names="ab", reject="b"))
+    assert (given.mean, given.std, given.class_names, given.reject) == ((0.1,), (1.0,), ("a", "b"), 1)
+    assert (given.name, given.fit, given.net) == ("own", classifier.fit, classifier.net)
 
 
 def test_python_factory_with_weights(here: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), here / "w.pt")
-    net = load_model("python:mymodels:ready", weights=here / "w.pt")[0].net
+    net = network_of(load_model("python:mymodels:ready", weights=here / "w.pt")).net
     assert all(torch.equal(net.state_dict()[key], value) for key, value in torch.load(here / "w.pt").items())
 
 
@@ -256,7 +264,7 @@ BAD_PYTHON = {
     "nowhere.models:network": "no module 'nowhere' in .* or among the installed packages",
     "mymodels:netwrk": r"module 'mymodels' has no 'netwrk'; did you mean 'network'\?",
     "mymodels:threshold": "to be a function without arguments that returns the network, got int",
-    "mymodels:number": "to return a torch.nn.Module, a fitted estimator or a brittle.Classifier, got int",
+    "mymodels:number": "to return a torch.nn.Module, a fitted estimator or a classifier of brittle, got int",
     "mymodels:broken": "python:mymodels:broken raised ValueError: first line second line$",
     "unfinished:network": "importing unfinished failed: the module 'torch_that_is_not_there' it needs is not installed",
     "badsyntax:network": "importing badsyntax failed: SyntaxError",
@@ -303,4 +311,3 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
     forms = [source.form for source in MODELS.values()]
     assert forms == ["digits-cnn", "resnet20", "torchvision:NAME", "timm:NAME", "python:package.module:factory"]
     assert all(source.summary and "\n" not in source.summary for source in MODELS.values())
-    assert zoo.Loaded._fields == ("classifier", "fit")

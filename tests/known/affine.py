@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 
 SHAPES = {48: (3, 4, 4), 192: (3, 8, 8), 3072: (3, 32, 32)}
@@ -39,7 +40,7 @@ class Problem:
 
     @property
     def classifier(self) -> Classifier:
-        return Classifier(self.net)
+        return Network(self.net)
 
     @property
     def goal(self) -> Untargeted:

@@ -13,12 +13,13 @@ from brittle.data import load_data
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
+from brittle.models.network import Network
 from brittle.rng import Rng
 
 
 def run(net: nn.Module, images: Tensor, goal: Goal, attack: Any) -> Outcome:
     """The outcome; its passes are those that the classifier counted."""
-    classifier = Classifier(net)
+    classifier = Network(net)
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
     outcome: Outcome = attack(classifier, images, goal, rng=rng)
     assert classifier.forwards == int(outcome.forwards.sum())
@@ -125,7 +126,7 @@ def each_norm_is_smallest_when_asked_for(attack_in: Callable[[Norm], Any]) -> No
 @cache
 def cifar(data: Path) -> tuple[Classifier, Tensor, Tensor]:
     """ResNet-20 and the first 16 images that it gets right."""
-    classifier = load_model("resnet20", weights=data / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(data / "cifar10-jpeg" / "test.parquet"), limit=None, fit=None)
     assert examples.labels is not None
     images, labels = examples.images(0, 24), examples.labels[:24]

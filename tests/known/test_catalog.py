@@ -2,26 +2,30 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import pytest
 
-from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts
-from brittle.catalog import ATTACKS, attacks_from, build, config_of, entry_of, label_of, option, register
+from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts, Universal
+from brittle.catalog import (
+    ATTACKS,
+    FITTERS,
+    Option,
+    attacks_from,
+    config_of,
+    entry_of,
+    label_of,
+    option,
+    options_of,
+    register,
+)
+from brittle.catalog.describe import schema_of
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike
-
-
-@pytest.fixture
-def registry() -> Iterator[dict[str, Any]]:
-    """The registry, put back as it was afterwards."""
-    before = dict(ATTACKS)
-    yield ATTACKS
-    ATTACKS.clear()
-    ATTACKS.update(before)
-
+from brittle.visibility.spaces import SPACES, Where
 
 # ---- from text
 
@@ -96,14 +100,21 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("fgsm,eps=8", "expected eps <= 1 in linf, as pixels are in [0, 1] (8 grey levels are 8/255), got 8"),
         ("fgsm,eps=-8/255", "expected a finite eps >= 0, got -0.03"),
         ("fgsm,eps=nan", "expected a finite eps >= 0, got nan"),
-        ("fgsm,eps=much", "option 'eps' of attack 'fgsm': got 'much'; Input should be a valid number"),
-        ("fgsm,eps=8/0", "option 'eps' of attack 'fgsm': got '8/0'; Input should be a valid number"),
-        ("fgsm,eps=1.2.3/4", "option 'eps' of attack 'fgsm': got '1.2.3/4'; Input should be a valid number"),
-        ("fgsm,eps=none", "option 'eps' of attack 'fgsm': got 'none'; Input should be a valid number"),
-        ("fgsm,eps=0.1:", "option 'eps' of attack 'fgsm': got ''; Input should be a valid number"),
-        ("pgd,steps=1.5", "option 'steps' of attack 'pgd': got '1.5'; Input should be a valid integer"),
+        ("fgsm,eps=much", "expected eps as a number >= 0, got 'much'"),
+        ("fgsm,eps=8/0", "expected eps as a number >= 0, got '8/0'"),
+        ("fgsm,eps=1.2.3/4", "expected eps as a number >= 0, got '1.2.3/4'"),
+        ("fgsm,eps=none", "expected eps as a number >= 0, got 'none'"),
+        ("fgsm,eps=0.1:", "expected eps as a number >= 0, got ''"),
+        ("pgd,steps=1.5", "expected steps as a whole number >= 1, got '1.5'"),
+        ("pgd,step_size=short", "expected step_size as a number > 0, or none, got 'short'"),
+        ("penalised,optimiser=adm", "expected optimiser sgd, adam or lbfgs, got 'adm'; did you mean 'adam'?"),
+        ("craft,space=drak", "unknown space 'drak'; did you mean 'dark'?"),
+        ("craft,space=dark(2)", "expected threshold from 0 to 1, got 2.0"),
+        ("craft,space=band(0.3)", "expected band(low, high) with low < high, got band(0.3, 0.25)"),
+        ("craft,space=dark(0.1,0.2)", "expected at most 1 values for dark, got 2"),
+        ("perturbation", "expected perturbation,file=..., got no file"),
         ("pgd,steps=0", "expected steps >= 1, got 0"),
-        ("pgd,random_start=maybe", "option 'random_start' of attack 'pgd': got 'maybe'; Input should be a valid bool"),
+        ("pgd,random_start=maybe", "expected random_start as true or false, got 'maybe'"),
         ("pgd(eps=0.1", "expected as many closing as opening parentheses, got 'pgd(eps=0.1'"),
         ("pgd(eps=0.1))", "expected as many closing as opening parentheses, got 'pgd(eps=0.1))'"),
         ("pgd)eps=0.1(", "expected as many closing as opening parentheses, got 'pgd)eps=0.1('"),
@@ -117,11 +128,11 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("restarts(attack=pgd,times=0)", "expected times >= 1, got 0"),
         (
             "restarts(attack=pgd(eps=0.1:0.2))",
-            "option 'attack' of attack 'restarts' holds one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
+            "expected one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
         ),
         (
             "best-of(attacks=fgsm + pgd(eps=0.1:0.2))",
-            "option 'attacks' of attack 'best-of' holds one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
+            "expected one attack, not a sweep; got 'pgd(eps=0.1:0.2)'",
         ),
         ("best-of(attacks=fgsm +)", "unknown attack ''; known: "),
         (
@@ -129,7 +140,14 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
             "expected attacks of one kind, norm and eps (fgsm is budget linf with eps ",
         ),
         ("restarts(attack=fgsm + pgd)", "unknown attack 'fgsm + pgd'; did you mean 'fgsm'?"),
-        ("restarts(attack=universal-sgd)", "expected an attack on single examples in Restarts, got universal-sgd"),
+        (
+            "restarts(attack=universal-sgd)",
+            "expected an attack, got the fitter universal-sgd; it fits one perturbation",
+        ),
+        (
+            "universal",
+            "expected an attack, got the fitter universal; it fits one perturbation to many images: run `brittle",
+        ),
         ("deepfool(norm=l1)(norm=l2)", "unknown norm 'l1)(norm=l2'; "),
     ],
 )
@@ -141,12 +159,12 @@ def test_mistakes_are_answered_in_one_line(text: str, message: str) -> None:
 
 
 def test_build_takes_values_of_python_too() -> None:
-    assert build("pgd", {"norm": L2, "eps": 1, "steps": 3, "random_start": True, "step_size": None}) == PGD(
+    assert ATTACKS.build("pgd", {"norm": L2, "eps": 1, "steps": 3, "random_start": True, "step_size": None}) == PGD(
         norm=L2, eps=1.0, steps=3, random_start=True
     )
-    assert build("pgd", {"norm": "l2"}) == build("pgd", {"norm": 2}) == PGD(norm=L2)
-    with pytest.raises(BrittleError, match=r"option 'eps' of attack 'fgsm': got \[1\]"):
-        build("fgsm", {"eps": [1]})
+    assert ATTACKS.build("pgd", {"norm": "l2"}) == PGD(norm=L2)
+    with pytest.raises(BrittleError, match=r"expected eps as a number >= 0, got \[1\]"):
+        ATTACKS.build("fgsm", {"eps": [1]})
 
 
 # ---- back to text
@@ -192,7 +210,7 @@ def test_a_label_is_text_that_makes_the_attack(attack: Any) -> None:
 def test_config_is_plain_and_rebuilds_the_attack(attack: Any) -> None:
     config = json.loads(json.dumps(config_of(attack)))
     assert set(config) == {field.name for field in dataclasses.fields(attack)}
-    assert build(entry_of(attack).name, config) == attack
+    assert ATTACKS.build(entry_of(attack).name, config) == attack
 
 
 def test_config_of_a_wrapper_has_the_names_and_options_of_what_it_holds() -> None:
@@ -218,26 +236,26 @@ def test_only_instances_of_registered_attacks_are_attacks(thing: Any) -> None:
 def test_entries_say_what_their_classes_say() -> None:
     for name, entry in ATTACKS.items():
         assert entry.name == name == name.lower()
-        assert entry.kind in ("budget", "minimal", None)
+        assert entry.kind in ("budget", "minimal", "faint", "wrapper")
         assert entry.access in ("gradient", "score", "decision")
         assert entry.paper
-        assert bool(entry.norms) == (entry.kind is not None)  # a wrapper has the norms of what it holds
+        assert bool(entry.norms) == (entry.kind in ("budget", "minimal"))  # a wrapper has the norms of what it holds
         assert entry.goals
         assert entry.summary.endswith(".")
-        for key, (_, default, explanation) in entry.fields().items():
-            assert default is not dataclasses.MISSING, f"{name} cannot be made without {key}"
-            assert explanation, f"no help for {key} of {name}"
+        for key, one in entry.fields().items():
+            assert one.help, f"no help for {key} of {name}"
         assert "eps" in entry.fields() or entry.kind != "budget"
 
 
 def test_fields_are_those_of_the_dataclass() -> None:
     fields = ATTACKS["pgd"].fields()
     assert list(fields) == ["norm", "eps", "steps", "step_size", "random_start", "momentum"]
-    assert fields["steps"] == (int, 10, "gradient steps at the most; an image leaves the loop at its first success")
-    assert fields["step_size"][:2] == (float | None, None)
+    assert (fields["steps"].hint, fields["steps"].default, fields["steps"].at_least) == (int, 10, 1)
+    assert fields["steps"].help == "gradient steps at the most; an image leaves the loop at its first success"
+    assert (fields["step_size"].hint, fields["step_size"].default, fields["step_size"].above) == (float | None, None, 0)
 
 
-def test_registering_makes_a_name_and_two_of_one_name_collide(registry: dict[str, Any]) -> None:
+def test_registering_makes_a_name_and_two_of_one_name_collide(registry: Any) -> None:
     def enrol(name: str) -> type:
         @dataclass(frozen=True, kw_only=True)
         class Fresh:
@@ -246,18 +264,103 @@ def test_registering_makes_a_name_and_two_of_one_name_collide(registry: dict[str
             At length.
             """
 
-            norm: NormLike = option(L2, "norm")
+            norm: NormLike = option(L2, "norm", among=(L2, LINF))
             tries: int = option(3, "tries")
 
-        return register(
-            name, paper="none", kind="minimal", norms=("l2",), goals=("untargeted",), access="score", cost="F"
-        )(Fresh)
+            def __call__(self) -> None: ...
+
+        return register(name, paper="none", kind="minimal", goals=("untargeted",), access="score", cost="F")(Fresh)
 
     made = enrol("fresh")
     entry = registry["fresh"]
-    assert (entry.attack, entry.summary, entry.access) == (made, "Does nothing.", "score")
+    assert (entry.type, entry.summary, entry.access, entry.norms) == (made, "Does nothing.", "score", ("l2", "linf"))
     assert attacks_from("fresh,tries=4") == [made(tries=4)]
     assert label_of(made(tries=4)) == "fresh(tries=4)"
     with pytest.raises(ValueError, match="two attacks are called 'fresh'"):
         enrol("fresh")
-    assert registry["fresh"].attack is made
+    assert registry["fresh"].type is made
+
+
+# ---- options: what each says holds, by registration
+
+
+def _samples(one: Option) -> tuple[list[Any], list[Any]]:
+    """Values at the edges that an option allows, and those just beyond, or of another type, that it does not."""
+    if one.type not in (int, float):
+        wrong: list[Any] = [[], 1j] if one.of or one.is_norm or one.type is bool else [1j]
+        return list(one.choices), [*wrong, *(["nothing of this name"] if one.choices or one.of or one.is_norm else [])]
+    step = 1 if one.type is int else 1e-9
+    good = [edge for edge in (one.at_least, one.at_most) if edge is not None]
+    good += [edge + sign * step for edge, sign in ((one.above, 1), (one.below, -1)) if edge is not None]
+    bad = [edge + sign * step for edge, sign in ((one.at_least, -1), (one.at_most, 1)) if edge is not None]
+    bad += [edge for edge in (one.above, one.below) if edge is not None]
+    never = ["1", True, 1j, None] if not one.optional else ["1", True]
+    return [one.type(value) for value in good], [*bad, *never, float("nan"), float("inf")]
+
+
+EVERYTHING: list[Any] = [*ATTACKS.values(), *FITTERS.values(), *SPACES.values()]
+
+
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.name)
+def test_each_option_takes_what_it_says_and_refuses_the_rest(entry: Any) -> None:
+    """In one line, which says what was expected; whole ones are made with each, wherever fields do not depend."""
+    for name, one in options_of(entry.type).items():
+        good, bad = _samples(one)
+        for value in good:
+            assert one.accept(value) == value
+        for value in bad:
+            with pytest.raises(BrittleError) as refused:
+                entry.type(**{name: value})
+            assert "\n" not in str(refused.value)
+            assert str(refused.value).startswith(("expected", "unknown"))
+
+
+def test_values_become_what_the_option_holds() -> None:
+    made = PGD(norm="l2", eps=1, step_size=numpy.float32(0.5), steps=numpy.int64(3))
+    assert (made.norm, repr(made.eps), repr(made.step_size), repr(made.steps)) == (L2, "1.0", "0.5", "3")
+    assert dataclasses.replace(made, norm="linf").norm == LINF
+    assert pickle.loads(pickle.dumps(made)) == made
+    text: Any = "pgd(eps=0.1)"
+    assert Restarts(attack=text) == Restarts(attack=PGD(eps=0.1))
+
+
+def test_a_default_that_its_option_refuses_is_no_default(registry: Any) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Wrong:
+        """Wrong."""
+
+        tries: int = option(0, "tries", at_least=1)
+
+    with pytest.raises(BrittleError, match="expected tries >= 1, got 0"):
+        register("wrong", paper="none", kind="minimal", norms=("l2",), cost="F")(Wrong)
+    assert "wrong" not in registry
+
+
+def test_the_schema_says_what_the_options_say() -> None:
+    properties = schema_of(ATTACKS["pgd"])["properties"]
+    assert (properties["steps"]["type"], properties["steps"]["minimum"], properties["steps"]["default"]) == (
+        "integer",
+        1,
+        10,
+    )
+    assert properties["step_size"] == {
+        "description": "size of one step; default 2.5 * eps / steps",
+        "type": ["number", "null"],
+        "exclusiveMinimum": 0,
+        "default": None,
+    }
+    assert schema_of(ATTACKS["penalised"])["properties"]["optimiser"]["enum"] == ["sgd", "adam", "lbfgs"]
+    assert schema_of(ATTACKS["perturbation"])["required"] == ["file"]
+    for entry in EVERYTHING:
+        json.dumps(schema_of(entry))
+
+
+def test_registries_and_their_labels_go_round() -> None:
+    where = Where.of("dark(0.4)+band(0, 0.3)+pixels")
+    assert str(where) == "dark(0.4)+band(0, 0.3)+pixels"
+    assert Where.of(str(where)) == where == Where.of("dark(threshold=0.4) + band(high=0.3) + pixels")
+    assert FITTERS.one("universal,norm=linf,eps=8/255,attack=deepfool(overshoot=0)") == Universal(
+        norm=LINF, eps=8 / 255, attack=DeepFool(overshoot=0.0)
+    )
+    with pytest.raises(BrittleError, match="expected a fitter, got the attack pgd; it attacks each image"):
+        FITTERS.one("pgd")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor, nn
 
 import brittle
@@ -13,11 +14,12 @@ from brittle import FMN, PGD, Classifier, DeepFool, Minimal
 from brittle.attacks import Attack
 from brittle.data import examples_of, load_data
 from brittle.goals import Untargeted
-from brittle.measure import summarize
+from brittle.measure import summaries
 from brittle.models import load_model
+from brittle.models.network import Network
 from brittle.run.attack import attack_graded
 from brittle.run.engine import run
-from laws.worlds import MEAN, STD, SmallCNN, one_thread, trained_world
+from laws.worlds import MEAN, STD, SmallCNN, network_of, one_thread, trained_world
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +73,7 @@ def answers(classifier: Classifier, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("change", CHANGES)
 def test_attack_sees_the_network_as_it_is_now(change: Callable[[Odd], None]) -> None:
     net, images = odd(), trained_world().images
-    classifier = Classifier(net, mean=MEAN, std=STD)
+    classifier = Network(net, mean=MEAN, std=STD)
     before = classifier.logits(images)
     assert classifier.is_fast
     change(net)
@@ -87,13 +89,13 @@ def test_attack_sees_the_network_as_it_is_now(change: Callable[[Odd], None]) -> 
 @pytest.mark.parametrize("change", CHANGES)
 def test_audit_sees_the_network_as_it_is_now(change: Callable[[Odd], None], tmp_path: Path) -> None:
     net, images = odd(), trained_world().images
-    classifier = Classifier(net, mean=MEAN, std=STD)
+    classifier = Network(net, mean=MEAN, std=STD)
     classifier.logits(images)
     change(net)
     examples = examples_of(images, answers(classifier, images))
-    done = run(classifier, examples, [DeepFool()], out=tmp_path / "run")
+    done = run(audit_of(classifier, examples, [DeepFool()]), out=tmp_path / "run")
     assert done.records["fooled"].all() and done.records["claimed"].all()
-    assert "unconfirmed" not in [flag.code for flag in summarize(done.manifest, done.records).flags]
+    assert "unconfirmed" not in [flag.code for flag in summaries(done.manifest, done.records)[0].flags]
 
 
 def test_network_that_no_copy_agrees_with_is_attacked_itself() -> None:
@@ -105,7 +107,7 @@ def test_network_that_no_copy_agrees_with_is_attacked_itself() -> None:
 
     net = Fickle()
     net.load_state_dict(trained_world().net.state_dict())
-    classifier, images = Classifier(net.eval(), mean=MEAN, std=STD), trained_world().images
+    classifier, images = Network(net.eval(), mean=MEAN, std=STD), trained_world().images
     found = brittle.attack(classifier, images, answers(classifier, images), DeepFool())
     assert not classifier.is_fast
     assert found.claimed.all() and found.fooled.all()
@@ -113,7 +115,7 @@ def test_network_that_no_copy_agrees_with_is_attacked_itself() -> None:
 
 def test_checks_are_nobodys_passes_and_leave_no_trace() -> None:
     net, images = odd().train(), trained_world().images
-    classifier = Classifier(net, mean=MEAN, std=STD)
+    classifier = Network(net, mean=MEAN, std=STD)
     logits = classifier.logits(images, plain=True)
     counted, random = (classifier.forwards, classifier.backwards), torch.get_rng_state()
     with pytest.raises(KeyError), classifier.settled(images, logits):
@@ -130,10 +132,10 @@ def test_checks_are_nobodys_passes_and_leave_no_trace() -> None:
 HALF = [torch.float16, torch.bfloat16]
 
 
-def denied(classifier: Classifier, found: brittle.Found, labels: Tensor) -> tuple[int, int]:
+def denied(classifier: Network, found: brittle.Found, labels: Tensor) -> tuple[int, int]:
     """Claims that the same network denies for each image alone, and that a float32 copy of it denies."""
-    double = Classifier(copy.deepcopy(classifier.net).float(), mean=classifier.mean, std=classifier.std, fast=False)
-    raw = Classifier(classifier.net, mean=classifier.mean, std=classifier.std, fast=False, steady=False)
+    double = Network(copy.deepcopy(classifier.net).float(), mean=classifier.mean, std=classifier.std, fast=False)
+    raw = Network(classifier.net, mean=classifier.mean, std=classifier.std, fast=False, steady=False)
     alone = torch.cat([raw.logits(image.unsqueeze(0)) for image in found.images])
     return tuple(  # type: ignore[return-value]
         int((found.claimed & (logits.argmax(1) == labels)).sum()) for logits in (alone, double.logits(found.images))
@@ -143,7 +145,7 @@ def denied(classifier: Classifier, found: brittle.Found, labels: Tensor) -> tupl
 @pytest.mark.parametrize("dtype", HALF)
 def test_successes_in_half_precision_are_those_of_the_same_weights_in_float32(dtype: torch.dtype) -> None:
     world = trained_world()
-    classifier = Classifier(copy.deepcopy(world.net).to(dtype), mean=MEAN, std=STD)
+    classifier = Network(copy.deepcopy(world.net).to(dtype), mean=MEAN, std=STD)
     labels, claimed = answers(classifier, world.images), 0
     for attack in (Minimal(), DeepFool(), FMN(steps=50), DeepFool(norm="linf")):
         found = brittle.attack(classifier, world.images, labels, attack)
@@ -153,9 +155,9 @@ def test_successes_in_half_precision_are_those_of_the_same_weights_in_float32(dt
 
 
 def test_successes_on_a_real_network_in_half_precision(real_data: Path) -> None:
-    made = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
+    made = network_of(load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors"))
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=4, fit=None)
-    classifier = Classifier(copy.deepcopy(made.net).bfloat16(), mean=made.mean, std=made.std)
+    classifier = Network(copy.deepcopy(made.net).bfloat16(), mean=made.mean, std=made.std)
     images = examples.images(0, 4)
     labels = answers(classifier, images)
     found = brittle.attack(classifier, images, labels, DeepFool(candidates=1))
@@ -187,7 +189,7 @@ class Autocast(nn.Module):
 )
 def test_rounding_is_that_of_what_the_network_computes_in(make: Callable[[nn.Module], nn.Module], eps: float) -> None:
     world = trained_world()
-    classifier = Classifier(make(copy.deepcopy(world.net)), mean=MEAN, std=STD)
+    classifier = Network(make(copy.deepcopy(world.net)), mean=MEAN, std=STD)
     with classifier.settled(world.images, classifier.logits(world.images)) as rounding:
         assert rounding.eps == pytest.approx(eps)
         assert rounding.share == (1e-5 if eps < 1e-6 else 4 * eps)
@@ -218,7 +220,7 @@ def test_another_answer_in_other_company_is_rounding_only_while_it_is_small() ->
 
     world = trained_world()
     for pull, least, most in ((1e-4, 1e-4, 1e-3), (0.5, 1e-5, 1e-5)):
-        classifier = Classifier(Company(world.net, pull), mean=MEAN, std=STD, fast=False)
+        classifier = Network(Company(world.net, pull), mean=MEAN, std=STD, fast=False)
         with classifier.settled(world.images, classifier.logits(world.images)) as rounding:
             assert least <= rounding.share <= most
 
@@ -228,7 +230,7 @@ def test_common_offset_of_the_logits_changes_no_distance(attack: Attack) -> None
     def shifted(offset: float) -> Classifier:
         net = copy.deepcopy(trained_world().net).double()  # what an offset costs inside a network is not meant here
         net.head[2].bias.data += offset  # type: ignore[index, union-attr]
-        return Classifier(net, mean=MEAN, std=STD)
+        return Network(net, mean=MEAN, std=STD)
 
     images = trained_world().images
     labels = answers(shifted(0), images)
@@ -263,7 +265,7 @@ class Watched(nn.Module):
 
 def test_grading_is_in_float32_and_the_users_settings_come_back() -> None:
     net, world = Watched(), trained_world()
-    classifier = Classifier(net, mean=MEAN, std=STD, batch_size=64)
+    classifier = Network(net, mean=MEAN, std=STD, batch_size=64)
     settings = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("medium")
     torch.backends.cudnn.allow_tf32 = True
@@ -301,13 +303,13 @@ def test_no_answer_to_an_attacked_image_is_neither_fooled_nor_robust(bad: float,
     world = trained_world()
     right = world.logits(world.images).argmax(1) == world.labels
     images, labels = world.images[right], world.labels[right]
-    classifier = Classifier(Breaking(images, bad), mean=MEAN, std=STD)
+    classifier = Network(Breaking(images, bad), mean=MEAN, std=STD)
     found = brittle.attack(classifier, images, labels, PGD(eps=0.1))
     assert found.non_finite.all()
     assert not found.fooled.any() and not found.claimed.any()
-    done = run(classifier, examples_of(images, labels), [PGD(eps=0.1)], out=tmp_path / "run")
+    done = run(audit_of(classifier, examples_of(images, labels), [PGD(eps=0.1)]), out=tmp_path / "run")
     assert all("non-finite-logits" in flags for flags in done.records["flags"])
-    raised = {flag.code: flag.message for flag in summarize(done.manifest, done.records).flags}
+    raised = {flag.code: flag.message for flag in summaries(done.manifest, done.records)[0].flags}
     assert f"{len(images)} of {len(images)} images" in raised["non-finite-logits"]
 
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from sklearn.dummy import DummyClassifier
 from torch import Tensor, nn
 
 import brittle
 from brittle.errors import BrittleError
 from brittle.goals import Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.black_box import BlackBox
+from brittle.models.network import Network
 from brittle.models.resnet import ResNet20
 from laws.worlds import one_thread
 
@@ -83,10 +85,10 @@ def test_normalisation_is_inside() -> None:
     net, images = seeded(Small), images_of(6)
     expected = plainly(net, normalised(images))
     for fast in (True, False):
-        classifier = Classifier(net, mean=MEAN, std=STD, fast=fast)
+        classifier = Network(net, mean=MEAN, std=STD, fast=fast)
         torch.testing.assert_close(classifier.logits(images), expected, rtol=1e-4, atol=1e-5)
         assert torch.equal(classifier.logits(images, plain=True), expected)
-    assert torch.equal(Classifier(net, fast=False).logits(images), plainly(net, images))
+    assert torch.equal(Network(net, fast=False).logits(images), plainly(net, images))
 
 
 def test_gradient_is_that_of_the_goal_in_the_pixels() -> None:
@@ -95,7 +97,7 @@ def test_gradient_is_that_of_the_goal_in_the_pixels() -> None:
         leaf = images.clone().requires_grad_()
         (expected,) = torch.autograd.grad(goal.loss(net(normalised(leaf)).float()).sum(), leaf)
         for fast in (True, False):
-            logits, gradient = Classifier(net, mean=MEAN, std=STD, fast=fast, batch_size=4).gradient(images, goal)
+            logits, gradient = Network(net, mean=MEAN, std=STD, fast=fast, batch_size=4).gradient(images, goal.loss)
             torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
             torch.testing.assert_close(logits, net(normalised(images)).float(), rtol=1e-4, atol=1e-6)
             assert not logits.requires_grad
@@ -104,7 +106,7 @@ def test_gradient_is_that_of_the_goal_in_the_pixels() -> None:
 
 def test_pullback_differentiates_any_combination_as_often_as_needed() -> None:
     net, images = seeded(Small), images_of(5)
-    logits, pullback = Classifier(net).linearize(images)
+    logits, pullback = Network(net).linearize(images)
     for k in (3, 0, 3):
         cotangents = torch.zeros_like(logits)
         cotangents[:, k] = 2
@@ -118,7 +120,7 @@ def test_single_logit_is_two_classes() -> None:
     flat, column = nn.Sequential(nn.Flatten(), nn.Linear(192, 1), nn.Flatten(0)), nn.Sequential()
     column.extend(list(flat)[:2])
     for net in (flat, column):
-        classifier = Classifier(net)
+        classifier = Network(net)
         logits = classifier.logits(images)
         assert logits.shape == (4, 2)
         assert not logits[:, 0].any()
@@ -132,7 +134,7 @@ def test_half_precision_logits_come_back_as_float() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return super().forward(images).to(torch.bfloat16)
 
-    assert Classifier(seeded(Half)).logits(images_of(4)).dtype == torch.float32
+    assert Network(seeded(Half)).logits(images_of(4)).dtype == torch.float32
 
 
 # ---- the fast path
@@ -141,26 +143,26 @@ def test_half_precision_logits_come_back_as_float() -> None:
 @pytest.mark.parametrize("make", [ResNet20, Small])
 def test_fast_path_is_taken_and_equals_the_plain_network(make: Callable[[], nn.Module]) -> None:
     net, images = seeded(make), images_of(8, 3, 32, 32)
-    classifier = Classifier(net, mean=MEAN, std=STD)
+    classifier = Network(net, mean=MEAN, std=STD)
     assert not classifier.is_fast  # nothing seen yet
     fast, plain = classifier.logits(images), plainly(net, normalised(images))
     assert classifier.is_fast
     assert float((fast - plain).abs().max()) <= 1e-4 * float(plain.abs().max())
     assert float(plain.std(0).max()) > 0.01  # the network does look at its input
     goal = Untargeted(torch.zeros(8, dtype=torch.int64))
-    _, gradient = classifier.gradient(images, goal)
-    _, expected = Classifier(net, mean=MEAN, std=STD, fast=False).gradient(images, goal)
+    _, gradient = classifier.gradient(images, goal.loss)
+    _, expected = Network(net, mean=MEAN, std=STD, fast=False).gradient(images, goal.loss)
     torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast_copy(classifier).modules())
 
 
-def fast_copy(classifier: Classifier) -> nn.Module:
+def fast_copy(classifier: Network) -> nn.Module:
     assert classifier._fast.copy is not None
     return classifier._fast.copy
 
 
 def test_fast_path_can_be_declined() -> None:
-    classifier = Classifier(seeded(Small), fast=False)
+    classifier = Network(seeded(Small), fast=False)
     classifier.logits(images_of(4))
     assert not classifier.is_fast
 
@@ -190,7 +192,7 @@ def train_a_step(net: Small) -> None:
 def test_changed_weights_are_never_served_from_a_stale_copy(change: Callable[[Small], None]) -> None:
     net, images = seeded(Small), images_of(6)
     assert isinstance(net, Small)
-    classifier = Classifier(net)
+    classifier = Network(net)
     before = classifier.logits(images)
     assert classifier.is_fast
     change(net)
@@ -202,17 +204,17 @@ def test_changed_weights_are_never_served_from_a_stale_copy(change: Callable[[Sm
 
 def test_network_that_cannot_be_traced_works_plainly() -> None:
     net, images = seeded(Branching), images_of(6)
-    classifier = Classifier(net)
+    classifier = Network(net)
     assert torch.equal(classifier.logits(images), plainly(net, images))
     assert not classifier.is_fast
-    _, gradient = classifier.gradient(images, Untargeted(torch.zeros(6, dtype=torch.int64)))
+    _, gradient = classifier.gradient(images, Untargeted(torch.zeros(6, dtype=torch.int64)).loss)
     assert gradient.any()
 
 
 def test_hooks_are_called() -> None:
     net, images, seen = seeded(Small), images_of(6), []
     net.conv2.register_forward_hook(lambda module, given, output: seen.append(len(output)))  # type: ignore[union-attr]
-    classifier = Classifier(net)
+    classifier = Network(net)
     classifier.logits(images)
     assert not classifier.is_fast
     assert seen == [6]
@@ -226,7 +228,7 @@ def test_copy_that_computes_something_else_is_not_used() -> None:
             return super().forward(images) + (0.0 if isinstance(images, Tensor) else 0.5)
 
     net, images = seeded(TwoFaced), images_of(6)
-    classifier = Classifier(net)
+    classifier = Network(net)
     assert torch.equal(classifier.logits(images), plainly(net, images))
     assert not classifier.is_fast
 
@@ -236,16 +238,16 @@ def test_copy_that_computes_something_else_is_not_used() -> None:
 
 def test_batch_size_does_not_matter() -> None:
     images, labels = images_of(11), torch.arange(11) % 5
-    whole = Classifier(seeded(Small), batch_size=11)
-    logits, gradient = whole.gradient(images, Untargeted(labels))
+    whole = Network(seeded(Small), batch_size=11)
+    logits, gradient = whole.gradient(images, Untargeted(labels).loss)
     for size in (1, 2, 4, 5):
-        parts = Classifier(seeded(Small), batch_size=size)
+        parts = Network(seeded(Small), batch_size=size)
         chunks = [labels[rows] for rows in parts.chunks(11)]
         assert torch.equal(torch.cat(chunks), labels)
         assert len(chunks) == -(-11 // size)
         assert max(map(len, chunks)) <= size
         torch.testing.assert_close(parts.logits(images), logits)
-        torch.testing.assert_close(parts.gradient(images, Untargeted(labels))[1], gradient, rtol=1e-4, atol=1e-7)
+        torch.testing.assert_close(parts.gradient(images, Untargeted(labels).loss)[1], gradient, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("make", [ResNet20, Small])
@@ -256,7 +258,7 @@ def test_few_rows_get_bitwise_the_logits_of_a_larger_batch(
 ) -> None:
     torch.set_num_threads(threads)
     images = images_of(8, 3, 32, 32)
-    classifier = Classifier(seeded(make), fast=fast)
+    classifier = Network(seeded(make), fast=fast)
     many = classifier.logits(images)
     for count in (1, 2, 3):
         assert torch.equal(classifier.logits(images[:count]), many[:count]), f"{count} rows"
@@ -264,16 +266,16 @@ def test_few_rows_get_bitwise_the_logits_of_a_larger_batch(
 
 
 def test_empty_batch() -> None:
-    classifier = Classifier(seeded(Small), class_names=list("abcde"))
+    classifier = Network(seeded(Small), class_names=list("abcde"))
     empty = images_of(0)
     assert classifier.logits(empty).shape == (0, 5)
-    logits, gradient = classifier.gradient(empty, Untargeted(torch.zeros(0, dtype=torch.int64)))
+    logits, gradient = classifier.gradient(empty, Untargeted(torch.zeros(0, dtype=torch.int64)).loss)
     assert (logits.shape, gradient.shape) == ((0, 5), empty.shape)
     assert (classifier.forwards, classifier.backwards) == (0, 0)
 
 
 def test_passes_are_counted_by_example() -> None:
-    classifier, images = Classifier(seeded(Small), batch_size=4), images_of(6)
+    classifier, images = Network(seeded(Small), batch_size=4), images_of(6)
     labels = torch.zeros(6, dtype=torch.int64)
     counts = []
 
@@ -284,7 +286,7 @@ def test_passes_are_counted_by_example() -> None:
     count()
     classifier.logits(images[:1], plain=True)  # padding is no pass of anyone's
     count()
-    classifier.gradient(images, Untargeted(labels))
+    classifier.gradient(images, Untargeted(labels).loss)
     count()
     logits, pullback = classifier.linearize(images[:3])
     count()
@@ -308,8 +310,8 @@ def test_every_module_gets_its_own_mode_back() -> None:
     before = {name: module.training for name, module in net.named_modules()}
     statistics = copy.deepcopy(net.state_dict())
     for fast in (True, False):
-        torch.testing.assert_close(Classifier(net, fast=fast).logits(images), expected, rtol=1e-4, atol=1e-5)
-    assert torch.equal(Classifier(net).logits(images, plain=True), expected)
+        torch.testing.assert_close(Network(net, fast=fast).logits(images), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(Network(net).logits(images, plain=True), expected)
     assert {name: module.training for name, module in net.named_modules()} == before
     assert all(torch.equal(value, statistics[name]) for name, value in net.state_dict().items())
 
@@ -321,14 +323,14 @@ def test_modes_come_back_after_an_error() -> None:
 
     net = Failing().train()
     with pytest.raises(RuntimeError, match="out of order"):
-        Classifier(net).logits(images_of(4))
+        Network(net).logits(images_of(4))
     assert all(module.training for module in net.modules())
 
 
 def test_gradients_and_grad_mode_are_left_alone() -> None:
     net = seeded(Small)
     with torch.no_grad():
-        _, gradient = Classifier(net).gradient(images_of(4), Untargeted(torch.zeros(4, dtype=torch.int64)))
+        _, gradient = Network(net).gradient(images_of(4), Untargeted(torch.zeros(4, dtype=torch.int64)).loss)
         assert not torch.is_grad_enabled()
     assert gradient.any()
     assert all(parameter.grad is None and parameter.requires_grad for parameter in net.parameters())
@@ -339,7 +341,7 @@ def test_gradients_and_grad_mode_are_left_alone() -> None:
 
 def test_fingerprint_is_that_of_the_function() -> None:
     def fingerprint(net: nn.Module, mean: tuple[float, ...] = MEAN) -> str:
-        return Classifier(net, mean=mean, std=STD).fingerprint
+        return Network(net, mean=mean, std=STD).fingerprint
 
     net = seeded(Small)
     same = fingerprint(net)
@@ -353,8 +355,8 @@ def test_fingerprint_is_that_of_the_function() -> None:
 
 
 def test_number_of_classes() -> None:
-    assert Classifier(seeded(Small), class_names=list("abcde")).num_classes == 5
-    classifier = Classifier(seeded(Small))
+    assert Network(seeded(Small), class_names=list("abcde")).num_classes == 5
+    classifier = Network(seeded(Small))
     with pytest.raises(BrittleError, match="known after the first pass"):
         _ = classifier.num_classes
     classifier.logits(images_of(4))
@@ -391,7 +393,7 @@ class Answering(nn.Module):
 )
 def test_output_that_is_not_logits_is_refused(answer: Callable[[Tensor], object], message: str) -> None:
     with pytest.raises(BrittleError) as refused:
-        Classifier(Answering(answer)).logits(images_of(6))
+        Network(Answering(answer)).logits(images_of(6))
     assert str(refused.value) == message
 
 
@@ -408,20 +410,24 @@ def test_output_that_is_not_logits_is_refused(answer: Callable[[Tensor], object]
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(BrittleError) as refused:
-        Classifier(seeded(Small), **options)  # type: ignore[arg-type]
+        Network(seeded(Small), **options)  # type: ignore[arg-type]
     assert str(refused.value) == message
 
 
 def test_only_modules_are_networks() -> None:
-    with pytest.raises(BrittleError, match=r"expected a torch\.nn\.Module, or a fitted estimator .*, got function"):
-        Classifier(images_of)
+    with pytest.raises(BrittleError, match=r"^expected a torch\.nn\.Module, got function$"):
+        Network(images_of)  # type: ignore[arg-type]
+    with pytest.raises(BrittleError, match=r"got DummyClassifier; brittle\.BlackBox takes it$"):
+        Network(DummyClassifier())
+    with pytest.raises(BrittleError, match=r"^Linear is a torch\.nn\.Module: brittle\.Network takes it$"):
+        BlackBox(nn.Linear(2, 2))
 
 
 def test_wrong_channels_and_class_names_are_refused() -> None:
     with pytest.raises(BrittleError, match=r"expected images with 3 channels \(mean and std have as many\), got 1"):
-        Classifier(seeded(Small), mean=MEAN, std=STD).logits(images_of(4, 1, 8, 8))
+        Network(seeded(Small), mean=MEAN, std=STD).logits(images_of(4, 1, 8, 8))
     with pytest.raises(BrittleError, match=r"expected one class name per logit \(5\), got 2"):
-        Classifier(seeded(Small), class_names=["cat", "dog"]).logits(images_of(4))
+        Network(seeded(Small), class_names=["cat", "dog"]).logits(images_of(4))
 
 
 class _Small(nn.Module):
@@ -461,7 +467,7 @@ def test_networks_that_are_hard_to_fold_give_the_plain_gradient(make: Callable[[
     torch.manual_seed(0)
     net, images = make().eval(), torch.rand(5, 1, 8, 8)
     goal = Untargeted(torch.zeros(5, dtype=torch.int64))
-    fast, plain = Classifier(net).gradient(images, goal), Classifier(net, fast=False).gradient(images, goal)
+    fast, plain = Network(net).gradient(images, goal.loss), Network(net, fast=False).gradient(images, goal.loss)
     for one, other in zip(fast, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     assert plain[1].abs().max() > 0
@@ -498,7 +504,7 @@ def test_a_network_that_changes_after_a_pass_is_never_answered_for_by_a_stale_co
 ) -> None:
     torch.manual_seed(0)
     net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
-    classifier = Classifier(net)
+    classifier = Network(net)
     before = classifier.logits(images)
     assert classifier.is_fast
     change(net)
@@ -511,13 +517,13 @@ def test_attacks_work_inside_inference_mode_and_on_images_that_require_grad() ->
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval()
     images = torch.rand(5, 1, 8, 8)
-    labels = Classifier(net).logits(images).argmax(1)
-    expected = brittle.attack(Classifier(net), images, labels, brittle.DeepFool())
+    labels = Network(net).logits(images).argmax(1)
+    expected = brittle.attack(Network(net), images, labels, brittle.DeepFool())
     assert expected.fooled.all()
     with torch.inference_mode():
-        inside = brittle.attack(Classifier(net), images.clone(), labels, brittle.DeepFool())
+        inside = brittle.attack(Network(net), images.clone(), labels, brittle.DeepFool())
     assert torch.equal(inside.images, expected.images)
-    grown = brittle.attack(Classifier(net), images.clone().requires_grad_(), labels, brittle.DeepFool())
+    grown = brittle.attack(Network(net), images.clone().requires_grad_(), labels, brittle.DeepFool())
     assert not grown.images.requires_grad
     assert torch.equal(grown.images, expected.images)
 
@@ -531,8 +537,8 @@ def test_a_network_that_writes_into_its_input_leaves_the_images_alone() -> None:
     torch.manual_seed(0)
     net, images = _WritesIntoItsInput().eval(), torch.rand(5, 1, 8, 8)
     kept = images.clone()
-    for classifier in (Classifier(net), Classifier(net, fast=False)):
-        logits, gradient = classifier.gradient(images, Untargeted(torch.zeros(5, dtype=torch.int64)))
+    for classifier in (Network(net), Network(net, fast=False)):
+        logits, gradient = classifier.gradient(images, Untargeted(torch.zeros(5, dtype=torch.int64)).loss)
         torch.testing.assert_close(classifier.logits(images, plain=True), logits, rtol=1e-4, atol=1e-6)
         assert torch.equal(images, kept)
         assert gradient.abs().max() > 0
@@ -542,9 +548,9 @@ def test_a_network_that_writes_into_its_input_leaves_the_images_alone() -> None:
 def test_a_network_of_another_precision_takes_float32_images_and_gives_float32_logits(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
-    expected = Classifier(net).logits(images)
-    logits, gradient = Classifier(copy.deepcopy(net).to(dtype)).gradient(
-        images, Untargeted(torch.zeros(5, dtype=torch.int64))
+    expected = Network(net).logits(images)
+    logits, gradient = Network(copy.deepcopy(net).to(dtype)).gradient(
+        images, Untargeted(torch.zeros(5, dtype=torch.int64)).loss
     )
     assert logits.dtype == gradient.dtype == torch.float32
     torch.testing.assert_close(logits, expected, rtol=0.02, atol=0.01)
@@ -553,6 +559,6 @@ def test_a_network_of_another_precision_takes_float32_images_and_gives_float32_l
 def test_no_images_at_all_are_no_mistake_and_double_images_are_taken() -> None:
     torch.manual_seed(0)
     net, images = _Small().eval(), torch.rand(5, 1, 8, 8)
-    labels = Classifier(net).logits(images).argmax(1)
-    assert len(brittle.attack(Classifier(net), images[:0], labels[:0], brittle.PGD()).fooled) == 0
-    assert brittle.attack(Classifier(net), images.double(), labels, brittle.PGD()).images.dtype == torch.float32
+    labels = Network(net).logits(images).argmax(1)
+    assert len(brittle.attack(Network(net), images[:0], labels[:0], brittle.PGD()).fooled) == 0
+    assert brittle.attack(Network(net), images.double(), labels, brittle.PGD()).images.dtype == torch.float32

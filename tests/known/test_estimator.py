@@ -24,13 +24,13 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 
-from brittle.catalog import Access
 from brittle.data import digits_split
 from brittle.errors import BrittleError, Unsupported
 from brittle.goals import Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.black_box import BlackBox
 from brittle.models.estimator import Estimator
 from brittle.models.preflight import preflight
+from brittle.types import Access
 from laws.worlds import one_thread
 
 
@@ -110,7 +110,7 @@ KINDS: list[tuple[Any, Access, int]] = [
 
 @pytest.mark.parametrize(("estimator", "access", "classes"), KINDS, ids=str)
 def test_the_decision_is_what_it_predicts_near_the_boundary_too(estimator: Any, access: Access, classes: int) -> None:
-    classifier = Classifier(fitted(estimator, classes=classes))
+    classifier = BlackBox(fitted(estimator, classes=classes))
     logits = classifier.logits(mixtures())
     assert classifier.access == access
     assert classifier.num_classes == classes
@@ -123,15 +123,15 @@ def test_confidence_is_the_probability_it_gives() -> None:
     forest = fitted(RandomForestClassifier(10, random_state=0))
     given = torch.from_numpy(forest.predict_proba(table(mixtures()))).float()
     assert (given == 0).any()
-    torch.testing.assert_close(Classifier(forest).logits(mixtures()).softmax(1), given, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(BlackBox(forest).logits(mixtures()).softmax(1), given, atol=1e-6, rtol=1e-5)
 
 
 def test_scores_are_the_decision_function() -> None:
     binary, several = fitted(SVC(), classes=2), fitted(LinearSVC(random_state=0))
     torch.testing.assert_close(
-        Classifier(several).logits(mixtures()), torch.from_numpy(several.decision_function(table(mixtures()))).float()
+        BlackBox(several).logits(mixtures()), torch.from_numpy(several.decision_function(table(mixtures()))).float()
     )
-    logits = Classifier(binary).logits(mixtures())
+    logits = BlackBox(binary).logits(mixtures())
     assert not logits[:, 0].any()
     torch.testing.assert_close(
         logits[:, 1], torch.from_numpy(binary.decision_function(table(mixtures()))).float(), rtol=1e-5, atol=1e-5
@@ -140,7 +140,7 @@ def test_scores_are_the_decision_function() -> None:
 
 def test_decisions_are_one_hot() -> None:
     tree = OnlyPredicts(fitted(DecisionTreeClassifier(random_state=0)))
-    classifier = Classifier(tree)
+    classifier = BlackBox(tree)
     logits = classifier.logits(digits()[0])
     assert classifier.access == "decision"
     assert torch.equal(logits, torch.nn.functional.one_hot(logits.argmax(1), 10).float())
@@ -148,7 +148,7 @@ def test_decisions_are_one_hot() -> None:
 
 
 def test_probabilities_without_named_classes_are_counted() -> None:
-    classifier = Classifier(Answers(0.2, 0.0, 0.8))
+    classifier = BlackBox(Answers(0.2, 0.0, 0.8))
     logits = classifier.logits(digits()[0][:2])
     assert classifier.class_names is None
     assert logits.argmax(1).tolist() == [2, 2]
@@ -165,18 +165,18 @@ def test_labels_are_indices_into_its_classes() -> None:
     ):
         if isinstance(tree, DecisionTreeClassifier):
             tree.fit(table(images), names)
-        classifier = Classifier(tree)
+        classifier = BlackBox(tree)
         assert classifier.class_names == ("one", "two", "zero")  # scikit-learn sorts them
         predicted = classifier.logits(images).argmax(1)
         assert [classifier.class_names[k] for k in predicted] == names.tolist()
-    assert Classifier(tree, class_names=["1", "2", "0"]).class_names == ("1", "2", "0")
+    assert BlackBox(tree, class_names=["1", "2", "0"]).class_names == ("1", "2", "0")
 
 
 def test_classes_that_are_numbers_from_nought_have_no_names() -> None:
     images, labels = digits()
-    assert Classifier(fitted(DecisionTreeClassifier())).class_names is None
+    assert BlackBox(fitted(DecisionTreeClassifier())).class_names is None
     odd = DecisionTreeClassifier().fit(table(images), labels.numpy() * 2 + 1)
-    assert Classifier(odd).class_names == tuple(str(name) for name in range(1, 20, 2))
+    assert BlackBox(odd).class_names == tuple(str(name) for name in range(1, 20, 2))
 
 
 # ---- what it is given
@@ -196,17 +196,17 @@ class Sees:
 
 def test_images_are_flattened_channel_by_channel() -> None:
     sees, images = Sees(), torch.rand(5, 3, 4, 2, generator=torch.Generator().manual_seed(0))
-    Classifier(sees).logits(images)
+    BlackBox(sees).logits(images)
     assert sees.rows[0].dtype == np.float64
     assert np.array_equal(sees.rows[0], images.double().numpy().reshape(5, 24))
 
 
 def test_mean_and_std_give_the_pixels_it_was_fitted_on() -> None:
     sees, images = Sees(), torch.arange(256).view(4, 1, 8, 8) / 255
-    Classifier(sees, mean=(0,), std=(1 / 255,)).logits(images)
+    BlackBox(sees, mean=(0,), std=(1 / 255,)).logits(images)
     assert np.allclose(sees.rows[0].flatten(), np.arange(256), atol=1e-4)
     forest = fitted(RandomForestClassifier(10, random_state=0), scale=16)
-    right = Classifier(forest, mean=(0,), std=(1 / 16,)).logits(mixtures()).argmax(1)
+    right = BlackBox(forest, mean=(0,), std=(1 / 16,)).logits(mixtures()).argmax(1)
     assert right.tolist() == forest.predict(table(mixtures(), 16)).tolist()
 
 
@@ -216,26 +216,28 @@ def test_column_names_are_given_as_it_knows_them() -> None:
         pd.DataFrame(table(images), columns=[f"pixel {k}" for k in range(64)]), labels.numpy()
     )
     plain = fitted(DecisionTreeClassifier(random_state=0))
-    assert torch.equal(Classifier(named).logits(mixtures()), Classifier(plain).logits(mixtures()))
+    assert torch.equal(BlackBox(named).logits(mixtures()), BlackBox(plain).logits(mixtures()))
 
 
 def test_passes_are_counted_and_batches_kept() -> None:
     sees = Sees()
-    classifier = Classifier(sees, batch_size=100)
+    classifier = BlackBox(sees, batch_size=100)
     classifier.logits(mixtures()[:250])
     assert (classifier.forwards, classifier.backwards) == (250, 0)
     assert [len(rows) for rows in sees.rows] == [83, 83, 84]
-    assert Classifier(sees).batch_size > 100
-    assert not classifier.is_fast
+    assert BlackBox(sees).batch_size > 100
 
 
 # ---- no gradients
 
 
 def test_gradients_are_refused_before_any_pass() -> None:
-    classifier = Classifier(fitted(DecisionTreeClassifier()))
+    classifier = BlackBox(fitted(DecisionTreeClassifier()))
     images, labels = digits()
-    for question in (lambda: classifier.linearize(images), lambda: classifier.gradient(images, Untargeted(labels))):
+    for question in (
+        lambda: classifier.linearize(images),
+        lambda: classifier.gradient(images, Untargeted(labels).loss),
+    ):
         with pytest.raises(Unsupported, match="DecisionTreeClassifier has no gradients, only scores"):
             question()
     assert (classifier.forwards, classifier.backwards) == (0, 0)
@@ -244,13 +246,13 @@ def test_gradients_are_refused_before_any_pass() -> None:
 @pytest.mark.parametrize("estimator", [KNeighborsClassifier(3), LinearSVC(random_state=0), SVC()], ids=str)
 def test_preflight_has_nothing_to_say_of_probabilities_and_gradients(estimator: Any) -> None:
     images, labels = digits()
-    assert preflight(Classifier(fitted(estimator)), images, labels) == []
-    assert preflight(Classifier(OnlyPredicts(fitted(estimator))), images, labels) == []
+    assert preflight(BlackBox(fitted(estimator)), images, labels) == []
+    assert preflight(BlackBox(OnlyPredicts(fitted(estimator))), images, labels) == []
 
 
 def test_preflight_sees_that_the_pixels_have_another_range() -> None:
     images, labels = digits()
-    flags = preflight(Classifier(fitted(LogisticRegression(), scale=255)), images[:64] * 0.1, labels[:64] * 0)
+    flags = preflight(BlackBox(fitted(LogisticRegression(), scale=255)), images[:64] * 0.1, labels[:64] * 0)
     assert [flag.code for flag in flags] == ["suspect-input-range"]
 
 
@@ -273,7 +275,7 @@ def test_preflight_sees_that_the_pixels_have_another_range() -> None:
 )
 def test_what_is_no_fitted_classifier_is_refused(estimator: Any, message: str) -> None:
     with pytest.raises(BrittleError, match=r"expected .*estimator") as refused:
-        Classifier(estimator)
+        BlackBox(estimator)
     assert message in str(refused.value)
 
 
@@ -281,13 +283,13 @@ def test_estimators_of_several_labels_or_of_one_are_refused() -> None:
     images, labels = digits()
     twice = np.stack([labels.numpy() % 2, labels.numpy() % 3], axis=1)
     with pytest.raises(BrittleError, match="one label, got classes_"):
-        Classifier(DecisionTreeClassifier().fit(table(images), twice))
+        BlackBox(DecisionTreeClassifier().fit(table(images), twice))
     with pytest.raises(BrittleError, match=r"at least two classes, got the classes \[0\]"):
-        Classifier(DecisionTreeClassifier().fit(table(images), 0 * labels.numpy()))
+        BlackBox(DecisionTreeClassifier().fit(table(images), 0 * labels.numpy()))
 
 
 def test_images_of_another_size_are_refused() -> None:
-    classifier = Classifier(fitted(DecisionTreeClassifier()))
+    classifier = BlackBox(fitted(DecisionTreeClassifier()))
     with pytest.raises(BrittleError, match=r"expected images of 64 values.* got 192 \(3 x 8 x 8"):
         classifier.logits(torch.rand(4, 3, 8, 8))
 
@@ -298,7 +300,7 @@ def test_scores_of_another_number_of_classes_are_refused() -> None:
             return np.full((len(rows), 3), 1 / 3)
 
     with pytest.raises(BrittleError, match=r"expected 10 scores for an image, one for a class, got 3"):
-        Classifier(Fewer(fitted(DecisionTreeClassifier()))).logits(digits()[0])
+        BlackBox(Fewer(fitted(DecisionTreeClassifier()))).logits(digits()[0])
 
 
 # ---- the fingerprint
@@ -308,11 +310,11 @@ FITS = """
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
-from brittle.models.classifier import Classifier
+from brittle.models.black_box import BlackBox
 rows = np.random.RandomState(0).rand(60, 4)
 names = [f"class {k}" for k in rows[:, 0].round()]
 kinds = (RandomForestClassifier(5, random_state=0), KNeighborsClassifier(algorithm="kd_tree"))
-found = [Classifier(kind.fit(rows, names)).fingerprint for kind in kinds]
+found = [BlackBox(kind.fit(rows, names)).fingerprint for kind in kinds]
 """
 
 
@@ -332,42 +334,42 @@ def test_fingerprint_is_that_of_another_process() -> None:
 @pytest.mark.parametrize(("estimator", "access", "classes"), KINDS, ids=str)
 def test_fingerprint_is_the_same_after_storing_and_asking(estimator: Any, access: Access, classes: int) -> None:
     file = io.BytesIO()
-    fingerprint = Classifier(fitted(estimator, classes=classes)).fingerprint
+    fingerprint = BlackBox(fitted(estimator, classes=classes)).fingerprint
     joblib.dump(estimator, file)
     file.seek(0)
     stored = [joblib.load(file), pickle.loads(pickle.dumps(estimator))]
     estimator.predict(table(mixtures()))
-    assert {Classifier(one).fingerprint for one in (estimator, *stored)} == {fingerprint}
-    assert Classifier(fitted(estimator, classes=classes)).fingerprint == fingerprint  # fitted again on the same
+    assert {BlackBox(one).fingerprint for one in (estimator, *stored)} == {fingerprint}
+    assert BlackBox(fitted(estimator, classes=classes)).fingerprint == fingerprint  # fitted again on the same
 
 
 def test_fingerprint_changes_with_what_was_learnt_and_set_and_with_the_range() -> None:
     images, labels = digits()
     forest = RandomForestClassifier(3, random_state=0)
     found = [
-        Classifier(fitted(forest)).fingerprint,
-        Classifier(forest, mean=(0,), std=(0.5,)).fingerprint,
-        Classifier(forest.fit(table(images[1:]), labels[1:].numpy())).fingerprint,
-        *(Classifier(fitted(KNeighborsClassifier(k))).fingerprint for k in (1, 3)),
+        BlackBox(fitted(forest)).fingerprint,
+        BlackBox(forest, mean=(0,), std=(0.5,)).fingerprint,
+        BlackBox(forest.fit(table(images[1:]), labels[1:].numpy())).fingerprint,
+        *(BlackBox(fitted(KNeighborsClassifier(k))).fingerprint for k in (1, 3)),
         *(
-            Classifier(fitted(make_pipeline(FunctionTransformer(change), SVC()))).fingerprint
+            BlackBox(fitted(make_pipeline(FunctionTransformer(change), SVC()))).fingerprint
             for change in (lambda rows: 2 * rows, lambda rows: 3 * rows)
         ),
     ]
     assert len(set(found)) == len(found)
-    assert Classifier(fitted(RandomForestClassifier(3, random_state=0, n_jobs=1))).fingerprint == found[0]
+    assert BlackBox(fitted(RandomForestClassifier(3, random_state=0, n_jobs=1))).fingerprint == found[0]
 
 
 def test_what_cannot_be_stored_has_no_fingerprint() -> None:
     tree = OnlyPredicts(fitted(DecisionTreeClassifier()))
     vars(tree)["rows"] = (row for row in range(3))
-    with pytest.raises(BrittleError, match="a generator in the estimator cannot be stored"):
-        _ = Classifier(tree).fingerprint
+    with pytest.raises(BrittleError, match="a generator in what is to be attacked cannot be stored"):
+        _ = BlackBox(tree).fingerprint
 
 
 def test_an_estimator_in_the_place_of_a_network_is_taken_for_what_it_is() -> None:
     images, _ = digits()
     net = Estimator(fitted(DecisionTreeClassifier(random_state=0)))
-    assert Classifier(net).access == "score"
-    assert Classifier(net).name == "DecisionTreeClassifier"
-    assert torch.equal(Classifier(net).logits(images), Classifier(net.estimator).logits(images))
+    assert BlackBox(net).access == "score"
+    assert BlackBox(net).name == "DecisionTreeClassifier"
+    assert torch.equal(BlackBox(net).logits(images), BlackBox(net.estimator).logits(images))

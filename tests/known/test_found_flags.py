@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor, nn
 
 import brittle
@@ -12,10 +13,11 @@ from brittle.attacks import Outcome
 from brittle.data import digits_split
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.run.attack import attack_graded
 from brittle.run.engine import run
-from brittle.run.longer import longer, longer_ratio
+from brittle.studies.longer import longer, longer_ratio
 from known import planted
 from known.planted import sound_cnn
 from laws.worlds import trained_world
@@ -24,7 +26,7 @@ from laws.worlds import trained_world
 def told(net: nn.Module, method: brittle.attacks.Attack, **changes: Tensor) -> dict[str, str]:
     world = trained_world()
     given = {"images": world.images, "goal": world.labels} | changes
-    found = brittle.attack(Classifier(net), given["images"], given["goal"], method)
+    found = brittle.attack(Network(net), given["images"], given["goal"], method)
     codes = [flag.code for flag in found.flags]
     assert repr(found).endswith(f"fooled; flags: {', '.join(codes) or 'none'})")
     return {flag.code: flag.message for flag in found.flags}
@@ -34,7 +36,7 @@ def test_a_sound_network_and_attack_tell_nothing() -> None:
     for method in (brittle.PGD(eps=0.05), brittle.FMN(norm="linf", steps=30), brittle.Square(eps=0.1, queries=20)):
         assert told(sound_cnn(), method) == {}
     nothing = brittle.attack(
-        Classifier(sound_cnn()), trained_world().images[:0], trained_world().labels[:0], brittle.PGD()
+        Network(sound_cnn()), trained_world().images[:0], trained_world().labels[:0], brittle.PGD()
     )
     assert nothing.flags == ()
 
@@ -66,7 +68,7 @@ def test_what_breaks_its_promises_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_longer_run_tells_of_an_attack_that_stops_too_early() -> None:
     world = trained_world()
-    classifier, goal, rng = Classifier(sound_cnn()), Untargeted(world.labels), world.rng()
+    classifier, goal, rng = Network(sound_cnn()), Untargeted(world.labels), world.rng()
     ratios = {}
     for steps in (1, 40):
         method = brittle.FMN(norm="linf", steps=steps)
@@ -99,12 +101,12 @@ def test_a_longer_run_is_recorded_and_made_again_with_its_shard(tmp_path: Path) 
     methods = (brittle.FMN(norm="linf", steps=1), brittle.PGD(eps=0.05))
 
     def records() -> pd.DataFrame:
-        return run(Classifier(sound_cnn()), examples, methods, out=tmp_path, shard_size=48).records
+        return run(audit_of(Network(sound_cnn()), examples, methods, shard_size=48), out=tmp_path).records
 
     first = records()
     tried = first[first["longer_ratio"].notna()]
     assert set(tried["attack"]) == {"fmn(norm=linf, steps=1)"}
     assert len(tried) == 8
     assert tried["position"].max() < 48
-    next(tmp_path.glob("records/fmn*/00000.parquet")).unlink()
+    next(tmp_path.glob("records/*/*/fmn*/00000.parquet")).unlink()
     pd.testing.assert_frame_equal(records().drop(columns="seconds"), first.drop(columns="seconds"), check_exact=True)

@@ -14,7 +14,7 @@ from brittle.attacks import HopSkipJump, Outcome
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L2, LINF, Norm, norm_named
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
 from laws.worlds import Deaf, linear_world, one_thread
@@ -30,7 +30,7 @@ def _one_thread() -> Iterator[None]:
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: HopSkipJump, *, seed: int = 0) -> Outcome:
     rng = Rng(seed, tuple(str(row) for row in range(len(images))))
-    return attack(Classifier(net, fast=False), images, goal, rng=rng)
+    return attack(Network(net, fast=False), images, goal, rng=rng)
 
 
 def sizes(norm: Norm, outcome: Outcome, images: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ def test_queries_are_an_exact_limit(queries: int) -> None:
 
     net = nn.Sequential(nn.Identity(), world.net)
     hook = net.register_forward_hook(count)
-    classifier = Classifier(net, fast=False)
+    classifier = Network(net, fast=False)
     images, goal, rng = world.images[:4], world.goals(["untargeted"])[0][:4], world.rng()[:4]
     outcome = HopSkipJump(queries=queries)(classifier, images, goal, rng=rng)
     hook.remove()

@@ -18,6 +18,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import Classifier, load_model
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
 
@@ -36,7 +37,7 @@ class Formula(nn.Module):
 
 def run(attack: Any, net: nn.Module, images: Tensor, goal: Goal) -> Outcome:
     outcome: Outcome = attack(
-        Classifier(net, fast=False), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images))))
+        Network(net, fast=False), images, goal, rng=Rng(0, tuple(str(row) for row in range(len(images))))
     )
     return outcome
 
@@ -176,7 +177,7 @@ def exchangeable(x: Tensor) -> Tensor:
 
 def test_exchanges_leave_fewer_pixels() -> None:
     images, goal = torch.zeros(1, 1, 3, 3), Untargeted(torch.zeros(1, dtype=torch.int64))
-    asking = Asking(Classifier(Formula(exchangeable), fast=False), images, goal, L0)
+    asking = Asking(Network(Formula(exchangeable), fast=False), images, goal, L0)
     far = torch.tensor([1.0, 1, 1, 0, 1, 0, 0, 0, 0]).view(1, 1, 3, 3)
     asking.look(torch.tensor([0]), far)
     assert float(asking.best.size) == 4
@@ -212,13 +213,13 @@ def resisting(real_data: Path, count: int) -> tuple[Classifier, Tensor, Tensor]:
     examples = load_data(str(real_data / "mnist" / "test.parquet"), limit=2 * count, fit=None)
     images, labels = examples.images(0, 2 * count), examples.labels
     assert labels is not None
-    classifier = Classifier(net)
+    classifier = Network(net)
     right = (classifier.logits(images).argmax(1) == labels[: len(images)]).nonzero().squeeze(1)[:count]
     return classifier, images[right], labels[right]
 
 
 def test_two_pixels_are_enough_for_half_of_cifar(real_data: Path) -> None:
-    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=None, fit=None)
     images = examples.images(0, 32)
     assert examples.labels is not None

@@ -1,7 +1,6 @@
 """Pixel search: beside brute force, where it asks first and next, several pixels, its queries, and each option."""
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.pixel_search as module
 from brittle.attacks import FewPixel, Outcome, PixelSearch
+from brittle.attacks.parts.corners import Corners
 from brittle.data import load_data
-from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from laws.worlds import one_thread
 
@@ -105,7 +103,7 @@ def images_of(count: int, side: int) -> Tensor:
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: PixelSearch) -> Outcome:
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
-    return attack(Classifier(net, fast=False), images, goal, rng=rng)
+    return attack(Network(net, fast=False), images, goal, rng=rng)
 
 
 def leave(count: int) -> Untargeted:
@@ -206,7 +204,7 @@ def test_where_the_grid_is_coarse_it_looks_far_first() -> None:
 
 @pytest.mark.parametrize(("channels", "count"), [(1, 2), (2, 4), (3, 8), (6, 64), (13, 64)])
 def test_corners_set_channels_to_either_end_in_groups_where_there_are_many(channels: int, count: int) -> None:
-    corners = module._corners(torch.zeros(1, channels, 2, 2))
+    corners = Corners.of(torch.zeros(1, channels, 2, 2)).colours
     assert corners.shape == (count, channels)
     assert len(set(map(tuple, corners.tolist()))) == count
     assert set(corners.flatten().tolist()) == {0.0, 1.0}
@@ -287,7 +285,7 @@ def test_only_differences_of_logits_are_used_and_no_gradients() -> None:
 
     images, found = images_of(2, 8), []
     for net in (Bump(2, 5, 8), Shifted(2, 5, 8)):
-        classifier = Classifier(net, fast=False)
+        classifier = Network(net, fast=False)
         classifier.access = "score"
         found.append(PixelSearch(queries=60, survey=4)(classifier, images, leave(2), rng=Rng(0, ("0", "1"))))
         assert classifier.backwards == 0
@@ -298,7 +296,7 @@ def test_only_differences_of_logits_are_used_and_no_gradients() -> None:
 
 
 def test_it_fools_a_real_network_as_often_as_evolution_with_a_quarter_of_the_queries(real_data: Path) -> None:
-    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=16, fit=None)
     images, labels = examples.images(0, 16), examples.labels
     assert labels is not None
@@ -327,13 +325,3 @@ def test_each_option_changes_what_is_asked(change: dict[str, Any]) -> None:
         fool(net, images, leave(2), attack)
         asked.append(torch.cat(net.seen))
     assert asked[0].shape != asked[1].shape or not torch.equal(asked[0], asked[1])
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"eps": 0}, {"eps": 1.5}, {"eps": 2.0}, {"eps": math.inf}, {"queries": 0}, {"survey": 0}, {"rounds": 0}],
-    ids=str,
-)
-def test_senseless_options_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(BrittleError, match="expected"):
-        PixelSearch(**options)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flow_studies import audit_of
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,8 +16,8 @@ from torch.nn import functional
 import brittle
 from brittle.data import digits_split, load_data
 from brittle.flags import FLAGS
-from brittle.measure import summarize
-from brittle.models.classifier import Classifier
+from brittle.measure import summaries
+from brittle.models.network import Network
 from brittle.models.preflight import preflight
 from brittle.models.zoo import load_model
 from brittle.run.engine import run
@@ -86,8 +87,8 @@ def _quick() -> Iterator[None]:
 
 def codes(net: nn.Module, directory: Path) -> dict[str, str]:
     """The flags of a small audit, from before it and after."""
-    done = run(Classifier(net), brittle.examples_of(*images()), ATTACKS, out=directory)
-    return {flag.code: flag.message for flag in summarize(done.manifest, done.records).flags}
+    done = run(audit_of(Network(net), brittle.examples_of(*images()), ATTACKS), out=directory)
+    return {flag.code: flag.message for flag in summaries(done.manifest, done.records)[0].flags}
 
 
 def doubts_among(flags: dict[str, str]) -> dict[str, str]:
@@ -96,7 +97,7 @@ def doubts_among(flags: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("fault", FITS, ids=lambda fault: fault.__name__)
 def test_a_planted_fault_raises_a_flag_that_fits(fault: type[nn.Module]) -> None:
-    found = [flag.code for flag in preflight(Classifier(with_fault(fault)), *images())]
+    found = [flag.code for flag in preflight(Network(with_fault(fault)), *images())]
     assert FITS[fault][0] in found
     assert set(found) <= set(FITS[fault])
 
@@ -117,8 +118,10 @@ def test_what_does_no_harm_raises_no_doubt(fault: type[nn.Module], tmp_path: Pat
 def test_the_records_alone_tell_of_gradients_that_mislead(
     fault: type[nn.Module], wanted: set[str], tmp_path: Path
 ) -> None:
-    done = run(Classifier(with_fault(fault)), brittle.examples_of(*images()), ATTACKS, out=tmp_path)
-    of_records = summarize(done.manifest.model_copy(update={"flags": []}), done.records)
+    done = run(audit_of(Network(with_fault(fault)), brittle.examples_of(*images()), ATTACKS), out=tmp_path)
+    (model,) = done.manifest.models
+    quiet = done.manifest.model_copy(update={"models": [model.model_copy(update={"flags": []})]})
+    (of_records,) = summaries(quiet, done.records)
     found = {flag.code: flag.message for flag in of_records.flags}
     assert wanted <= found.keys()
     assert "square(eps=0.15, queries=120) fools" in found["stronger-elsewhere"]
@@ -189,7 +192,7 @@ def test_a_sound_network_raises_no_doubt(name: str, tmp_path: Path) -> None:
 def test_a_real_network_raises_no_flag(factory: str, file: str, count: int, real_data: Path) -> None:
     path = real_data / "weights" / f"{file}.safetensors"
     if factory == "ResNet20":
-        classifier, _ = load_model("resnet20", weights=path)
+        classifier = load_model("resnet20", weights=path)
     else:
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(str(real_data / "weights"))
@@ -197,7 +200,7 @@ def test_a_real_network_raises_no_flag(factory: str, file: str, count: int, real
             definitions = importlib.import_module("definitions")
         net = getattr(definitions, factory)()
         (net.net if isinstance(net, definitions.Normalised) else net).load_state_dict(load_file(path))
-        classifier = Classifier(net.eval())
+        classifier = Network(net.eval())
     folder = "mnist" if file.startswith("mnist") else "cifar10-jpeg"
     examples = load_data(str(real_data / folder / "test.parquet"), limit=count, fit=None)
     assert preflight(classifier, examples.images(0, count), examples.labels) == []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.errors import BrittleError
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.models.preflight import check_compatible, glance, preflight
 from brittle.models.zoo import load_model
 
@@ -48,19 +48,19 @@ class Nearest(nn.Module):
 
 
 def codes(net: nn.Module) -> list[str]:
-    return [flag.code for flag in preflight(Classifier(net), IMAGES, LABELS)]
+    return [flag.code for flag in preflight(Network(net), IMAGES, LABELS)]
 
 
 def message(net: nn.Module) -> str:
-    (flag,) = preflight(Classifier(net), IMAGES, LABELS)
+    (flag,) = preflight(Network(net), IMAGES, LABELS)
     return flag.message
 
 
 def test_clean_network_raises_no_flag() -> None:
     assert codes(Nearest()) == []
-    assert preflight(Classifier(Nearest()), IMAGES, None) == []
-    assert preflight(Classifier(Nearest()), IMAGES[:0], LABELS[:0]) == []
-    assert preflight(Classifier(Nearest()), IMAGES[:1], LABELS[:1]) == []
+    assert preflight(Network(Nearest()), IMAGES, None) == []
+    assert preflight(Network(Nearest()), IMAGES[:0], LABELS[:0]) == []
+    assert preflight(Network(Nearest()), IMAGES[:1], LABELS[:1]) == []
 
 
 @needs_data
@@ -69,8 +69,8 @@ def test_real_network_raises_no_flag_and_one_without_its_mean_and_std_does() -> 
 
     examples = load_data(str(SHARED / "cifar10-jpeg" / "test.parquet"), limit=64, fit=None)
     images, labels = examples.images(0, 64), examples.labels
-    assert preflight(load_model("resnet20", weights=RESNET20)[0], images, labels) == []
-    (flag,) = preflight(load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1))[0], images, labels)
+    assert preflight(load_model("resnet20", weights=RESNET20), images, labels) == []
+    (flag,) = preflight(load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1)), images, labels)
     assert flag.code == "suspect-input-range"
     assert flag.message == (
         "accuracy on 64 images is 23% as given; with CIFAR-10's mean and std it is 92% (with ImageNet's it is as good):"
@@ -98,7 +98,7 @@ class Sigmoid(Nearest):
 def test_probabilities_are_flagged() -> None:
     assert "sum to 1 on all 40 images: the network ends in a softmax" in message(Softmax())
     assert "the outputs are log-probabilities" in message(LogSoftmax())
-    flags = preflight(Classifier(Sigmoid()), IMAGES, None)
+    flags = preflight(Network(Sigmoid()), IMAGES, None)
     assert flags[0].code == "probabilities"
     assert "the network seems to end in a sigmoid, so that class 1 is always predicted" in flags[0].message
 
@@ -126,11 +126,11 @@ def test_randomness_is_flagged_and_the_global_generator_is_left_alone() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         before = torch.get_rng_state()
-        (flag,) = preflight(Classifier(Noisy()), IMAGES, None)
+        (flag,) = preflight(Network(Noisy()), IMAGES, None)
         assert torch.equal(torch.get_rng_state(), before)
     assert flag.code == "random"
     assert "112 of 112 repeated answers differ, by up to 0." in flag.message
-    seen = glance(Classifier(Noisy()), IMAGES, LABELS, Classifier(Nearest()).logits(IMAGES), gradients=False)
+    seen = glance(Network(Noisy()), IMAGES, LABELS, Network(Nearest()).logits(IMAGES), gradients=False)
     assert [flag.code for flag in seen] == ["random"]  # and not the company, which changes as much
 
 
@@ -190,13 +190,13 @@ class DetachedInPart(Nearest):
 
 def test_zero_gradients_are_flagged_with_their_share() -> None:
     for net in (Rounded(), Detached()):
-        flags = preflight(Classifier(net), IMAGES, LABELS)
+        flags = preflight(Network(net), IMAGES, LABELS)
         assert [flag.code for flag in flags] == ["zero-gradient", "unbroken-at-eps-1"]
         assert "zero or nearly so on 40 of 40 images (100.0%)" in flags[0].message
         assert "16 of 16 images withstand 20 gradient steps" in flags[1].message
     assert (
         "zero or nearly so on 20 of 40 images (50.0%)"
-        in preflight(Classifier(DetachedInPart()), IMAGES, LABELS)[0].message
+        in preflight(Network(DetachedInPart()), IMAGES, LABELS)[0].message
     )
 
 
@@ -210,7 +210,7 @@ class NanGradient(Nearest):
 
 
 def test_non_finite_gradients_are_flagged_with_their_share() -> None:
-    flags = preflight(Classifier(NanGradient()), IMAGES, LABELS)
+    flags = preflight(Network(NanGradient()), IMAGES, LABELS)
     assert [flag.code for flag in flags] == ["non-finite-gradient"]
     assert "NaN or infinity on 40 of 40 images (100.0%)" in flags[0].message
 
@@ -235,7 +235,7 @@ class Undifferentiable(Nearest):
 def test_network_whose_backward_pass_fails_gets_one_line() -> None:
     expected = "cannot be differentiated in its input, it raises RuntimeError: no backward written yet"
     with pytest.raises(BrittleError, match=expected):
-        preflight(Classifier(Undifferentiable(), fast=False), IMAGES, LABELS)
+        preflight(Network(Undifferentiable(), fast=False), IMAGES, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -266,21 +266,21 @@ def test_forgotten_normalisation_is_found(mean: tuple[float, ...], std: tuple[fl
             is_near = gaps.abs().amax(2).amin(1, keepdim=True) < 0.06
             return torch.where(is_near, logits, logits.roll(1, 1))
 
-    flags = preflight(Classifier(Wants(), fast=False), IMAGES, LABELS)
+    flags = preflight(Network(Wants(), fast=False), IMAGES, LABELS)
     messages = [flag.message for flag in flags if flag.code == "suspect-input-range"]
     assert len(messages) == 1
     assert "as given; with " + advice in messages[0]
 
 
 def test_superfluous_normalisation_is_found() -> None:
-    (flag,) = preflight(Classifier(Nearest(), mean=(5.0, -5.0, 5.0), std=(1.0, 1.0, 1.0)), IMAGES, LABELS)
+    (flag,) = preflight(Network(Nearest(), mean=(5.0, -5.0, 5.0), std=(1.0, 1.0, 1.0)), IMAGES, LABELS)
     assert flag.code == "suspect-input-range"
     assert "is 25% as given; with no mean and std it is 100% (with ImageNet's or CIFAR-10's or" in flag.message
     assert "pass --mean 0,0,0 --std 1,1,1, or what it was trained with" in flag.message
 
 
 def test_one_image_more_is_no_evidence_for_another_normalisation() -> None:
-    classifier = Classifier(Nearest(), mean=(5.0, -5.0, 5.0), std=(1.0, 1.0, 1.0))
+    classifier = Network(Nearest(), mean=(5.0, -5.0, 5.0), std=(1.0, 1.0, 1.0))
     right = classifier.logits(IMAGES[:4]).argmax(1) == LABELS[:4]
     assert int(right.sum()) == 1
     pair = torch.tensor([int(right.nonzero()), int((~right).nonzero()[0])])
@@ -288,20 +288,20 @@ def test_one_image_more_is_no_evidence_for_another_normalisation() -> None:
 
 
 def test_accuracy_of_guessing_is_flagged_even_when_nothing_helps() -> None:
-    (flag,) = preflight(Classifier(Nearest()), IMAGES, (LABELS + 1) % CLASSES)
+    (flag,) = preflight(Network(Nearest()), IMAGES, (LABELS + 1) % CLASSES)
     assert flag.code == "suspect-input-range"
     assert "is 0%, no better than guessing among 4 classes" in flag.message
-    assert preflight(Classifier(Nearest()), IMAGES[:9], (LABELS[:9] + 1) % CLASSES) == []  # too few to say
+    assert preflight(Network(Nearest()), IMAGES[:9], (LABELS[:9] + 1) % CLASSES) == []  # too few to say
 
 
 def test_mediocre_accuracy_is_not_flagged() -> None:
     labels = torch.where(torch.arange(40) < 18, (LABELS + 1) % CLASSES, LABELS)  # 55 % right; guessing: 25 %
-    assert preflight(Classifier(Nearest()), IMAGES, labels) == []
+    assert preflight(Network(Nearest()), IMAGES, labels) == []
 
 
 def test_probe_is_the_first_64_examples_and_costs_no_more_than_it_says() -> None:
     images, labels = images_of(200)
-    classifier, blind = Classifier(Nearest()), Classifier(Rounded())
+    classifier, blind = Network(Nearest()), Network(Rounded())
     assert preflight(classifier, images, labels) == []
     assert 64 + 16 < classifier.backwards <= 64 + 16 + 16 * 20
     assert classifier.forwards + classifier.backwards < 700
@@ -365,24 +365,24 @@ def test_what_cannot_belong_together_gets_one_line(case: str) -> None:
     net, images, labels, expected = MISFITS[case]
     for check in (check_compatible, preflight):
         with pytest.raises(BrittleError, match=expected) as caught:
-            check(Classifier(net), images, labels)
+            check(Network(net), images, labels)
         assert "\n" not in str(caught.value)
 
 
 def test_grey_images_with_a_colour_mean_name_the_channels() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 6), nn.Flatten())
     with pytest.raises(BrittleError, match="expected images with 3 channels"):
-        check_compatible(Classifier(net, mean=(0.5,) * 3, std=(0.5,) * 3), IMAGES[:, :1], None)
+        check_compatible(Network(net, mean=(0.5,) * 3, std=(0.5,) * 3), IMAGES[:, :1], None)
 
 
 def test_labels_beyond_the_probe_are_checked_too() -> None:
     images, labels = images_of(100)
     labels[99] = 9
     with pytest.raises(BrittleError, match="expected labels from 0 to 3"):
-        preflight(Classifier(Nearest()), images, labels)
+        preflight(Network(Nearest()), images, labels)
 
 
 def test_compatible_logits_come_back() -> None:
-    logits = check_compatible(Classifier(Nearest()), IMAGES, LABELS)
+    logits = check_compatible(Network(Nearest()), IMAGES, LABELS)
     assert torch.equal(logits.argmax(1), LABELS)
     assert math.isfinite(float(logits.sum()))

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from flow_studies import audit_of
 from torch import Tensor
 
 import brittle
-from brittle import FGSM, FMN, PGD, BoundaryWalk, Classifier, DeepFool, Minimal, SuperDeepFool, Targeted, Untargeted
+from brittle import FGSM, FMN, PGD, BoundaryWalk, DeepFool, Minimal, SuperDeepFool, Targeted, Untargeted
 from brittle.attacks import Attack
 from brittle.data import examples_of
 from brittle.errors import BrittleError
-from brittle.measure import summarize
+from brittle.measure import summaries
+from brittle.models.network import Network
 from brittle.run.engine import run
 from conftest import Cli
 from known.affine import Affine, affine_problem, two_rows
@@ -83,11 +85,11 @@ def test_distance_is_that_to_the_nearest_class_that_is_an_answer(
     classes: int, share: float, attack: Attack, most: float
 ) -> None:
     net, images, labels = in_the_way(classes, share)
-    found = brittle.attack(Classifier(net, reject=REJECT), images, labels, attack)
+    found = brittle.attack(Network(net, reject=REJECT), images, labels, attack)
     assert found.fooled.all() and found.claimed.all()
     ratio = found.distance("l2") / nearest(net, images, labels)
     assert float(ratio.min()) >= 1 - 1e-4 and float(ratio.max()) <= most
-    plain = brittle.attack(Classifier(net), images, labels, DeepFool())  # without, the reject class is the nearest
+    plain = brittle.attack(Network(net), images, labels, DeepFool())  # without, the reject class is the nearest
     assert (plain.prediction == REJECT).float().mean() > 0.9
 
 
@@ -103,7 +105,7 @@ def refusing() -> tuple[World, int]:
 
 def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_path: Path) -> None:
     world, reject = refusing()
-    classifier = Classifier(world.net, mean=(0.3,), std=(0.4,), reject=reject)
+    classifier = Network(world.net, mean=(0.3,), std=(0.4,), reject=reject)
     clean = world.logits(world.images).argmax(1)
     labels = torch.where(torch.arange(len(clean)) < 3, (clean + 1) % CLASSES, clean)
     labels = torch.where(clean == reject, (clean + 1) % CLASSES, labels)  # refused before any attack
@@ -112,14 +114,14 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
     wrong = (clean != labels) & ~refused
 
     attacks: list[Attack] = [FGSM(eps=0.2), DeepFool()]
-    done = run(classifier, examples_of(world.images, labels), attacks, out=tmp_path / "run")
-    assert done.manifest.reject == reject
+    done = run(audit_of(classifier, examples_of(world.images, labels), attacks), out=tmp_path / "run")
+    assert done.manifest.models[0].reject == reject
     for _, rows in done.records.groupby("attack"):
         fooled = torch.tensor(rows["fooled"].to_numpy())
         after = torch.tensor(rows["adversarial_prediction"].to_numpy())
         assert not (fooled & (after == reject)).any()
         assert fooled[wrong].all()
-    fgsm, deepfool = summarize(done.manifest, done.records).attacks
+    fgsm, deepfool = summaries(done.manifest, done.records)[0].attacks
     rows = done.records[done.records["attack"] == fgsm.label]
     after = torch.tensor(rows["adversarial_prediction"].to_numpy())
     right = clean == labels
@@ -134,14 +136,14 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
 def test_reject_class_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     world, reject = refusing()
     examples = examples_of(world.images[:4], world.labels[:4])
-    run(Classifier(world.net, reject=reject), examples, [DeepFool()], out=tmp_path / "run")
+    run(audit_of(Network(world.net, reject=reject), examples, [DeepFool()]), out=tmp_path / "run")
     with pytest.raises(BrittleError, match=f"reject: there {reject}; now None"):
-        run(Classifier(world.net), examples, [DeepFool()], out=tmp_path / "run")
+        run(audit_of(Network(world.net), examples, [DeepFool()]), out=tmp_path / "run")
 
 
 def test_goal_of_ones_own_goes_before_the_classifiers() -> None:
     world, reject = refusing()
-    plain, refuses = Classifier(world.net), Classifier(world.net, reject=reject)
+    plain, refuses = Network(world.net), Network(world.net, reject=reject)
     own = brittle.attack(plain, world.images, Untargeted(world.labels, reject=reject), DeepFool())
     for goal in (world.labels, Untargeted(world.labels)):
         found = brittle.attack(refuses, world.images, goal, DeepFool())
@@ -155,7 +157,7 @@ def test_goal_of_ones_own_goes_before_the_classifiers() -> None:
 def test_reject_class_is_no_target() -> None:
     world, reject = refusing()
     targets = torch.full_like(world.labels, reject)
-    classifier = Classifier(world.net, class_names=[f"digit {k}" for k in range(CLASSES)], reject=reject)
+    classifier = Network(world.net, class_names=[f"digit {k}" for k in range(CLASSES)], reject=reject)
     with pytest.raises(BrittleError) as refused:
         brittle.attack(classifier, world.images, Targeted(targets), PGD())
     assert str(refused.value) == (
@@ -167,7 +169,7 @@ def test_reject_class_is_no_target() -> None:
 @pytest.mark.parametrize("given", [2, "2", "bird", "Bird"])
 def test_reject_class_has_a_name_or_an_index(given: Any) -> None:
     names = ["cat", "dog", "bird"]
-    assert Classifier(Affine(torch.ones(3, 48), torch.zeros(3)), class_names=names, reject=given).reject == 2
+    assert Network(Affine(torch.ones(3, 48), torch.zeros(3)), class_names=names, reject=given).reject == 2
 
 
 @pytest.mark.parametrize(
@@ -181,13 +183,13 @@ def test_reject_class_has_a_name_or_an_index(given: Any) -> None:
 )
 def test_reject_class_that_there_is_not(given: Any, message: str) -> None:
     with pytest.raises(BrittleError) as refused:
-        Classifier(Affine(torch.ones(3, 48), torch.zeros(3)), class_names=["cat", "dog", "bird"], reject=given)
+        Network(Affine(torch.ones(3, 48), torch.zeros(3)), class_names=["cat", "dog", "bird"], reject=given)
     assert str(refused.value) == message
 
 
 def test_two_classes_leave_nothing_to_reject_for() -> None:
     with pytest.raises(BrittleError, match="expected a reject class among 3 classes or more, got class 1 of 2"):
-        Classifier(Affine(torch.ones(2, 48), torch.zeros(2)), reject=1).logits(torch.rand(4, 3, 4, 4))
+        Network(Affine(torch.ones(2, 48), torch.zeros(2)), reject=1).logits(torch.rand(4, 3, 4, 4))
 
 
 def test_command_line_takes_it(cli: Cli, tmp_path: Path, without_report: None, monkeypatch: pytest.MonkeyPatch) -> None:

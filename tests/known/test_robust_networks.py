@@ -8,7 +8,7 @@ import pytest
 from brittle.attacks import APGD, FMN, PGD, PixelGreedy, Standard
 from brittle.geometry.norms import L0, L1, L2, LINF, Norm
 from brittle.goals import Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.robust import COUNT, trained
 from laws.worlds import one_thread
@@ -26,7 +26,7 @@ def left(attack: Any, norm: Norm) -> int:
     """How many images stay right within the budget, by a pass of the network itself."""
     net, images, labels = trained()
     rng = Rng(0, tuple(f"image {row}" for row in range(len(images))))
-    found = attack(Classifier(net), images, Untargeted(labels), rng=rng).images
+    found = attack(Network(net), images, Untargeted(labels), rng=rng).images
     inside = norm.measure(found - images) <= BUDGETS[norm] * (1 + 1e-5)
     return len(images) - int((inside & (net(found).argmax(1) != labels)).sum())
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from brittle.errors import BrittleError
 from brittle.visibility.colour import ciede2000, lab
-from brittle.visibility.spaces import SPACES, Mixed, Part, Scaled, space_of, space_parts
+from brittle.visibility.spaces import SPACES, InBand, Mixed, NotDark, Scaled, Space, Where
 
 COMPOSED = ["dark+multiplicative", "chroma+band(0, 0.2)", "dark(0.4)+flat(0.01)+chroma", "band+multiplicative+dark"]
 
@@ -17,6 +17,10 @@ def images_of(channels: int = 3, height: int = 20, width: int = 17, count: int =
     images[..., : width // 2] = 0.5
     images[..., : height // 3, :] *= 0.2
     return images
+
+
+def space_of(text: str, images: Tensor) -> Space:
+    return Where.of(text).around(images)
 
 
 def noise(like: Tensor, seed: int = 2) -> Tensor:
@@ -130,8 +134,8 @@ def test_what_is_outermost_has_the_last_word() -> None:
 
 
 def test_spaces_as_written() -> None:
-    assert space_parts(" Band( 1e-1 ,0.3)+dark ") == (Part("band", (0.1, 0.3)), Part("dark", (0.2,)))
-    assert space_parts("band(0,1e+0)+dark") == (Part("band", (0.0, 1.0)), Part("dark", (0.2,)))
+    assert Where.of(" band( 1e-1 ,0.3)+dark ").parts == (InBand(0.1, 0.3), NotDark(0.2))
+    assert Where.of("band(0,1e+0)+dark").parts == (InBand(0.0, 1.0), NotDark())
     assert isinstance(space_of("multiplicative", images_of()), Scaled)
 
 
@@ -149,19 +153,19 @@ def test_one_photograph_is_held_once() -> None:
         ("darl", "unknown space 'darl'; did you mean 'dark'?"),
         ("", "unknown space ''; known: band, chroma, dark, flat, multiplicative, pixels"),
         ("dark+", "unknown space ''"),
-        ("dark(2)", "expected dark(lightness from 0 to 1), got dark(2)"),
-        ("dark(nan)", "expected dark(lightness from 0 to 1), got dark(nan)"),
-        ("dark(a)", "expected dark(lightness from 0 to 1), got dark(a)"),
-        ("band(0.3, 0.1)", "expected band(low, high) with 0 <= low < high <= 1, got band(0.3, 0.1)"),
-        ("band(0.3)", "expected band(low, high) with 0 <= low < high <= 1, got band(0.3)"),
-        ("chroma(1)", "expected chroma, got chroma(1)"),
-        ("flat(-1)", "expected flat(standard deviation from 0 to 0.5), got flat(-1)"),
-        ("dark)(", "unknown space 'dark)('"),
+        ("dark(2)", "expected threshold from 0 to 1, got 2.0"),
+        ("dark(nan)", "expected threshold from 0 to 1, got nan"),
+        ("dark(a)", "expected threshold as a number from 0 to 1, got 'a'"),
+        ("band(0.3, 0.1)", "expected band(low, high) with low < high, got band(0.3, 0.1)"),
+        ("band(0.3)", "expected band(low, high) with low < high, got band(0.3, 0.25)"),
+        ("chroma(1)", "expected at most 0 values for chroma, got 1"),
+        ("flat(-1)", "expected threshold from 0 to 0.5, got -1.0"),
+        ("dark)(", "expected as many closing as opening parentheses, got 'dark)('"),
     ],
 )
 def test_what_is_no_space(text: str, message: str) -> None:
     with pytest.raises(BrittleError) as error:
-        space_parts(text)
+        Where.of(text)
     assert message in str(error.value)
 
 

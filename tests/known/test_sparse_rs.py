@@ -12,7 +12,7 @@ import brittle.attacks.sparse_rs as module
 from brittle.attacks import Outcome, SparseRS
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from laws.worlds import one_thread
 
@@ -25,7 +25,7 @@ def _one_thread() -> Iterator[None]:
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: SparseRS, *, seed: int = 0) -> Outcome:
     rng = Rng(seed, tuple(str(row) for row in range(len(images))))
-    return attack(Classifier(net, fast=False), images, goal, rng=rng)
+    return attack(Network(net, fast=False), images, goal, rng=rng)
 
 
 def grey_images(count: int = 4) -> Tensor:

@@ -14,7 +14,7 @@ from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
 from laws.worlds import one_thread
@@ -33,7 +33,7 @@ def rng_of(images: Tensor, seed: int = 0) -> Rng:
 
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: Square, *, seed: int = 0) -> Outcome:
-    return attack(Classifier(net, fast=False), images, goal, rng=rng_of(images, seed))
+    return attack(Network(net, fast=False), images, goal, rng=rng_of(images, seed))
 
 
 def grey_images(count: int = 4, side: int = 8) -> Tensor:

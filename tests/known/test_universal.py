@@ -1,7 +1,11 @@
 """Universal perturbations: exact steps on affine classifiers, published behaviour, files, and every option."""
 
+import base64
 import dataclasses
 import json
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,16 +16,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from brittle.attacks import FGSM, PGD, BestOf, DeepFool, Perturbation, Restarts, Universal, UniversalSGD
-from brittle.attacks import _fitting as fitting
-from brittle.attacks._fitting import Step
+from brittle.attacks import FGSM, PGD, AddPerturbation, BestOf, DeepFool, Restarts, Universal, UniversalSGD
+from brittle.attacks.parts import fitting
+from brittle.attacks.parts.fitting import Step
 from brittle.catalog import attacks_from, config_of, label_of, traits_of
 from brittle.data import Examples, digits_split, examples_of, load_data
+from brittle.data.perturbation import Perturbation, read_perturbation, write_perturbation
 from brittle.errors import BrittleError, Unsupported
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm
 from brittle.goals import Targeted, Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.run.attack import attack
 from known.affine import Affine
@@ -74,7 +80,7 @@ def plane(weight: Tensor, gap: float) -> Affine:
 def test_affine_steps_are_the_closed_form(batch: int) -> None:
     """All images are at one distance from one plane: a batch adds as many steps as it has images, and is done."""
     weight = torch.randn(16, generator=torch.Generator().manual_seed(0))
-    classifier = Classifier(plane(weight, gap=0.3))
+    classifier = Network(plane(weight, gap=0.3))
     images = torch.full((16, 1, 4, 4), 0.5)
     exact = Universal(eps=10.0, passes=1, batch=batch, attack=DeepFool(overshoot=0.02))
     made = exact.fit(classifier, examples_of(images))
@@ -113,7 +119,7 @@ def test_it_stays_within_its_budget(method: Any, norm: Norm) -> None:
 def test_gradient_steps_are_the_closed_form() -> None:
     """Two classes: the gradient is ``weight`` whatever the image, and steps shrink along a cosine."""
     weight = torch.randn(16, generator=torch.Generator().manual_seed(1))
-    classifier = Classifier(plane(weight, gap=0.3))
+    classifier = Network(plane(weight, gap=0.3))
     method = UniversalSGD(norm=L2, eps=1.0, epochs=2, minibatch=2, step_size=0.1, shift=0.0)
     made = method.fit(classifier, examples_of(torch.full((4, 1, 4, 4), 0.5)))
     length = 0.1 * (1 + 0.8535534 + 0.5 + 0.1464466)  # 4 steps, of (1 + cos(pi * k / 4)) / 2
@@ -158,7 +164,7 @@ def resnet20(folder: Path) -> Data:
     """ResNet-20, 64 CIFAR-10 test images to fit to, and 128 others."""
     from brittle.models import load_model
 
-    classifier = load_model("resnet20", weights=folder / "weights" / "cifar10_resnet20.safetensors").classifier
+    classifier = load_model("resnet20", weights=folder / "weights" / "cifar10_resnet20.safetensors")
     images = load_data(str(folder / "cifar10-jpeg" / "test.parquet"), limit=192).images(0, 192)
     return classifier, examples_of(images[:64]), images[64:]
 
@@ -269,7 +275,7 @@ def test_universal_sgd_options_change_what_is_fitted(options: dict[str, Any]) ->
 
 def test_universal_sgd_clamp() -> None:
     """Class 1 is 0.3 away in odds: with a clamp below that no image counts, and v stays where it is."""
-    classifier = Classifier(plane(torch.ones(16), gap=0.3))
+    classifier = Network(plane(torch.ones(16), gap=0.3))
     examples = examples_of(torch.full((4, 1, 4, 4), 0.5))
     assert not UniversalSGD(clamp=-0.5, epochs=1).fit(classifier, examples).values.any()
     assert UniversalSGD(clamp=0.0, epochs=1).fit(classifier, examples).values.all()
@@ -335,42 +341,21 @@ def test_running_what_must_be_fitted_is_refused_and_says_what_to_do(method: Any)
     classifier, examples, _ = digits()
     images, labels = examples.images(0, 4), torch.zeros(4, dtype=torch.int64)
     advice = f"run `brittle fit {label_of(method)},...`, then `--attack perturbation,file=FILE`"
-    with pytest.raises(Unsupported) as refused:
-        method(classifier, images, Untargeted(labels), rng=Rng(0, ("a", "b", "c", "d")))
-    assert advice in str(refused.value)
-    with pytest.raises(Unsupported) as refused:
+    with pytest.raises(BrittleError) as refused:
         attack(classifier, images, labels, method)
     assert advice in str(refused.value)
-    with pytest.raises(BrittleError, match="expected an attack on single examples in Restarts"):
+    with pytest.raises(BrittleError, match="expected an attack, got the fitter"):
         Restarts(attack=method)
 
 
-@pytest.mark.parametrize(
-    ("method", "options", "message"),
-    [
-        (Universal, {"rate": 1.5}, "expected rate from 0 to 1, got 1.5"),
-        (Universal, {"passes": 0}, "expected passes >= 1, got 0"),
-        (Universal, {"batch": 0}, "expected batch >= 1, got 0"),
-        (Universal, {"norm": LINF, "eps": 8}, "expected eps <= 1 in linf"),
-        (Universal, {"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
-        (
-            Universal,
-            {"attack": UniversalSGD()},
-            "expected an attack on single examples in Universal, got universal-sgd",
-        ),
-        (Universal, {"attack": DeepFool(box=False)}, "expected an attack that stays in the box in Universal"),
-        (UniversalSGD, {"epochs": 0}, "expected epochs >= 1, got 0"),
-        (UniversalSGD, {"minibatch": 0}, "expected minibatch >= 1, got 0"),
-        (UniversalSGD, {"step_size": 0.0}, "expected a finite step_size > 0, got 0.0"),
-        (UniversalSGD, {"momentum": 1.0}, "expected momentum from 0 to below 1, got 1.0"),
-        (UniversalSGD, {"clamp": float("nan")}, "expected a finite clamp"),
-        (UniversalSGD, {"shift": 0.6}, "expected shift from 0 to 0.5, got 0.6"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(method: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(BrittleError) as refused:
-        method(**options)
-    assert str(refused.value).startswith(message)
+def test_attacks_that_cannot_take_the_steps_are_refused() -> None:
+    held: Any
+    for held, message in (
+        (UniversalSGD(), "expected an attack, got the fitter universal-sgd"),
+        (DeepFool(box=False), "expected an attack that stays in the box in Universal"),
+    ):
+        with pytest.raises(BrittleError, match=message):
+            Universal(attack=held)
 
 
 def test_fitting_to_nothing_or_to_a_tensor_is_refused() -> None:
@@ -396,7 +381,7 @@ def made() -> Perturbation:
 
 def test_it_is_added_clipped_and_costs_one_forward_pass(made: Perturbation) -> None:
     world = trained_world()
-    found = attack(world.shared_classifier, world.images, world.labels, made)
+    found = attack(world.shared_classifier, world.images, world.labels, AddPerturbation(file=made))
     wrong = world.logits(world.images).argmax(1) != world.labels
     assert int(wrong.sum()) > 0
     assert torch.equal(found.images[wrong], world.images[wrong])
@@ -405,81 +390,86 @@ def test_it_is_added_clipped_and_costs_one_forward_pass(made: Perturbation) -> N
     assert found.within_budget.all()
 
 
-def test_file_sha256_and_everything_else_survive_a_file(made: Perturbation, tmp_path: Path) -> None:
+def test_everything_survives_a_file(made: Perturbation, tmp_path: Path) -> None:
     path = tmp_path / "u.safetensors"
-    made.save(path)
-    loaded = Perturbation.load(path)
+    write_perturbation(made, path)
+    loaded = read_perturbation(path)
     assert [one.name for one in tmp_path.iterdir()] == ["u.safetensors"]
     (tmp_path / "usual").touch()
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
     assert torch.equal(loaded.values, made.values)
-    assert (loaded.norm, loaded.eps, loaded.about, loaded.sha256) == (LINF, 0.1, {"data": "noise"}, made.sha256)
-    assert loaded == attacks_from(f"perturbation,file={path}")[0] == dataclasses.replace(loaded)
-    assert torch.equal(dataclasses.replace(made).values, made.values)
-    assert attacks_from(f"perturbation,file={path},sha256={made.sha256}")[0] == loaded
-    with pytest.raises(BrittleError, match=f"expected the perturbation 0123 in .*, got {made.sha256}"):
-        Perturbation(file=str(path), sha256="0123")
+    assert (loaded.norm, loaded.eps, loaded.about, loaded.digest) == (LINF, 0.1, {"data": "noise"}, made.digest)
+    assert attacks_from(f"perturbation,file={path}") == [AddPerturbation(file=path)] == [AddPerturbation(file=made)]
 
 
-def test_eps_scales_it(made: Perturbation, tmp_path: Path) -> None:
-    half = dataclasses.replace(made, eps=0.05)
+def test_it_survives_the_way_to_another_process(made: Perturbation) -> None:
+    """One that has never been in a file, in a process that knows nothing of this one."""
+    sent = base64.b64encode(pickle.dumps(AddPerturbation(file=made, eps=0.05))).decode()
+    asked = "import base64, pickle, sys; one = pickle.loads(base64.b64decode(sys.stdin.read()))"
+    shown = "print(one.perturbation, one.eps, float(one.values.abs().max()))"
+    answer = subprocess.run(
+        [sys.executable, "-c", f"{asked}; {shown}"], input=sent, capture_output=True, text=True, check=True
+    )
+    digest, eps, largest = answer.stdout.split()
+    assert (digest, float(eps)) == (f"sha256:{made.digest}", 0.05)
+    assert float(largest) == pytest.approx(0.05)
+
+
+def test_eps_scales_it(made: Perturbation) -> None:
+    half = AddPerturbation(file=made, eps=0.05)
     torch.testing.assert_close(half.values, 0.5 * made.values)
     assert traits_of(half).eps == 0.05
-    half.save(tmp_path / "half.safetensors")
-    again = Perturbation.load(tmp_path / "half.safetensors")
-    assert torch.equal(again.values, half.values)
-    assert again.eps == 0.05
+    assert torch.equal(dataclasses.replace(half, eps=0.1).values, made.values)
+    none = Perturbation.of(torch.zeros(1, 8, 8), norm=LINF, eps=0)
+    with pytest.raises(BrittleError, match=r"expected eps = 0, as the perturbation was fitted for, got 0.1"):
+        AddPerturbation(file=none, eps=0.1)
 
 
 def test_every_field_of_the_perturbation_has_its_test() -> None:
-    assert {field.name for field in dataclasses.fields(Perturbation)} == {"file", "sha256", "eps"}
+    assert {field.name for field in dataclasses.fields(AddPerturbation)} == {"file", "eps"}
 
 
-def test_records_can_name_it_and_hold_no_tensor(made: Perturbation, tmp_path: Path) -> None:
-    path = tmp_path / "u.safetensors"
-    made.save(path)
-    loaded = Perturbation.load(path)
-    config = {"file": str(path), "sha256": made.sha256, "eps": 0.1}
-    assert json.loads(json.dumps(config_of(loaded))) == config
-    assert label_of(loaded) == f"perturbation(file={path}, sha256={made.sha256}, eps=0.1)"
-    assert {made, made} == {made}
-    assert len(str(made.sha256)) == 16
+def test_records_name_it_by_its_digest(made: Perturbation) -> None:
+    adds = AddPerturbation(file=made)
+    assert json.loads(json.dumps(config_of(adds))) == {"file": f"sha256:{made.digest}", "eps": 0.1}
+    assert label_of(adds) == f"perturbation(file=sha256:{made.digest}, eps=0.1)"
+    again = Perturbation.of(made.values, norm=LINF, eps=0.1)
+    assert {made, again} == {made}
+    assert again != Perturbation.of(made.values, norm=LINF, eps=0.2)
+    assert len(made.digest) == 16
 
 
-def test_its_values_are_nobodys_to_change(made: Perturbation) -> None:
-    before = made.values
-    made.values.zero_()
-    made.about["data"] = "else"
-    assert torch.equal(made.values, before)
-    assert made.about == {"data": "noise"}
+def test_what_it_was_made_of_may_change(made: Perturbation) -> None:
+    values = made.values.clone()
+    mine = Perturbation.of(values, norm=LINF, eps=0.1)
+    values.zero_()
+    assert mine == made
+    assert torch.equal(mine.values, made.values)
 
 
 def test_it_works_within_wrappers_and_on_other_networks(made: Perturbation) -> None:
     world = trained_world()
-    small = Perturbation.of(0.5 * made.values, norm=LINF, eps=0.1)
+    whole = AddPerturbation(file=made)
+    small = AddPerturbation(file=Perturbation.of(0.5 * made.values, norm=LINF, eps=0.1))
     goal = Untargeted(world.labels)
-    both = BestOf(attacks=(small, made))(world.shared_classifier, world.images, goal, rng=world.rng())
-    alone = made(world.shared_classifier, world.images, goal, rng=world.rng())
+    both = BestOf(attacks=(small, whole))(world.shared_classifier, world.images, goal, rng=world.rng())
+    alone = whole(world.shared_classifier, world.images, goal, rng=world.rng())
     assert torch.equal(both.images, alone.images)
-    other = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
-    assert attack(other, world.images, torch.zeros(len(world.images), dtype=torch.int64), made).within_budget.all()
+    other = Network(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
+    assert attack(other, world.images, torch.zeros(len(world.images), dtype=torch.int64), whole).within_budget.all()
 
 
 def test_what_it_cannot_do_is_refused_before_any_work(made: Perturbation) -> None:
     world: World = trained_world()
-    classifier = world.classifier()
+    classifier, adds = world.classifier(), AddPerturbation(file=made)
     with pytest.raises(BrittleError) as refused:
-        made(classifier, torch.rand(2, 3, 8, 8), Untargeted(torch.zeros(2, dtype=torch.int64)), rng=Rng(0, ("a", "b")))
+        adds(classifier, torch.rand(2, 3, 8, 8), Untargeted(torch.zeros(2, dtype=torch.int64)), rng=Rng(0, ("a", "b")))
     expected = (
         "expected images of 1 x 8 x 8 (channels x height x width), as the perturbation was fitted on, got 3 x 8 x 8"
     )
     assert str(refused.value) == expected
     with pytest.raises(Unsupported, match="targeted"):
-        made(classifier, world.images, Targeted(world.labels), rng=world.rng())
-    with pytest.raises(BrittleError, match="expected file=FILE for perturbation"):
-        attack(classifier, world.images, world.labels, Perturbation())
-    with pytest.raises(BrittleError, match="no perturbation 00ff is in memory; give file=FILE"):
-        Perturbation(sha256="00ff")
+        adds(classifier, world.images, Targeted(world.labels), rng=world.rng())
     assert classifier.forwards == 0
 
 
@@ -500,7 +490,7 @@ def test_what_is_no_perturbation_is_refused(values: Tensor, eps: float, message:
 
 def test_files_that_hold_no_perturbation_are_refused(made: Perturbation, tmp_path: Path) -> None:
     path = tmp_path / "u.safetensors"
-    made.save(path)
+    write_perturbation(made, path)
     whole = path.read_bytes()
     cut, text, weights, large = (tmp_path / f"{name}.safetensors" for name in ("cut", "text", "weights", "large"))
     cut.write_bytes(whole[:150])
@@ -517,7 +507,7 @@ def test_files_that_hold_no_perturbation_are_refused(made: Perturbation, tmp_pat
         (tmp_path, "got the directory"),
     ):
         with pytest.raises(BrittleError) as refused:
-            Perturbation.load(file)
+            read_perturbation(file)
         assert message in str(refused.value)
         assert "\n" not in str(refused.value)
 
@@ -531,7 +521,7 @@ def test_a_file_is_written_whole_or_not_at_all(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(BrittleError, match=r"cannot write .*: No space left on device"):
-        made.save(tmp_path / "u.safetensors")
+        write_perturbation(made, tmp_path / "u.safetensors")
     assert not list(tmp_path.iterdir())
     with pytest.raises(BrittleError, match=r"expected a file name that ends in .safetensors"):
-        made.save(tmp_path / "u.pt")
+        write_perturbation(made, tmp_path / "u.pt")

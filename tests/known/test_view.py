@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as published
 from torchvision.transforms.functional import InterpolationMode
 
-from brittle.craft.view import Viewed, resized, see, viewed
+from brittle.craft.view import Watched, resized, see, viewed
 from brittle.data.fit import Fit
 from brittle.goals import Targeted
-from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from laws.worlds import one_thread
 
 
@@ -38,8 +38,8 @@ def photographs(count: int = 2, height: int = 33, width: int = 27) -> Tensor:
     return torch.randint(0, 256, (count, 3, height, width), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
 
 
-def classifier_for(fit: Fit) -> Classifier:
-    return Classifier(Sums(3 * fit.height * fit.width), mean=MEAN, std=STD)
+def classifier_for(fit: Fit) -> Network:
+    return Network(Sums(3 * fit.height * fit.width), mean=MEAN, std=STD)
 
 
 @each_fit
@@ -71,11 +71,11 @@ def test_the_copy_without_rounding_is_within_two_roundings_of_pillow(fit: Fit) -
 def test_between_grey_levels_nothing_is_rounded() -> None:
     fit = FITS[0]
     photos = (photographs().float() / 255 * 0.98 + 0.003).clamp(0, 1)
-    net = viewed(classifier_for(fit), fit).net
+    through = viewed(classifier_for(fit), fit)
     step = torch.zeros_like(photos)
     step[:, :, 10:20, 10:20] = 1e-3
-    with torch.no_grad():
-        low, middle, high = (net(photos + t * step).double() for t in (0.0, 0.5, 1.0))
+    with one_thread():
+        low, middle, high = (through.logits(photos + t * step).double() for t in (0.0, 0.5, 1.0))
     assert float((high - low).abs().max()) > 1e-3
     assert torch.allclose(middle, (low + high) / 2, atol=1e-4)
 
@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_the_linear_map(on_levels: bool) -> None:
         photos = photos * 0.98 + 0.003
     through = viewed(classifier_for(fit), fit)
     goal = Targeted(torch.tensor([1, 2]))
-    _, gradient = through.gradient(photos, goal)
+    _, gradient = through.gradient(photos, goal.loss)
     assert gradient.shape == photos.shape
     # What is cropped away does not count; what is resized gets its share.
     leaf = photos.clone().requires_grad_()
@@ -116,10 +116,8 @@ def test_one_photograph_on_the_levels_and_one_between_them_do_not_disturb_each_o
 def test_a_network_of_any_size_sees_the_photograph_whole_and_is_watched() -> None:
     photos = photographs(height=12, width=12).float() / 255
     classifier = classifier_for(FITS[3])
-    through = viewed(classifier, None)
     seen: list[tuple[Tensor, Tensor]] = []
-    assert isinstance(through.net, Viewed)
-    through.net.watch = lambda images, logits: seen.append((images, logits))
+    through = Watched(viewed(classifier, None), lambda images, logits: seen.append((images, logits)))
     logits = through.logits(photos)
     assert torch.allclose(logits, classifier.logits(photos), atol=1e-4)
     assert torch.equal(seen[0][0], photos)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from brittle.craft.wishes import check_wishes, targets_of
 from brittle.errors import BrittleError
 from brittle.models.classes import class_of
 from brittle.rng import Rng
+from brittle.studies.wishes import check_wishes, targets_of
 
 NAMES = ("ostrich", "school bus", "crane", "tench", "crane", "garbage truck", "tow truck")
 LOGITS = torch.tensor([0.1, 3.0, 2.0, -1.0, 0.5, 0.2, -0.5])

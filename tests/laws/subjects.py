@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 import brittle.attacks  # noqa: F401 - importing it registers them
-from brittle.attacks import Outcome, UniversalSGD
-from brittle.catalog import ATTACKS, Access, Entry, Kind, is_attack, traits_of
+from brittle.attacks import AddPerturbation, Outcome, UniversalSGD
+from brittle.catalog import ATTACKS, FITTERS, AttackEntry, FitterEntry, Kind, is_attack, traits_of
 from brittle.data import examples_of
+from brittle.data.perturbation import Perturbation, write_perturbation
 from brittle.geometry.norms import L0, L1, LINF, Norm, norm_named
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.types import Access
 from laws.worlds import World, one_thread, trained_world
 
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
@@ -45,8 +47,9 @@ class Subject:
     attack: Any
     kind: Kind
     goals: tuple[str, ...]
-    norm: Norm | None  # None: it works in no single norm
+    norm: Norm | None  # None: it makes nothing small in a norm
     access: Access = "gradient"
+    fitted: bool = False  # one perturbation for all images promises nothing on those that it was not fitted to
 
     def __call__(
         self,
@@ -65,11 +68,6 @@ class Subject:
         return outcome
 
     @property
-    def fitted(self) -> bool:
-        """One perturbation for all images, which promises nothing on those that it was not fitted to."""
-        return bool(getattr(self.attack, "fitted", False))
-
-    @property
     def stays_in_the_box(self) -> bool:
         return bool(getattr(self.attack, "box", True))
 
@@ -85,7 +83,7 @@ def modest_eps(norm: Norm) -> float:
     return round(size) if norm == L0 else size
 
 
-def subjects_of(entry: Entry) -> list[Subject]:
+def subjects_of(entry: AttackEntry) -> list[Subject]:
     """The attack as it comes, once with each declared norm, and once with each switch thrown."""
     fields = entry.fields()
     variants: list[tuple[str, dict[str, Any]]] = [("as it comes", {})]
@@ -93,8 +91,8 @@ def subjects_of(entry: Entry) -> list[Subject]:
         variants += [(name, _in_norm(norm_named(_NORM_OF.get(name, name)), "eps" in fields)) for name in entry.norms]
     variants += [
         (f"{key}={not default}", {key: not default})
-        for key, (_, default, _) in fields.items()
-        if isinstance(default, bool)
+        for key, one in fields.items()
+        if isinstance((default := one.default), bool)
     ]
     return [_subject(entry, f"{entry.name}, {what}", values) for what, values in variants]
 
@@ -104,32 +102,43 @@ def _in_norm(norm: Norm, has_budget: bool) -> dict[str, Any]:
     return {"norm": norm} | ({"eps": modest_eps(norm)} if has_budget else {})
 
 
-def _subject(entry: Entry, name: str, values: dict[str, Any]) -> Subject:
-    attack = entry.attack(**QUICK.get(entry.name, {}) | _files_of(entry) | values)
+def _subject(entry: AttackEntry, name: str, values: dict[str, Any]) -> Subject:
+    needs = any(one.required for one in entry.fields().values())
+    attack = entry.type(**QUICK.get(entry.name, {}) | (_file() if needs else {}) | values)
     traits = traits_of(attack)
     if traits.eps is not None:
         attack = _with_eps(attack, modest_eps(traits.norm))
-    if entry.fits:
-        attack = fitted_to_the_world(attack)
-    norm = traits.norm if entry.minimises == "norm" else None
-    return Subject(name, attack, traits.kind, traits.goals, norm, traits.access)
+    norm = None if traits.kind == "faint" else traits.norm
+    return Subject(name, attack, traits.kind, traits.goals, norm, traits.access, needs)
 
 
-def _files_of(entry: Entry) -> dict[str, Any]:
+def _file() -> dict[str, Any]:
     """What a fitted attack has to be given: a file that holds it, fitted with another budget than that of the laws."""
-    if not getattr(entry.attack, "fitted", False):
-        return {}
     path = Path(tempfile.mkdtemp(prefix="brittle-laws-")) / "perturbation.safetensors"
-    fitted_to_the_world(UniversalSGD(eps=0.5 * modest_eps(LINF))).save(path)
+    write_perturbation(fitted_to_the_world(UniversalSGD(eps=0.5 * modest_eps(LINF))), path)
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     return {"file": str(path)}
 
 
-def fitted_to_the_world(attack: Any) -> Any:
-    """What an attack that fits one perturbation to many images makes of the trained world's."""
+def fitted_to_the_world(fitter: Any) -> Perturbation:
+    """What a fitter makes of the trained world's images."""
     world = trained_world()
     with one_thread():
-        return attack.fit(world.shared_classifier, examples_of(world.images, ids=world.ids))
+        made: Perturbation = fitter.fit(world.shared_classifier, examples_of(world.images, ids=world.ids))
+        return made
+
+
+def fits_of(entry: FitterEntry) -> list[Subject]:
+    """What the fitter makes as it comes, and in each of its norms, as an attack."""
+    subjects = []
+    for what in ("as it comes", *entry.norms):
+        fitter = entry.type() if what == "as it comes" else entry.type(norm=_NORM_OF.get(what, what))
+        fitter = dataclasses.replace(fitter, eps=modest_eps(fitter.norm))
+        attack = AddPerturbation(file=fitted_to_the_world(fitter))
+        traits = traits_of(attack)
+        name = f"{entry.name}, {what}"
+        subjects.append(Subject(name, attack, traits.kind, traits.goals, traits.norm, traits.access, fitted=True))
+    return subjects
 
 
 def _with_eps(attack: Any, eps: float) -> Any:
@@ -146,3 +155,4 @@ def _with_eps(attack: Any, eps: float) -> Any:
 
 
 SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]
+SUBJECTS += [subject for entry in FITTERS.values() for subject in fits_of(entry)]

@@ -1,10 +1,11 @@
 """Every registered attack obeys every law, by registration alone."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from brittle.catalog import ATTACKS
+from brittle.catalog import ATTACKS, FITTERS
 from laws.contract import LAWS, Law
 from laws.subjects import SUBJECTS, Subject
 from laws.worlds import CLASSES, World, one_thread, trained_world
@@ -28,7 +29,8 @@ def test_law(subject: Subject, law: Law, world: World) -> None:
 
 
 def test_every_attack_is_a_subject_in_each_of_its_norms() -> None:
-    for entry in ATTACKS.values():
+    entries: list[Any] = [*ATTACKS.values(), *FITTERS.values()]
+    for entry in entries:
         own = [subject for subject in SUBJECTS if subject.name.startswith(f"{entry.name}, ")]
         assert len(own) > len(entry.norms) * ("norm" in entry.fields())
 

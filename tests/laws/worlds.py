@@ -13,6 +13,7 @@ from torch.nn import functional
 from brittle.data import digits_split
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
+from brittle.models.network import Network
 from brittle.rng import Rng
 
 CLASSES = 10
@@ -63,14 +64,14 @@ class World:
         return Rng(seed, self.ids)
 
     @cached_property
-    def shared_classifier(self) -> Classifier:
+    def shared_classifier(self) -> Network:
         """Making the fast copy takes longer than most attacks here: where a law does not mind, it is made once."""
         return self.classifier()
 
-    def classifier(self, *, fast: bool = True, net: nn.Module | None = None) -> Classifier:
+    def classifier(self, *, fast: bool = True, net: nn.Module | None = None) -> Network:
         """A new classifier, with small chunks so that the batches of a law are more than one."""
         mean, std = (MEAN, STD) if self.normalised else (None, None)
-        return Classifier(net or self.net, mean=mean, std=std, fast=fast, batch_size=16)
+        return Network(net or self.net, mean=mean, std=std, fast=fast, batch_size=16)
 
     def logits(self, images: Tensor) -> Tensor:
         """By the network itself, without the Classifier under test."""
@@ -168,3 +169,9 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def network_of(classifier: Classifier) -> Network:
+    """The network that a classifier is known to be."""
+    assert isinstance(classifier, Network)
+    return classifier

@@ -1,62 +1,31 @@
-"""One algorithm, one file. Importing this package registers every attack in the catalog."""
+"""One algorithm, one file. An import here registers it and makes it a name of this package; no other list knows it."""
 
-from brittle.attacks._contract import Attack, Outcome
-from brittle.attacks.apgd import APGD
-from brittle.attacks.best_of import BestOf
-from brittle.attacks.boundary_walk import BoundaryWalk
-from brittle.attacks.craft import Craft
-from brittle.attacks.deepfool import DeepFool
-from brittle.attacks.expectation import Expectation
-from brittle.attacks.few_pixel import FewPixel
-from brittle.attacks.fgsm import FGSM
-from brittle.attacks.fmn import FMN
-from brittle.attacks.hopskipjump import HopSkipJump
-from brittle.attacks.lbfgs import LBFGS
-from brittle.attacks.minimal import Minimal
-from brittle.attacks.penalised import Penalised
-from brittle.attacks.perturbation import Perturbation
-from brittle.attacks.pgd import PGD
-from brittle.attacks.pixel_greedy import PixelGreedy
-from brittle.attacks.pixel_search import PixelSearch
-from brittle.attacks.restarts import Restarts
-from brittle.attacks.shrinking_ball import ShrinkingBall
-from brittle.attacks.sigma_zero import SigmaZero
-from brittle.attacks.sparse_rs import SparseRS
-from brittle.attacks.sparsefool import SparseFool
-from brittle.attacks.square import Square
-from brittle.attacks.standard import Standard
-from brittle.attacks.superdeepfool import SuperDeepFool
-from brittle.attacks.universal import Universal
-from brittle.attacks.universal_sgd import UniversalSGD
-
-__all__ = [
-    "APGD",
-    "FGSM",
-    "FMN",
-    "LBFGS",
-    "PGD",
-    "Attack",
-    "BestOf",
-    "BoundaryWalk",
-    "Craft",
-    "DeepFool",
-    "Expectation",
-    "FewPixel",
-    "HopSkipJump",
-    "Minimal",
-    "Outcome",
-    "Penalised",
-    "Perturbation",
-    "PixelGreedy",
-    "PixelSearch",
-    "Restarts",
-    "ShrinkingBall",
-    "SigmaZero",
-    "SparseFool",
-    "SparseRS",
-    "Square",
-    "Standard",
-    "SuperDeepFool",
-    "Universal",
-    "UniversalSGD",
-]
+from brittle.attacks._contract import Outcome as Outcome
+from brittle.attacks.apgd import APGD as APGD
+from brittle.attacks.best_of import BestOf as BestOf
+from brittle.attacks.boundary_walk import BoundaryWalk as BoundaryWalk
+from brittle.attacks.craft import Craft as Craft
+from brittle.attacks.deepfool import DeepFool as DeepFool
+from brittle.attacks.expectation import Expectation as Expectation
+from brittle.attacks.few_pixel import FewPixel as FewPixel
+from brittle.attacks.fgsm import FGSM as FGSM
+from brittle.attacks.fmn import FMN as FMN
+from brittle.attacks.hopskipjump import HopSkipJump as HopSkipJump
+from brittle.attacks.lbfgs import LBFGS as LBFGS
+from brittle.attacks.minimal import Minimal as Minimal
+from brittle.attacks.parts.contract import Attack as Attack
+from brittle.attacks.penalised import Penalised as Penalised
+from brittle.attacks.perturbation import AddPerturbation as AddPerturbation
+from brittle.attacks.pgd import PGD as PGD
+from brittle.attacks.pixel_greedy import PixelGreedy as PixelGreedy
+from brittle.attacks.pixel_search import PixelSearch as PixelSearch
+from brittle.attacks.restarts import Restarts as Restarts
+from brittle.attacks.shrinking_ball import ShrinkingBall as ShrinkingBall
+from brittle.attacks.sigma_zero import SigmaZero as SigmaZero
+from brittle.attacks.sparse_rs import SparseRS as SparseRS
+from brittle.attacks.sparsefool import SparseFool as SparseFool
+from brittle.attacks.square import Square as Square
+from brittle.attacks.standard import Standard as Standard
+from brittle.attacks.superdeepfool import SuperDeepFool as SuperDeepFool
+from brittle.attacks.universal import Universal as Universal
+from brittle.attacks.universal_sgd import UniversalSGD as UniversalSGD

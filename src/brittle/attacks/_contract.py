@@ -1,39 +1,13 @@
 """What an attack is, and what it returns."""
 
 import math
-from typing import NamedTuple, Protocol
 
-from torch import Tensor
-
-from brittle.catalog import entry_of, label_of, traits_of
-from brittle.errors import BrittleError, Unsupported
+from brittle.attacks.parts.contract import Attack, Outcome
+from brittle.catalog import label_of, traits_of
+from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, LINF, NormLike, is_norm, norm_of
-from brittle.goals import Goal
-from brittle.models.classifier import Classifier
-from brittle.rng import Rng
-from brittle.types import Images
 
-
-class Outcome(NamedTuple):
-    """What an attack found; rows as in its input. The engine grades it: an attack never grades itself.
-
-    images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt.
-    claimed: bool ``[B]``, the attack has itself seen the goal met at exactly these images.
-    steps, forwards, backwards: int64 ``[B]``, what each example took.
-    """
-
-    images: Images
-    claimed: Tensor
-    steps: Tensor
-    forwards: Tensor
-    backwards: Tensor
-
-
-class Attack(Protocol):
-    """A frozen configuration that can be called; register it with ``brittle.catalog.register``."""
-
-    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        """Perturbs images ``[B, C, H, W]`` in [0, 1], B >= 0, towards the goal; ``Unsupported`` before any work."""
+__all__ = ["Attack", "Outcome", "require", "require_budget", "require_finite", "require_norm"]
 
 
 def require(holds: bool, expected: str, got: object) -> None:
@@ -61,29 +35,8 @@ def require_norm(attack: object, norm: NormLike) -> None:
     object.__setattr__(attack, "norm", norm_of(norm))  # frozen: while it is being made, the attack may still do this
 
 
-def require_goal(attack: object, goal: Goal, *kinds: type) -> None:
-    """Refuses a goal that the attack's paper has no version for."""
-    if not isinstance(goal, kinds):
-        supported = " or ".join(kind.__name__.lower() for kind in kinds)
-        raise Unsupported(f"{type(attack).__name__} supports {supported} goals, got {type(goal).__name__.lower()}")
-
-
-def require_held(wrapper: object, *attacks: object) -> None:
-    """Refuses a wrapper around nothing, around what is no attack, and around what must be fitted first."""
-    require(bool(attacks), f"at least one attack in {type(wrapper).__name__}", "none")
-    for one in attacks:
-        require(not entry_of(one).fits, f"an attack on single examples in {type(wrapper).__name__}", label_of(one))
-
-
 def require_norms(wrapper: object, *attacks: object) -> None:
     """Refuses attacks that a wrapper would rank by their norm, while they make something else small."""
     for one in attacks:
-        held = traits_of(one).minimises
-        require(held == "norm", f"attacks that minimise a norm in {type(wrapper).__name__}", f"{label_of(one)}: {held}")
-
-
-def require_served(wrapper: object, goal: Goal) -> None:
-    """Refuses a goal that not every attack in the wrapper serves, before any of them works."""
-    goals, kind = traits_of(wrapper).goals, type(goal).__name__.lower()
-    if kind not in goals:
-        raise Unsupported(f"{label_of(wrapper)} supports {' or '.join(goals) or 'no'} goals, got {kind}")
+        faint = traits_of(one).kind == "faint"
+        require(not faint, f"attacks that minimise a norm in {type(wrapper).__name__}", f"{label_of(one)}: visibility")

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from brittle.attacks._asking import Asking
 from brittle.attacks._loop import margins
-from brittle.attacks._pixels import painted
+from brittle.attacks.parts.pixels import painted
 from brittle.geometry.norms import per_row
 from brittle.types import Images
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from brittle.goals import Goal, Untargeted
+from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.types import Images, Logits
 
@@ -15,9 +15,7 @@ def margin_descent(classifier: Classifier, images: Images, goal: Goal) -> tuple[
     logits, gradients = [images.new_zeros(0, 0)], [images[:0]]
     for rows in classifier.chunks(len(images)):
         part, pullback = classifier.linearize(images[rows])
-        label = goal[rows].own(part).unsqueeze(1)
-        rival = goal[rows].others(part).argmax(1, keepdim=True)
-        sign = 1.0 if isinstance(goal, Untargeted) else -1.0
-        gradients.append(pullback(torch.zeros_like(part).scatter_(1, rival, sign).scatter_(1, label, -sign)))
+        _, cotangents = goal[rows].towards(part, goal[rows].others(part).argmax(1))
+        gradients.append(pullback(cotangents))
         logits.append(part)
     return torch.cat(logits[1:] or logits), torch.cat(gradients)

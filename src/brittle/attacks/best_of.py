@@ -3,19 +3,20 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
-from brittle.attacks._contract import Outcome, require, require_held, require_norms, require_served
-from brittle.attacks._loop import ActiveSet, BestSoFar, looked_at
 from brittle.attacks.deepfool import DeepFool
-from brittle.catalog import Method, label_of, option, register, traits_of
+from brittle.attacks.parts.asking import asking_nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.wrapping import check_norms
+from brittle.catalog import ATTACKS, Method, label_of, option, register, traits_of
+from brittle.errors import BrittleError
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("best-of", paper="-", kind=None, norms=(), access="decision", cost="the sum of the attacks'")
+@register("best-of", paper="-", kind="wrapper", access="decision", cost="the sum of the attacks'")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BestOf:
@@ -26,40 +27,35 @@ class BestOf:
     succeed, such as FGSM's, are looked at.
     """
 
-    attacks: tuple[Method, ...] = option((DeepFool(), DeepFool(candidates=1)), "the attacks, of one kind and norm")
+    attacks: tuple[Method, ...] = option(
+        (DeepFool(), DeepFool(candidates=1)), "the attacks, of one kind and norm", of=ATTACKS
+    )
 
     def __post_init__(self) -> None:
-        require(isinstance(self.attacks, tuple), "a tuple of attacks", self.attacks)
-        require_held(self, *self.attacks)
-        require_norms(self, *self.attacks)
-        first, *others = (traits_of(one)[:3] for one in self.attacks)
-        for attack, traits in zip(self.attacks[1:], others, strict=True):
-            require(
-                traits == first,
-                f"attacks of one kind, norm and eps ({label_of(self.attacks[0])} is {_words(first)})",
-                f"{label_of(attack)}, which is {_words(traits)}",
-            )
+        check_norms(self, *self.attacks)
+        first, *others = self.attacks
+        for other in others:
+            if _words(other) != _words(first):
+                raise BrittleError(
+                    f"expected attacks of one kind, norm and eps ({label_of(first)} is {_words(first)}), got"
+                    f" {label_of(other)}, which is {_words(other)}"
+                )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_served(self, goal)
         traits = traits_of(self)
-        best = BestSoFar(images, traits.norm)
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
+        ask = asking_nearest(classifier, images, goal, traits.norm)
+        rows = ask.everyone
         for attack in self.attacks:
-            rows = active.rows
             if not len(rows):
                 break
-            run: Outcome = attack(classifier, images[rows], goal[rows], rng=rng[rows])
-            found = looked_at(attack, classifier, images[rows], goal[rows], run)
-            best.offer(rows, found.images, found.claimed)
-            steps[rows] += found.steps
-            forwards[rows] += found.forwards
-            backwards[rows] += found.backwards
-            active.drop(best.claimed[rows] if traits.kind == "budget" else best.size[rows] == 0)
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
+            found = ask.outcome_of(attack, rows, images[rows], rng[rows])
+            ask.best.offer(rows, found.images, found.claimed)
+            done = ask.best.claimed[rows] if traits.kind == "budget" else ask.best.size[rows] == 0
+            (rows,) = kept(~done, rows)
+        return ask.outcome()
 
 
-def _words(traits: tuple[object, ...]) -> str:
-    kind, norm, eps = traits
-    return f"{kind} {norm}" if eps is None else f"{kind} {norm} with eps {eps:g}"
+def _words(attack: Method) -> str:
+    """What must be the same in all of them."""
+    traits = traits_of(attack)
+    return f"{traits.kind} {traits.norm}" + ("" if traits.eps is None else f" with eps {traits.eps:.9g}")

@@ -7,15 +7,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
+from brittle.geometry.norms import per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 from brittle.visibility.colour import colour_metric, inverse_metric, small_difference
-from brittle.visibility.spaces import Mixed, Pixels, Scaled, Space, one_if_equal, rows_of, space_of, space_parts
+from brittle.visibility.spaces import ANYWHERE, Chroma, Mixed, Pixels, Scaled, Space, Where, one_if_equal, rows_of_one
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -27,9 +29,7 @@ _HALVINGS = 5  # of the stride, before an image leaves
 @register(
     "craft",
     paper="arXiv:1911.02466",
-    kind="minimal",
-    norms=("l2",),
-    minimises="visibility",
+    kind="faint",
     cost="steps * (F + B) at the most, some 60 as a rule",
 )
 @final
@@ -54,86 +54,123 @@ class Craft:
     highest comes back. Images that are neither grey nor RGB are measured by their least squares alone.
     """
 
-    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
-    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
-    steps: int = option(300, "gradient steps at the most")
-    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)")
-    patience: int = option(4, "steps without improvement after which the stride is halved")
-
-    def __post_init__(self) -> None:
-        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
-        space_parts(self.space)
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(0 < self.stride < math.inf, "a finite stride > 0", self.stride)
-        require(self.patience >= 1, "patience >= 1", self.patience)
+    confidence: float = option(
+        0.99, "probability to reach: of the target, or untargeted of anything but the label", above=0, below=1
+    )
+    space: Where | str = option(
+        ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
+    )
+    steps: int = option(300, "gradient steps at the most", at_least=1)
+    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)", above=0)
+    patience: int = option(4, "steps without improvement after which the stride is halved", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         wanted = math.log(self.confidence / (1 - self.confidence)) + _BEYOND
-        found, claimed = images.clone(), goal.is_surely_met(classifier.logits(images))
-        forwards = torch.ones_like(goal.labels)
-        steps = torch.zeros_like(forwards)
-        active = ActiveSet(len(images), images.device)
-        keep = active.drop(claimed)
-        original, goal = images[keep], goal[keep]
-        sight = _Sight(original, self.space)
-        change, best = torch.zeros_like(original), original
-        inf = torch.full((len(keep),), torch.inf, device=images.device)
-        size, score, radius, stale = inf, -inf, inf, torch.zeros_like(inf)  # size: of the smallest that has reached
-        stride, shrink, met = torch.full_like(inf, self.stride), torch.full_like(inf, _SHRINK), claimed[keep]
+        ask = asking_first(classifier, images, goal)
+        unmet = ~ask.look(ask.everyone, images)[0]
+        at = _At.start(ask.everyone[unmet], images[unmet], Where.of(self.space), self.stride)
         for _ in range(self.steps):
-            if not len(active):
+            if not len(at.rows):
                 break
-            rounded = ((original + change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
-            seen = torch.where(change == 0, original, rounded)
-            logits, gradient = classifier.gradient(seen, goal)
-            steps[active.rows] += 1
+            rounded = ((at.original + at.change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
+            seen = torch.where(at.change == 0, at.original, rounded)
+            logits, gradient = ask.gradient(at.rows, seen)
+            ask.stepped(at.rows)
 
-            reached, now = goal.loss(logits) - wanted, sight.size(seen - original)
-            meets = goal.is_surely_met(logits)
-            is_found, reaches = size.isfinite(), (reached >= 0) & meets
-            better = torch.where(is_found, reaches & (now < size), reaches | (reached > score))
-            news = torch.where(is_found, reaches & (now < size * _BETTER), reaches | (reached > score + 0.01))
-            best = torch.where(better.view(-1, 1, 1, 1), seen, best)
-            met = torch.where(better, meets, met)
-            size, score = torch.where(better & reaches, now, size), torch.maximum(score, reached)
+            goals, size = ask.goal_of(at.rows), at.sight.size(seen - at.original)
+            reaches = at.note(seen, size, goals.loss(logits) - wanted, goals.is_surely_met(logits), self.patience)
+            smaller = torch.minimum(at.radius, size) * (1 - at.shrink)
+            at.radius = torch.where(reaches, smaller, torch.minimum(at.radius * (1 + at.shrink), at.size))
 
-            stale = torch.where(news, 0, stale + 1)
-            tired = stale >= self.patience
-            stride, shrink = torch.where(tired, stride / 2, stride), torch.where(tired, shrink * _CALMER, shrink)
-            stale = torch.where(tired, 0, stale)
-            smaller = torch.minimum(radius, now) * (1 - shrink)
-            radius = torch.where(reaches, smaller, torch.minimum(radius * (1 + shrink), size))
+            step = at.sight.steepest(gradient)
+            length = at.sight.size(step)
+            change = at.change + step * (at.stride / length.clamp_min(1e-30)).view(-1, 1, 1, 1)
+            change = change * (at.radius / at.sight.size(change).clamp_min(1e-30)).clamp_max(1).view(-1, 1, 1, 1)
+            at.change = (at.original + change).clamp(0, 1) - at.original
 
-            step = sight.steepest(gradient)
-            length = sight.size(step)
-            change = change + step * (stride / length.clamp_min(1e-30)).view(-1, 1, 1, 1)
-            change = change * (radius / sight.size(change).clamp_min(1e-30)).clamp_max(1).view(-1, 1, 1, 1)
-            change = (original + change).clamp(0, 1) - original
-
-            done = (stride < 0.9 * self.stride / 2**_HALVINGS) | (length == 0) | ~length.isfinite()
+            done = (at.stride < 0.9 * self.stride / 2**_HALVINGS) | (length == 0) | ~length.isfinite()
             if done.any():
-                found[active.rows], claimed[active.rows] = best, met
-                keep = active.drop(done)
-                original, change, best, goal, met = original[keep], change[keep], best[keep], goal[keep], met[keep]
-                size, score, radius, stale = size[keep], score[keep], radius[keep], stale[keep]
-                stride, shrink = stride[keep], shrink[keep]
-                sight.keep(keep)
-        found[active.rows], claimed[active.rows] = best, met
-        return Outcome(found, claimed, steps, forwards + steps, steps)
+                ask.best.leave(at.rows, at.best, at.met)
+                at = rows_of(at, ~done)
+        ask.best.leave(at.rows, at.best, at.met)
+        return ask.outcome()
 
 
+@dataclass
+class _At:
+    """Where the images that are left are: one entry a row."""
+
+    rows: Tensor
+    original: Images
+    change: Images
+    sight: "_Sight"
+    best: Images  # with whether it meets the goal
+    met: Tensor
+    size: Tensor  # of the smallest change that has reached the confidence; infinite until one has
+    score: Tensor  # the most log-odds so far, beyond those wanted
+    radius: Tensor
+    stale: Tensor  # steps since the last news
+    stride: Tensor
+    shrink: Tensor  # how much the radius changes in a step, as a fraction
+
+    @staticmethod
+    def start(rows: Tensor, images: Images, where: Where, stride: float) -> "_At":
+        inf = torch.full((len(rows),), torch.inf, device=images.device)
+        zero = torch.zeros_like(inf)
+        return _At(
+            rows=rows,
+            original=images,
+            change=torch.zeros_like(images),
+            sight=_Sight.of(images, where),
+            best=images,
+            met=zero.bool(),
+            size=inf,
+            score=-inf,
+            radius=inf,
+            stale=zero,
+            stride=zero + stride,
+            shrink=zero + _SHRINK,
+        )
+
+    def note(self, seen: Images, size: Tensor, reached: Tensor, met: Tensor, patience: int) -> Tensor:
+        """Keeps what is better than before, and calms down where nothing is; bool: where the confidence is reached."""
+        is_found, reaches = self.size.isfinite(), (reached >= 0) & met
+        better = torch.where(is_found, reaches & (size < self.size), reaches | (reached > self.score))
+        news = torch.where(is_found, reaches & (size < self.size * _BETTER), reaches | (reached > self.score + 0.01))
+        self.best, self.met = torch.where(per_row(better, seen), seen, self.best), torch.where(better, met, self.met)
+        self.size = torch.where(better & reaches, size, self.size)
+        self.score = torch.maximum(self.score, reached)
+        self.stale = torch.where(news, 0, self.stale + 1)
+        tired = self.stale >= patience
+        self.stride = torch.where(tired, self.stride / 2, self.stride)
+        self.shrink = torch.where(tired, self.shrink * _CALMER, self.shrink)
+        self.stale = torch.where(tired, 0, self.stale)
+        return reaches
+
+
+@dataclass(frozen=True)
 class _Sight:
-    """How visible changes are, and which step in the space gains the most for that."""
+    """How visible changes are, and which step in the space gains the most for that.
 
-    def __init__(self, images: Images, space: str) -> None:
-        self.channels, self.space = images.shape[1], space_of(space, images)
-        self.whitened = any(part.name == "chroma" for part in space_parts(space))  # where theta is what eyes see
-        one = one_if_equal(images)
-        self.metric = colour_metric(one.expand(-1, 3, -1, -1)) if self.channels in (1, 3) else None
-        self.inverse: Space = Pixels()
-        if self.metric is not None and not self.whitened:
-            grey = self.metric.sum((1, 2)).unsqueeze(1)
-            self.inverse = Scaled(1 / grey) if self.channels == 1 else Mixed(inverse_metric(self.metric))
+    metric: that of CIEDE2000, for grey and RGB images. inverse: its, where theta is not what eyes see.
+    """
+
+    space: Space
+    metric: Tensor | None
+    inverse: Space
+
+    @staticmethod
+    def of(images: Images, where: Where) -> "_Sight":
+        channels, inverse = images.shape[1], Pixels()
+        if channels not in (1, 3):
+            return _Sight(where.around(images), None, inverse)
+        metric = colour_metric(one_if_equal(images).expand(-1, 3, -1, -1))
+        if any(isinstance(part, Chroma) for part in where.parts):
+            return _Sight(where.around(images), metric, inverse)
+        grey = metric.sum((1, 2)).unsqueeze(1)
+        return _Sight(
+            where.around(images), metric, Scaled(1 / grey) if channels == 1 else Mixed(inverse_metric(metric))
+        )
 
     def size(self, change: Tensor) -> Tensor:
         """Root mean square of CIEDE2000 over the pixels, ``[n]``."""
@@ -146,8 +183,6 @@ class _Sight:
         """The change that gains the most for its size."""
         return self.space.change(self.inverse.change(self.space.adjoint(gradient)))
 
-    def keep(self, rows: Tensor) -> None:
-        """Forgets the other rows."""
-        self.space, self.inverse = self.space[rows], self.inverse[rows]
-        if self.metric is not None:
-            self.metric = rows_of(self.metric, rows)
+    def __getitem__(self, rows: Tensor) -> "_Sight":
+        metric = None if self.metric is None else rows_of_one(self.metric, rows)
+        return _Sight(self.space[rows], metric, self.inverse[rows])

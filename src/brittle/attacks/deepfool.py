@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_goal, require_norm
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L2, Norm, NormLike, norm_of, per_row
-from brittle.goals import Goal, Untargeted
+from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
@@ -27,7 +29,6 @@ _HAIR = 2  # times what rounding can make of a margin: the least gap a step aims
     "deepfool",
     paper="arXiv:1511.04599",
     kind="minimal",
-    norms=("l1", "l2", "linf", "lp"),
     goals=("untargeted",),
     cost="2 to 4 F and 3 to 5 B; max_steps * (F + B) at the most",
 )
@@ -51,66 +52,53 @@ class DeepFool:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    overshoot: float = option(0.02, "how far beyond the plane each step goes, as a fraction of the way")
-    max_steps: int = option(50, "steps before giving up")
-    candidates: int = option(10, "classes whose boundary is looked at, nearest by logit")
+    overshoot: float = option(0.02, "how far beyond the plane each step goes, as a fraction of the way", at_least=0)
+    max_steps: int = option(50, "steps before giving up", at_least=1)
+    candidates: int = option(10, "classes whose boundary is looked at, nearest by logit", at_least=1)
     box: bool = option(True, "stay within [0, 1] at each step; without, pixels may leave the range of images")
 
-    def __post_init__(self) -> None:
-        require_finite("overshoot", self.overshoot)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
-        require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require_norm(self, self.norm)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_goal(self, goal, Untargeted)
         norm = norm_of(self.norm)
-        found = images.clone()
-        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
-        first_gap = torch.zeros(len(images), device=images.device)
-
+        ask = asking_first(classifier, images, goal)
+        rows, x = ask.everyone, images.clone()
         for step in range(self.max_steps + 1):
             if step >= min(_LOOK_FIRST, self.max_steps):
-                rows = active.rows
-                claimed[rows] = met = goal[rows].is_surely_met(classifier.logits(found[rows]))
-                forwards[rows] += 1
-                active.drop(met)
-                if step == self.max_steps or not len(active):
+                met, _ = ask.look(rows, x)
+                rows, x = kept(~met, rows, x)
+                if step == self.max_steps or not len(rows):
                     break
-            done = torch.zeros(len(active), dtype=torch.bool, device=images.device)
-            for part in classifier.chunks(len(active)):
-                rows = active.rows[part]
-                x = found[rows]
-                plane = self._nearest_plane(norm, classifier, x, goal[rows], sure=2 if step == 0 else 1)
-                claimed[rows] = plane.crossed
-                forwards[rows] += plane.forwards
-                backwards[rows] += plane.backwards
+            moves = torch.zeros(len(rows), dtype=torch.bool, device=images.device)
+            for part in classifier.chunks(len(rows)):
+                some = rows[part]
+                gap, normal = self._nearest_plane(norm, ask, some, x[part], sure=2 if step == 0 else 1)
                 if step == 0:
-                    first_gap[rows] = plane.gap
+                    ask.first_gap[some] = gap
                 # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
-                beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
-                around = room(x) if self.box else None
-                move = norm.to_plane(plane.gap + beyond, plane.normal, around, enough=_ENOUGH * plane.gap)
-                found[rows] = clip(x + move) if self.box else x + move
+                beyond = self.overshoot * torch.maximum(gap, _LEAST_OVERSHOOT * ask.first_gap[some])
+                around = room(x[part]) if self.box else None
+                move = norm.to_plane(gap + beyond, normal, around, enough=_ENOUGH * gap)
+                x[part] = clip(x[part] + move) if self.box else x[part] + move
                 # Nowhere to go: over the boundary, a zero gradient, or every pixel that would help is at its wall.
-                done[part] = (move == 0).flatten(1).all(1)
-            active.drop(done)
-            steps[active.rows] += 1
-        return Outcome(found, claimed, steps, forwards, backwards)
+                moves[part] = (move != 0).flatten(1).any(1)
+            ask.best.leave(rows[~moves & ~ask.best.claimed[rows]], x[~moves & ~ask.best.claimed[rows]])
+            rows, x = kept(moves, rows, x)
+            ask.stepped(rows)
+        ask.best.leave(rows, x)
+        return ask.outcome()
 
-    def _nearest_plane(self, norm: Norm, classifier: Classifier, x: Images, goal: Goal, sure: int) -> "_Plane":
-        """The nearest of the planes between the label and each candidate class, in the linearisation at ``x``.
+    def _nearest_plane(
+        self, norm: Norm, ask: Asking[First], rows: Tensor, x: Images, sure: int
+    ) -> tuple[Tensor, Images]:
+        """Gap and normal of the nearest of the planes between the label and each candidate class, seen from ``x``.
 
-        Candidates come by growing gap, and the first ``sure`` of them cost one backward pass each through one graph.
-        Another one is evaluated, on its own, only if its plane could be the nearest with a gradient somewhat larger
-        than the largest so far. How much is a bet that gradient norms of the classes differ little, and less the more
-        pixels there are; on ResNet-20 (CIFAR-10) it finds distances as small as from all nine classes, with a seventh
-        of the backward passes. Losing it costs a longer step, never a wrong result.
+        Both are zero where the boundary has been crossed. Candidates come by growing gap, and the first ``sure`` of
+        them cost one backward pass each through one graph. Another one is evaluated, on its own, only if its plane
+        could be the nearest with a gradient somewhat larger than the largest so far. How much is a bet that gradient
+        norms of the classes differ little, and less the more pixels there are. Losing it costs a longer step, never a
+        wrong result.
         """
-        logits, pullback = classifier.linearize(x)
-        crossed = goal.is_surely_met(logits)
+        logits, pullback = ask.linearize(rows, x)
+        crossed, goal = ask.note(rows, x, logits), ask.goal_of(rows)
         label = goal.own(logits)
         own = logits.gather(1, label.unsqueeze(1))
         others, order = goal.others(logits).sort(dim=1, descending=True, stable=True)
@@ -130,34 +118,21 @@ class DeepFool:
 
         wanted = ~crossed.unsqueeze(1) & ~(gaps > nearest * largest * self._spread(x))
         wanted[:, :sure] = False
-        rows, ranks = wanted.nonzero(as_tuple=True)
-        for part in classifier.chunks(len(rows)):
-            r, j = rows[part], ranks[part]
-            _, pullback = classifier.linearize(x[r])
+        at, ranks = wanted.nonzero(as_tuple=True)
+        for part in ask.classifier.chunks(len(at)):
+            r, j = at[part], ranks[part]
+            _, pullback = ask.linearize(rows[r], x[r])
             w = pullback(_difference(order[r, j], label[r], logits[r]))
             size = norm.dual.measure(w)
             distances[r, j] = torch.where(size > 0, gaps[r, j] / size, torch.inf)
             best = distances[r].amin(1)  # of the row, so far; of a row's candidates in this part, one can win
             won = (distances[r, j] == best) & (best < nearest[r, 0])
             normal[r[won]], nearest[r[won], 0] = w[won], best[won]
-
-        gap = gaps.gather(1, distances.argmin(1, keepdim=True)).squeeze(1) * ~crossed
-        extra = wanted.sum(1)
-        return _Plane(gap, normal, crossed, 1 + extra, sure * ~crossed + extra)
+        return gaps.gather(1, distances.argmin(1, keepdim=True)).squeeze(1) * ~crossed, normal
 
     def _spread(self, x: Images) -> float:
         """How much larger than those seen a class's gradient is allowed to be: 1.11 for 3 x 32 x 32, 1.75 for 8 x 8."""
         return 1 + 6 / math.sqrt(x[:1].numel() or 1)
-
-
-class _Plane(NamedTuple):
-    """A row's nearest plane: gap and normal are zero for rows that have crossed the boundary."""
-
-    gap: Tensor
-    normal: Images
-    crossed: Tensor
-    forwards: Tensor
-    backwards: Tensor
 
 
 def _difference(k: Labels, labels: Labels, logits: Logits) -> Tensor:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
-from brittle.attacks._contract import Outcome, require, require_finite, require_held, require_served
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.pgd import PGD
-from brittle.catalog import Method, option, register, traits_of
+from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.averaged import Averaged
 from brittle.models.classifier import Classifier
@@ -17,7 +15,7 @@ from brittle.types import Images
 
 
 @register(
-    "expectation", paper="arXiv:1707.07397", kind=None, norms=(), access="decision", cost="samples * the attack's + 2 F"
+    "expectation", paper="arXiv:1707.07397", kind="wrapper", access="decision", cost="samples * the attack's + 2 F"
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,31 +31,20 @@ class Expectation:
     A claim is checked on one more pass of the classifier itself.
     """
 
-    attack: Method = option(PGD(), "the attack that sees the average")
-    samples: int = option(8, "passes to average over")
-    noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass")
-
-    def __post_init__(self) -> None:
-        require(self.samples >= 1, "samples >= 1", self.samples)
-        require_finite("noise", self.noise)
-        require_held(self, self.attack)
+    attack: Method = option(PGD(), "the attack that sees the average", of=ATTACKS)
+    samples: int = option(8, "passes to average over", at_least=1)
+    noise: float = option(0.0, "standard deviation of noise added to the pixels before each pass", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_served(self, goal)
-        found = images.clone()
-        claimed = goal.is_surely_met(classifier.logits(images))
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        forwards += 1
-        active = ActiveSet(len(images), images.device)
-        active.drop(claimed)
-        rows = active.rows
+        ask = asking_first(classifier, images, goal)
+        met, _ = ask.look(ask.everyone, images)
+        rows = (~met).nonzero().squeeze(1)
         if len(rows):
-            average = Averaged(classifier, samples=self.samples, noise=self.noise, rng=rng)
-            outcome: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
-            found[rows], steps[rows] = outcome.images, outcome.steps
-            claimed[rows] = goal[rows].is_surely_met(classifier.logits(outcome.images))
+            average = Averaged(classifier, samples=self.samples, noise=self.noise, seed=rng.seed)
+            run: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
+            ask.add(rows, run.steps, self.samples * run.forwards, self.samples * run.backwards)
+            claimed = goal[rows].is_surely_met(ask.logits(rows, run.images))
             if traits_of(self.attack).looks:  # else no claim means nothing
-                claimed[rows] &= outcome.claimed
-            forwards[rows] += self.samples * outcome.forwards + 1
-            backwards[rows] += self.samples * outcome.backwards
-        return Outcome(found, claimed, steps, forwards, backwards)
+                claimed &= run.claimed
+            ask.best.leave(rows, run.images, claimed)
+        return ask.outcome()

@@ -7,9 +7,11 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite
-from brittle.attacks._loop import ActiveSet
-from brittle.attacks._pixels import painted, require_pixels
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
@@ -61,55 +63,48 @@ class FewPixel:
     ``evolve`` also gives the curve of the probability. The thesis's reduced sizes are population 100, generations 50.
     """
 
-    eps: int = option(1, "budget: pixels that may change, all channels of each")
-    population: int = option(400, "candidates of a generation")
-    generations: int = option(100, "generations after the first population")
-    scale: float = option(0.5, "F, what a child takes of the difference of two others")
-    levels: int = option(2, "values that a channel of a changed pixel may have, evenly from 0 to 1; all 8 bits: 256")
+    eps: int = option(1, "budget: pixels that may change, all channels of each", at_least=1)
+    population: int = option(400, "candidates of a generation; a child has three parents beside its own", at_least=4)
+    generations: int = option(100, "generations after the first population", at_least=0)
+    scale: float = option(0.5, "F, what a child takes of the difference of two others", at_least=0)
+    levels: int = option(
+        2, "values of a channel of a changed pixel, evenly from 0 to 1; all 8 bits: 256", at_least=2, at_most=256
+    )
     stop_below: float | None = option(
-        None, "untargeted: also go on until the label's probability is this (thesis 0.1, paper 0.05)"
+        None, "untargeted: also go on until the label's probability is this (thesis 0.1, paper 0.05)", above=0, below=1
     )
     stop_above: float | None = option(
-        None, "targeted: also go on until the label's probability is this (thesis 0.5, paper 0.9)"
+        None, "targeted: also go on until the label's probability is this (thesis 0.5, paper 0.9)", above=0, below=1
     )
-
-    def __post_init__(self) -> None:
-        require_pixels(self.eps)
-        require(self.population >= 4, "population >= 4, as a child has three parents beside its own", self.population)
-        require(self.generations >= 0, "generations >= 0", self.generations)
-        require_finite("scale", self.scale)
-        require(2 <= self.levels <= 256, "levels from 2 to 256", self.levels)
-        for name, value in (("stop_below", self.stop_below), ("stop_above", self.stop_above)):
-            require(value is None or 0 < value < 1, f"{name} between 0 and 1, or None", value)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         return self.evolve(classifier, images, goal, rng=rng).outcome
 
     def evolve(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Evolution:
         """The attack, with the curve of the label's probability over the generations."""
-        best = _Best(images, classifier.logits(images), goal)
-        forwards = torch.ones_like(goal.labels)
-        steps, curve = torch.zeros_like(forwards), images.new_empty(self.generations + 1, len(images))
-        active = ActiveSet(len(images), images.device)
-        keep = active.drop(best.claimed)
-        swarm = _Swarm(self, images[keep], goal[keep], rng[keep])
+        ask = asking_first(classifier, images, goal)
+        logits = ask.logits(ask.everyone, images)
+        met = ask.note(ask.everyone, images, logits)
+        rows = (~met).nonzero().squeeze(1)
+        best = torch.where(met, goal.loss(logits), -torch.inf)  # the loss of the best candidate
+        curve = images.new_empty(self.generations + 1, len(images))
+        swarm = _Swarm.of(self, rows, images[rows], rng[rows])
         for generation in range(self.generations + 1):
-            steps[active.rows] += 1
+            ask.stepped(swarm.rows)
             swarm.draw(generation)
             for members in self._blocks():
-                if not len(active):
+                if not len(swarm.rows):
                     break
-                tried = swarm.try_out(classifier, members)
-                forwards[active.rows] += tried.fresh.sum(1)
-                best.offer(active.rows, tried)
-                solved = (tried.met & self._is_enough(swarm.goal, tried.loss)).any(1)
+                tried = swarm.try_out(ask, members)
+                _keep_best(ask, best, swarm.rows, tried)
+                solved = (tried.met & self._is_enough(goal, tried.loss)).any(1)
                 if solved.any():
-                    swarm.keep(active.drop(solved))
-            curve[generation] = _probability(goal, best.loss)
-            if not len(active):
+                    swarm = rows_of(swarm, ~solved)
+            curve[generation] = _probability(goal, best)
+            if not len(swarm.rows):
                 curve[generation:] = curve[generation]
                 break
-        return Evolution(Outcome(best.images, best.claimed, steps, forwards, torch.zeros_like(forwards)), curve)
+        return Evolution(ask.outcome(), curve)
 
     def _blocks(self) -> Iterator[slice]:
         size = -(-self.population // _BLOCKS)
@@ -142,47 +137,42 @@ class _Tried(NamedTuple):
     fresh: Tensor
 
 
-class _Best:
+def _keep_best(ask: Asking[First], best: Tensor, rows: Tensor, tried: _Tried) -> None:
     """The best candidate of each row so far: any that meets the goal before all others, then by loss."""
-
-    def __init__(self, images: Images, logits: Tensor, goal: Goal) -> None:
-        self.originals, self.images = images, images.clone()
-        self.claimed = goal.is_surely_met(logits)
-        self.loss = torch.where(self.claimed, goal.loss(logits), -torch.inf)
-
-    def offer(self, rows: Tensor, tried: _Tried) -> None:
-        met = tried.met.any(1)
-        candidates = torch.where(tried.met | ~met.unsqueeze(1), tried.loss, -torch.inf)
-        loss, at = candidates.max(1)
-        better = torch.where(met == self.claimed[rows], loss > self.loss[rows], met)
-        rows, at, one = rows[better], at[better], better.nonzero().squeeze(1)
-        self.images[rows] = painted(self.originals[rows], tried.where[one, at], tried.colours[one, at])
-        self.loss[rows] = loss[better]
-        self.claimed[rows] |= met[better]
+    met, before = tried.met.any(1), ask.best.claimed[rows]
+    candidates = torch.where(tried.met | ~met.unsqueeze(1), tried.loss, -torch.inf)
+    loss, at = candidates.max(1)
+    better = torch.where(met == before, loss > best[rows], met)
+    one = better.nonzero().squeeze(1)
+    images = painted(ask.images[rows[one]], tried.where[one, at[one]], tried.colours[one, at[one]])
+    ask.best.leave(rows[one], images, (met | before)[one])
+    best[rows[one]] = loss[one]
 
 
+@dataclass
 class _Swarm:
     """The populations of the rows that are still evolving.
 
-    genes: in [0, 1], ``[n, population, d, 2 + C]``: y, x, and the colour.
+    genes: in [0, 1], ``[n, population, d, 2 + C]``: y, x, and the colour. loss: ``[n, population]``.
     """
 
-    def __init__(self, attack: FewPixel, images: Images, goal: Goal, rng: Rng) -> None:
-        self.attack, self.images, self.goal, self.rng = attack, images, goal, rng
+    attack: FewPixel
+    rows: Tensor
+    images: Images
+    rng: Rng
+    genes: Tensor
+    loss: Tensor
+    memory: "_Memory"
+    draws: Tensor | None = None
+
+    @staticmethod
+    def of(attack: FewPixel, rows: Tensor, images: Images, rng: Rng) -> "_Swarm":
         shape = (len(images), attack.population, attack.eps)
         first = rng.normal("few-pixel colours", images.new_empty(*shape, images.shape[1]))
         places = rng.uniform("few-pixel places", images.new_empty(*shape, 2))
-        self.genes = torch.cat([places, (_MEAN + _SPREAD * first).clamp(0, 1)], dim=3)
-        self.loss = images.new_full(shape[:2], -torch.inf)
-        self.memory = _Memory(len(images), attack.population * (attack.generations + 1), images.device)
-        self.draws: Tensor | None = None
-
-    def keep(self, rows: Tensor) -> None:
-        """Forgets the other rows."""
-        self.images, self.goal, self.rng = self.images[rows], self.goal[rows], self.rng[rows]
-        self.genes, self.loss = self.genes[rows], self.loss[rows]
-        self.draws = None if self.draws is None else self.draws[rows]
-        self.memory.keep(rows)
+        genes = torch.cat([places, (_MEAN + _SPREAD * first).clamp(0, 1)], dim=3)
+        memory = _Memory.of(len(images), attack.population * (attack.generations + 1), images.device)
+        return _Swarm(attack, rows, images, rng, genes, images.new_full(shape[:2], -torch.inf), memory)
 
     def draw(self, generation: int) -> None:
         """The random numbers of a generation at once; the first population is as it was made."""
@@ -190,7 +180,7 @@ class _Swarm:
             like = self.loss.new_empty(*self.loss.shape, 3)
             self.draws = self.rng.uniform(f"few-pixel {generation}", like)
 
-    def try_out(self, classifier: Classifier, members: slice) -> _Tried:
+    def try_out(self, ask: Asking[First], members: slice) -> _Tried:
         """Asks the network about the children of some members; each takes its parent's place if it is better."""
         children = self.genes[:, members] if self.draws is None else self._children(self.draws[:, members], members)
         height, width = self.images.shape[2:]
@@ -205,10 +195,11 @@ class _Swarm:
         met = torch.zeros_like(fresh)
         row, child = fresh.nonzero(as_tuple=True)
         loss = self.loss.new_empty(len(row))
-        for part in classifier.chunks(len(row)):
+        for part in ask.classifier.chunks(len(row)):
             r, c = row[part], child[part]
-            logits = classifier.logits(painted(self.images[r], where[r, c], colours[r, c]))
-            loss[part], met[r, c] = self.goal[r].loss(logits), self.goal[r].is_surely_met(logits)
+            asked = self.rows[r]
+            logits, goal = ask.logits(asked, painted(self.images[r], where[r, c], colours[r, c])), ask.goal_of(asked)
+            loss[part], met[r, c] = goal.loss(logits), goal.is_surely_met(logits)
         loss = self.memory.learn(source, fresh, loss.nan_to_num(nan=-torch.inf, neginf=-torch.inf))
 
         parents = self.loss[:, members]
@@ -233,6 +224,7 @@ class _Swarm:
         return torch.cat([reflected, children[..., 2:].clamp(0, 1)], dim=3)
 
 
+@dataclass
 class _Memory:
     """The loss of every candidate that the network has seen, row by row: a hash table whose newest entry wins a slot.
 
@@ -240,15 +232,23 @@ class _Memory:
     candidates of a row have the same one once in a billion runs of the default size.
     """
 
-    def __init__(self, rows: int, capacity: int, device: torch.device) -> None:
-        self.bits = max(capacity - 1, 1).bit_length()
-        self.slots = torch.full((rows, 2**self.bits), -1, dtype=torch.int32, device=device)
-        self.keys = torch.empty(rows, capacity, dtype=torch.int64, device=device)
-        self.losses = torch.empty(rows, capacity, device=device)
-        self.used = 0
+    slots: Tensor
+    keys: Tensor
+    losses: Tensor
+    used: int = 0
 
-    def keep(self, rows: Tensor) -> None:
-        self.slots, self.keys, self.losses = self.slots[rows], self.keys[rows], self.losses[rows]
+    @staticmethod
+    def of(rows: int, capacity: int, device: torch.device) -> "_Memory":
+        bits = max(capacity - 1, 1).bit_length()
+        return _Memory(
+            torch.full((rows, 2**bits), -1, dtype=torch.int32, device=device),
+            torch.empty(rows, capacity, dtype=torch.int64, device=device),
+            torch.empty(rows, capacity, device=device),
+        )
+
+    @property
+    def bits(self) -> int:
+        return self.slots.shape[1].bit_length() - 1
 
     def recall(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """For candidates ``[n, m, digits]``: where in the memory their losses are or will be; which are new."""

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
-from brittle.attacks._contract import Outcome, require_budget, require_norm
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
 from brittle.catalog import option, register
 from brittle.geometry import _l1_budget
 from brittle.geometry.box import clip, room
@@ -16,7 +15,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("fgsm", paper="arXiv:1412.6572", kind="budget", norms=("l1", "l2", "linf", "lp"), cost="F + B", looks=False)
+@register("fgsm", paper="arXiv:1412.6572", kind="budget", cost="F + B", looks=False)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FGSM:
@@ -34,26 +33,18 @@ class FGSM:
     """
 
     norm: NormLike = option(LINF, "norm of the step")
-    eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]")
+    eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]", at_least=0)
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
 
-    def __post_init__(self) -> None:
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        logits, gradient = classifier.gradient(images, goal)
-        already = goal.is_surely_met(logits)
+        ask = asking_first(classifier, images, goal)
+        logits, gradient = ask.gradient(ask.everyone, images)
+        rows = (~ask.note(ask.everyone, images, logits)).nonzero().squeeze(1)
         if self.box and norm_of(self.norm) == L1:
             stepped = clip(images + _l1_budget.spend(gradient, self.eps, room(images)))
         else:
             stepped = images + self.eps * norm_of(self.norm).steepest(gradient)
             stepped = clip(stepped) if self.box else stepped
-        once = torch.ones(len(images), dtype=torch.int64, device=images.device)
-        return Outcome(
-            images=torch.where(already.view(-1, 1, 1, 1), images, stepped),
-            claimed=already,
-            steps=(~already).long(),
-            forwards=once,
-            backwards=once,
-        )
+        ask.stepped(rows)
+        ask.best.leave(rows, stepped[rows])
+        return ask.outcome()

@@ -6,9 +6,9 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_norm
-from brittle.attacks._loop import ActiveSet, BestSoFar
-from brittle.attacks._margin import margin_descent
+from brittle.attacks.parts.asking import asking_nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, inward
 from brittle.geometry.norms import L2, NormLike, norm_of, per_row
@@ -18,7 +18,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("fmn", paper="arXiv:2102.12827", kind="minimal", norms=("l1", "l2", "linf", "lp"), cost="steps * (F + B) + F")
+@register("fmn", paper="arXiv:2102.12827", kind="minimal", cost="steps * (F + B) + F")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FMN:
@@ -35,40 +35,30 @@ class FMN:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    steps: int = option(100, "gradient steps")
-    step_size: float = option(1.0, "first step, in units of the estimated L2 distance to the boundary")
-    gamma: float = option(0.05, "first relative change of the budget")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require_finite("gamma", self.gamma)
-        require(self.gamma < 1, "gamma < 1", self.gamma)
-        require_norm(self, self.norm)
+    steps: int = option(100, "gradient steps", at_least=1)
+    step_size: float = option(1.0, "first step, in units of the estimated L2 distance to the boundary", above=0)
+    gamma: float = option(0.05, "first relative change of the budget", at_least=0, below=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
-        best = BestSoFar(images, norm)
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        active, delta = ActiveSet(len(images), images.device), torch.zeros_like(images)
+        ask = asking_nearest(classifier, images, goal, norm)
+        rows, delta = ask.everyone, torch.zeros_like(images)
         eps = torch.full((len(images),), torch.inf, device=images.device)
         alpha = torch.zeros_like(eps)
 
         for step in range(self.steps):
-            rows = active.rows
             if not len(rows):
                 break
             x = images[rows] + delta
-            logits, gradient = margin_descent(classifier, x, goal[rows])
-            met, margin = goal[rows].is_surely_met(logits), goal[rows].margin(logits) + goal[rows].tolerance(logits)
+            logits, gradient = ask.margin_gradient(rows, x)
+            met, goals = ask.note(rows, x, logits), ask.goal_of(rows)
+            margin = goals.margin(logits) + goals.tolerance(logits)
             gradient = inward(gradient, x)
-            forwards[rows] += 1
-            backwards[rows] += 1
-            best.offer(rows, x, met)
             slope = L2.measure(gradient)
-            keep = active.drop((slope == 0) | (best.size[rows] == 0))
-            rows, delta, gradient, margin = active.rows, delta[keep], gradient[keep], margin[keep]
-            met, slope, eps, alpha = met[keep], slope[keep], eps[keep], alpha[keep]
+            on = ~((slope == 0) | (ask.best.size[rows] == 0))
+            rows, delta, gradient, margin, met, slope, eps, alpha = kept(
+                on, rows, delta, gradient, margin, met, slope, eps, alpha
+            )
             if step == 0:
                 alpha = self.step_size * margin.abs() / slope
 
@@ -76,17 +66,14 @@ class FMN:
             gamma = self.gamma * fall
             size = norm.measure(delta)
             boundary = 1.01 * (size + margin / norm.dual.measure(gradient))
-            grown = torch.where(best.claimed[rows], (1 + gamma) * eps, boundary)
-            shrunk = (1 - gamma) * torch.minimum(eps, best.size[rows])
+            grown = torch.where(ask.best.claimed[rows], (1 + gamma) * eps, boundary)
+            shrunk = (1 - gamma) * torch.minimum(eps, ask.best.size[rows])
             eps = torch.where(met, shrunk, grown)
             delta = torch.addcmul(delta, gradient, per_row(fall * alpha / slope, gradient))
             delta = norm.project(delta, eps)
             delta = clip(images[rows] + delta) - images[rows]
-            steps[rows] += 1
+            ask.stepped(rows)
 
-        rows = active.rows
         if len(rows):
-            x = clip(images[rows] + delta)
-            best.offer(rows, x, goal[rows].is_surely_met(classifier.logits(x)))
-            forwards[rows] += 1
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
+            ask.look(rows, clip(images[rows] + delta))
+        return ask.outcome()

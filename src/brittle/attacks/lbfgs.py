@@ -1,17 +1,19 @@
 """L-BFGS, the first attack of all (Szegedy et al. 2014, arXiv:1312.6199, section 4.1), for all images at once."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from brittle.attacks._contract import Outcome, require, require_finite
-from brittle.attacks._loop import BestSoFar
-from brittle.attacks._pull_back import pull_back
-from brittle.attacks._two_loops import two_loops
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.pull_back import pull_back
+from brittle.attacks.parts.rows import rows_of
+from brittle.attacks.parts.two_loops import two_loops
 from brittle.catalog import option, register
 from brittle.geometry.box import HIGH, LOW, clip
 from brittle.geometry.norms import L2, inner, per_row
@@ -56,29 +58,20 @@ class LBFGS:
     are smaller by 0.1 % (ResNet-20, CIFAR-10), for more than twice the passes.
     """
 
-    c: float | None = option(None, "first weight of the distance; default: a quarter of the gradient's norm")
-    search: int = option(8, "values of c after the first one; with 0 it minimises at c alone")
-    memory: int = option(5, "steps of which the curvature is remembered")
-    max_steps: int = option(30, "steps at each value of c")
-    tolerance: float = option(0.1, "how near a minimum is near enough: slope that is left, as a fraction of c")
-    pull: int = option(4, "trials to pull the result back towards the image, a forward pass each")
-
-    def __post_init__(self) -> None:
-        require(self.c is None or 0 < self.c < math.inf, "a finite c > 0", self.c)
-        require(self.search >= 0, "search >= 0", self.search)
-        require(self.memory >= 1, "memory >= 1", self.memory)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
-        require_finite("tolerance", self.tolerance)
-        require(self.pull >= 0, "pull >= 0", self.pull)
+    c: float | None = option(None, "first weight of the distance; default: a quarter of the gradient's norm", above=0)
+    search: int = option(8, "values of c after the first one; with 0 it minimises at c alone", at_least=0)
+    memory: int = option(5, "steps of which the curvature is remembered", at_least=1)
+    max_steps: int = option(30, "steps at each value of c", at_least=1)
+    tolerance: float = option(
+        0.1, "how near a minimum is near enough: slope that is left, as a fraction of c", at_least=0
+    )
+    pull: int = option(4, "trials to pull the result back towards the image, a forward pass each", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        best = BestSoFar(images, L2)
-        steps = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        logits, loss, gradient, asked = _evaluate(classifier, images, goal)
-        met = goal.is_surely_met(logits)
-        best.offer(torch.arange(len(images), device=images.device), images, met)
+        ask = asking_nearest(classifier, images, goal, L2)
+        logits, loss, gradient = _evaluate(ask, ask.everyone, images)
+        met = ask.note(ask.everyone, images, logits)
         start, end = goal.margin(logits), torch.zeros_like(loss)
-        forwards, backwards = torch.ones_like(steps), asked.long()
 
         size = L2.measure(gradient)
         weight = _FIRST * size if self.c is None else torch.full_like(size, self.c)
@@ -88,28 +81,26 @@ class LBFGS:
         while len(search.rows):
             rows = search.rows
             trial = clip(search.image + per_row(search.stride, search.image) * search.direction)
-            logits, loss, gradient, asked = _evaluate(classifier, trial, goal[rows])
+            logits, loss, gradient = _evaluate(ask, rows, trial)
             met = goal[rows].is_surely_met(logits)
-            steps[rows] += 1
-            forwards[rows] += 1
-            backwards[rows] += asked
+            ask.stepped(rows)
             taken = search.take(trial, loss, gradient, met, self.memory)
             offered = (taken | met).nonzero().squeeze(1)
-            better = offered[best.offer(rows[offered], trial[offered], met[offered])]
+            better = offered[ask.best.offer(rows[offered], trial[offered], met[offered])]
             end[rows[better]] = goal[rows[better]].margin(logits[better])
             search.conclude(taken, self.tolerance, self.max_steps)
             search.aim(taken)
-            search.keep((search.tried <= self.search) & ~(search.high < _TIGHT * search.low))
+            on = (search.tried <= self.search) & ~(search.high < _TIGHT * search.low)
+            search = search if bool(on.all()) else rows_of(search, on)
 
-        fooled = (best.claimed & (best.size > 0)).nonzero().squeeze(1)
-        origin, found = images[fooled], best.images[fooled]
+        rows = (ask.best.claimed & (ask.best.size > 0)).nonzero().squeeze(1)
+        origin, found = images[rows], ask.best.images[rows]
 
         def path(share: Tensor) -> Images:
             return clip(origin + per_row(share, origin) * (found - origin))
 
-        best.images[fooled] = pull_back(classifier, goal[fooled], found, path, (start[fooled], end[fooled]), self.pull)
-        forwards[fooled] += self.pull
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
+        ask.best.images[rows] = pull_back(ask, rows, found, path, (start[rows], end[rows]), self.pull)
+        return ask.outcome()
 
 
 @dataclass
@@ -163,15 +154,6 @@ class _Search:
         )
         search.aim(~search.met)
         return search
-
-    def keep(self, these: Tensor) -> None:
-        """Drops the other rows."""
-        if bool(these.all()):
-            return
-        for field in fields(self):
-            if field.name != "pairs":
-                setattr(self, field.name, getattr(self, field.name)[these])
-        self.pairs = [(s[these], y[these]) for s, y in self.pairs]
 
     def take(self, trial: Images, loss: Tensor, gradient: Images, met: Tensor, memory: int) -> Tensor:
         """Goes to the trial where that gains enough, and remembers the curvature seen; elsewhere shortens the step."""
@@ -241,24 +223,23 @@ class _Search:
         self.stride = torch.where(afresh, torch.where(downhill, 1, plain), self.stride)
 
 
-def _evaluate(classifier: Classifier, images: Images, goal: Goal) -> tuple[Logits, Tensor, Images, Tensor]:
-    """Logits, the cross-entropy, its gradient, and for which rows that took a backward pass.
+def _evaluate(ask: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Logits, Tensor, Images]:
+    """Logits, the cross-entropy, and its gradient, which takes no backward pass where it is zero.
 
     ``goal.loss`` is the log-odds of the classes wanted, and the softplus of minus that is minus the log-probability.
     """
     parts = []
-    for rows in classifier.chunks(len(images)):
-        logits, pullback = classifier.linearize(images[rows])
+    for part in ask.classifier.chunks(len(x)):
+        logits, pullback = ask.linearize(rows[part], x[part])
         with torch.inference_mode(False), torch.enable_grad():
             leaf = logits.clone().requires_grad_()
-            loss = softplus(-goal[rows].loss(leaf))
+            loss = softplus(-ask.goal[rows[part]].loss(leaf))
             (cotangents,) = torch.autograd.grad(loss.sum(), leaf)
-        parts.append((logits, loss.detach(), pullback(cotangents), (cotangents != 0).any(1)))
+        parts.append((logits, loss.detach(), pullback(cotangents)))
     if not parts:
-        nothing = images.flatten(1)[:, 0]
-        return images.flatten(1)[:, :1], nothing, images, nothing.bool()
-    logits, loss, gradient, asked = (torch.cat(part) for part in zip(*parts, strict=True))
-    return logits, loss, gradient, asked
+        return x.flatten(1)[:, :1], x.flatten(1)[:, 0], x
+    logits, loss, gradient = (torch.cat(part) for part in zip(*parts, strict=True))
+    return logits, loss, gradient
 
 
 def _objective(weight: Tensor, change: Images, loss: Tensor, gradient: Images) -> tuple[Tensor, Images]:

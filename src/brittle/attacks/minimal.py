@@ -12,7 +12,7 @@ from brittle.attacks._trim import trim
 from brittle.attacks.boundary_walk import BoundaryWalk
 from brittle.attacks.shrinking_ball import ShrinkingBall, descend
 from brittle.catalog import option, register
-from brittle.geometry.norms import L0, L1, L2, NormLike, is_norm, norm_of
+from brittle.geometry.norms import L0, L1, L2, LINF, Lp, NormLike, is_norm, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -46,7 +46,7 @@ class Minimal:
     ends.
     """
 
-    norm: NormLike = option(L2, "norm to minimise: l0, l1, l2, linf or lP")
+    norm: NormLike = option(L2, "norm to minimise: l0, l1, l2, linf or lP", among=(L0, L1, L2, LINF, Lp))
 
     def __post_init__(self) -> None:
         require(isinstance(self.norm, str) or is_norm(self.norm), "norm l0, l1, l2, linf or lP", self.norm)

@@ -1,26 +1,26 @@
 """Additive noise found by an ordinary optimiser, with a penalty for being visible, in a space of one's choice."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from typing import Protocol, final
+from dataclasses import dataclass
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
-from brittle.attacks._loop import ActiveSet
-from brittle.attacks._two_loops import two_loops
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.optimisers import OPTIMISERS, Optimiser
+from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
-from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.box import HIGH, LOW, clip
-from brittle.geometry.norms import L1, L2, inner, per_row
+from brittle.geometry.norms import L1, L2, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
-from brittle.visibility.penalties import Penalty, penalty_of, require_penalty
-from brittle.visibility.spaces import Space, space_of, space_parts
+from brittle.visibility.penalties import PENALTIES, Penalty, penalty_of
+from brittle.visibility.spaces import ANYWHERE, Space, Where
 
 _LEVELS = 255
 _BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
@@ -31,18 +31,13 @@ _PART = 20  # steps after which the confidence would be reached, if the network 
 _PULL = 0.25  # of gap over penalty: the weight. On a plane a half would still keep the confidence
 _GROWN = 1.5  # a weight is changed when it could be so much larger
 _HALVINGS = 3  # of the learning rate, before an image leaves
-_MEMORY = 5  # of L-BFGS: steps of which the curvature is remembered
-_ARMIJO = 1e-4  # of what the slope promises: the least gain for which a step is taken
-_REFUSALS = 4  # steps in a row that gain nothing, before one is taken all the same
 _TINY = torch.finfo(torch.float32).tiny
 
 
 @register(
     "penalised",
     paper="arXiv:1312.6199",
-    kind="minimal",
-    norms=("l2",),
-    minimises="visibility",
+    kind="faint",
     cost="steps * (F + B) + F at the most",
 )
 @final
@@ -63,49 +58,41 @@ class Penalised:
     learning rate is halved, and after three halvings the image leaves. Where the goal is met at first nothing changes.
     """
 
-    optimiser: str = option("adam", "sgd, adam, or lbfgs: with line search")
-    lr: float | None = option(None, "learning rate; default: what would take 20 steps if the network were linear")
-    weight: float | None = option(None, "of the penalty, against log-odds; default: found on the way")
-    penalty: str = option("l2", "l2, colour, ssim, lpips or jnd")
-    space: str = option("pixels", "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +")
-    confidence: float = option(0.99, "probability to reach: of the target, or untargeted of anything but the label")
-    steps: int = option(300, "gradient steps at the most")
-    patience: int = option(10, "steps without improvement after which the learning rate is halved")
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in _OPTIMISERS:
-            raise BrittleError(f"unknown optimiser {self.optimiser!r}{did_you_mean(self.optimiser, _OPTIMISERS)}")
-        require(self.lr is None or 0 < self.lr < math.inf, "a finite lr > 0", self.lr)
-        require(self.weight is None or 0 <= self.weight < math.inf, "a finite weight >= 0", self.weight)
-        require_penalty(self.penalty)
-        space_parts(self.space)
-        require(0 < self.confidence < 1, "confidence between 0 and 1", self.confidence)
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.patience >= 1, "patience >= 1", self.patience)
+    optimiser: Literal["sgd", "adam", "lbfgs"] = option("adam", "what goes downhill; lbfgs: with line search")
+    lr: float | None = option(
+        None, "learning rate; default: what would take 20 steps if the network were linear", above=0
+    )
+    weight: float | None = option(None, "of the penalty, against log-odds; default: found on the way", at_least=0)
+    penalty: str = option("l2", "what being visible costs", among=PENALTIES)
+    space: Where | str = option(
+        ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
+    )
+    confidence: float = option(
+        0.99, "probability to reach: of the target, or untargeted of anything but the label", above=0, below=1
+    )
+    steps: int = option(300, "gradient steps at the most", at_least=1)
+    patience: int = option(10, "steps without improvement after which the learning rate is halved", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         with torch.inference_mode(False), torch.no_grad():
-            found, claimed = images.clone(), goal.is_surely_met(classifier.logits(images))
-            steps = torch.zeros_like(goal.labels)
-            active = ActiveSet(len(images), images.device)
-            keep = active.drop(claimed)
-            run = self._begin(found[keep], goal[keep])
-            while len(active) and run.turn < self.steps:
-                steps[active.rows] += 1
-                done = self._step(classifier, run)
+            ask = asking_first(classifier, images, goal)
+            unmet = ~ask.look(ask.everyone, images)[0]
+            run = self._begin(ask.everyone[unmet], images[unmet])
+            while len(run.rows) and run.turn < self.steps:
+                done = self._step(ask, run)
                 if done.any():
-                    found[active.rows], claimed[active.rows] = run.best, run.met
-                    run.keep(active.drop(done))
-            found[active.rows], claimed[active.rows] = run.best, run.met
-        return Outcome(found, claimed, steps, steps + 1, steps)
+                    ask.best.leave(run.rows, run.best, run.met)
+                    run = rows_of(run, ~done)
+            ask.best.leave(run.rows, run.best, run.met)
+        return ask.outcome()
 
-    def _begin(self, original: Images, goal: Goal) -> "_Run":
+    def _begin(self, rows: Tensor, original: Images) -> "_Run":
         none = original.new_zeros(len(original))
         return _Run(
-            goal=goal,
-            space=space_of(self.space, original),
+            rows=rows,
+            space=Where.of(self.space).around(original),
             penalty=penalty_of(self.penalty, original),
-            optimiser=_OPTIMISERS[self.optimiser](),
+            optimiser=OPTIMISERS[self.optimiser](),
             original=original,
             theta=torch.zeros_like(original),
             best=original,
@@ -120,18 +107,20 @@ class Penalised:
             halvings=none,
         )
 
-    def _step(self, classifier: Classifier, run: "_Run") -> Tensor:
+    def _step(self, ask: Asking[First], run: "_Run") -> Tensor:
         """One step of each image; bool: which have ended."""
         beyond = run.original + run.space.change(run.theta)
         image = clip(beyond)
         seen = (image * _LEVELS).round() / _LEVELS
-        logits, gradient = classifier.gradient(seen, run.goal)
-        met = run.goal.is_surely_met(logits)
-        reached = run.goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
+        ask.stepped(run.rows)
+        logits, gradient = ask.gradient(run.rows, seen)
+        goal = ask.goal_of(run.rows)
+        met = goal.is_surely_met(logits)
+        reached = goal.loss(logits) - math.log(self.confidence / (1 - self.confidence)) - _BEYOND
         reached = torch.where(met, reached, reached.clamp_max(-_BEND))  # with many classes, 1 % may be the most
         cost, slope = _with_gradient(run.penalty, image)
         if not run.turn:
-            run.gap = torch.maximum(-reached, run.goal.margin(logits)).clamp_min(_BEND)
+            run.gap = torch.maximum(-reached, goal.margin(logits)).clamp_min(_BEND)
         news = run.note(seen, reached, met)
         renewed = run.weigh(cost, reached) if self.weight is None else torch.zeros_like(news)
 
@@ -154,10 +143,10 @@ class Penalised:
 class _Run:
     """Where the images that are left are: one entry a row in every field but the last."""
 
-    goal: Goal
+    rows: Tensor
     space: Space
     penalty: Penalty
-    optimiser: "_Optimiser"
+    optimiser: Optimiser
     original: Images
     theta: Tensor
     best: Images  # of whole levels, with whether it meets the goal
@@ -171,12 +160,6 @@ class _Run:
     stale: Tensor
     halvings: Tensor
     turn: int = 0
-
-    def keep(self, rows: Tensor) -> None:
-        """Drops the other rows."""
-        for one in fields(self):
-            if one.name != "turn":
-                setattr(self, one.name, getattr(self, one.name)[rows])
 
     def note(self, seen: Images, reached: Tensor, met: Tensor) -> Tensor:
         """Keeps what is better than before; bool: where it is enough so to be news."""
@@ -216,86 +199,3 @@ def _with_gradient(penalty: Penalty, images: Images) -> tuple[Tensor, Images]:
         cost = penalty(leaf)
         (gradient,) = torch.autograd.grad(cost.sum(), leaf)
     return cost.detach(), gradient
-
-
-class _Optimiser(Protocol):
-    """Goes downhill; a row at a time as far as anyone can tell."""
-
-    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
-        """The next theta to ask about, given value and slope at this one; renewed: where the objective is a new one."""
-
-    def __getitem__(self, rows: Tensor) -> "_Optimiser": ...
-
-
-@final
-class _SGD:
-    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
-        return theta - per_row(rate, slope) * slope
-
-    def __getitem__(self, rows: Tensor) -> "_SGD":
-        return self
-
-
-@final
-@dataclass
-class _Adam:
-    """Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1), with its constants."""
-
-    moments: tuple[Tensor, Tensor] | None = None  # of the slope: mean, and mean square
-    turn: int = 0
-
-    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
-        self.turn += 1
-        mean, square = self.moments or (torch.zeros_like(slope), torch.zeros_like(slope))
-        self.moments = mean, square = torch.lerp(mean, slope, 0.1), torch.lerp(square, slope.square(), 0.001)
-        root = (square / (1 - 0.999**self.turn)).sqrt() + _TINY
-        return theta - per_row(rate / (1 - 0.9**self.turn), slope) * mean / root
-
-    def __getitem__(self, rows: Tensor) -> "_Adam":
-        return _Adam((self.moments[0][rows], self.moments[1][rows]) if self.moments else None, self.turn)
-
-
-@final
-@dataclass
-class _LBFGS:
-    """Two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), shortening steps until Armijo's condition holds.
-
-    What is rounded has no slope: where shortening does not help, the step is taken all the same and memory starts anew.
-    """
-
-    state: tuple[Tensor, ...] = ()  # theta, its value and slope; the direction and the stride along it; refusals
-    pairs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-    def step(self, theta: Tensor, value: Tensor, slope: Tensor, rate: Tensor, renewed: Tensor) -> Tensor:
-        if not self.state:
-            zero, renewed = torch.zeros_like(value), torch.ones_like(renewed)
-            self.state = (theta, value, slope, torch.zeros_like(slope), zero, zero)
-        point, level, steepness, direction, stride, refused = self.state
-        moved = theta - point
-        promised = inner(steepness, moved).clamp_max(0)
-        renewed = renewed | (refused >= _REFUSALS)
-        taken = renewed | (value <= level + _ARMIJO * promised)
-        if renewed.any():
-            kept = per_row(~renewed, slope)
-            self.pairs = [(s * kept, y * kept) for s, y in self.pairs]
-        learnt = per_row(taken & ~renewed, slope)
-        self.pairs = [*self.pairs, (moved * learnt, (slope - steepness) * learnt)][-_MEMORY:]
-        nearer = -promised / (2 * (value - level - promised)).clamp_min(_TINY)
-        wide = per_row(taken, slope)
-        point, steepness = torch.where(wide, theta, point), torch.where(wide, slope, steepness)
-        level, refused = torch.where(taken, value, level), torch.where(taken, 0, refused + 1)
-        newton = two_loops(steepness, torch.ones_like(wide), self.pairs)
-        downhill = inner(newton, steepness) < -1e-8 * L2.measure(newton) * L2.measure(steepness)
-        aimed = torch.where(per_row(downhill, slope), newton, -steepness)
-        direction = torch.where(wide, aimed, direction)
-        # What is never negative cannot fall by more than it is; of a parabola, the first slope promises twice the fall.
-        first = torch.where(downhill, 1, rate).minimum(2 * level / (-inner(direction, steepness)).clamp_min(_TINY))
-        stride = torch.where(taken, first, stride * nearer.clamp(0.1, 0.5))
-        self.state = (point, level, steepness, direction, stride, refused)
-        return point + per_row(stride, direction) * direction
-
-    def __getitem__(self, rows: Tensor) -> "_LBFGS":
-        return _LBFGS(tuple(one[rows] for one in self.state), [(s[rows], y[rows]) for s, y in self.pairs])
-
-
-_OPTIMISERS: dict[str, Callable[[], _Optimiser]] = {"sgd": _SGD, "adam": _Adam, "lbfgs": _LBFGS}

@@ -6,8 +6,9 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Outcome, require, require_budget, require_finite, require_norm
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry import _l1_budget
 from brittle.geometry.box import clip, inward, room
@@ -24,7 +25,6 @@ _SHARE = 0.01  # of the coordinates take part in a step in L1: the paper's 99th 
     "pgd",
     paper="arXiv:1706.06083",
     kind="budget",
-    norms=("l1", "l2", "linf", "lp"),
     cost="steps * (F + B), less where it succeeds",
 )
 @final
@@ -44,61 +44,40 @@ class PGD:
     """
 
     norm: NormLike = option(LINF, "norm of the budget")
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    steps: int = option(10, "gradient steps at the most; an image leaves the loop at its first success")
-    step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps")
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    steps: int = option(10, "gradient steps at the most; an image leaves the loop at its first success", at_least=1)
+    step_size: float | None = option(None, "size of one step; default 2.5 * eps / steps", above=0)
     random_start: bool = option(False, "start at a random point within the budget instead of at the image")
-    momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require_finite("momentum", self.momentum)
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
+    momentum: float = option(0.0, "decay of the accumulated gradient; 0 for none, MI-FGSM has 1", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
         size = 2.5 * self.eps / self.steps if self.step_size is None else self.step_size
-        found = images.clone()
-        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
-        origin, current, velocity = images, images, torch.zeros_like(images[:, :1, :1, :1])
-
+        ask = asking_first(classifier, images, goal)
+        rows, origin, x, velocity = ask.everyone, images, images, torch.zeros_like(images[:, :1, :1, :1])
         if self.random_start:  # an image that meets the goal as it is must come back as it is
-            claimed = goal.is_surely_met(classifier.logits(images))
-            forwards += 1
-            keep = active.drop(claimed)
-            origin, velocity, goal = origin[keep], velocity[keep], goal[keep]
-            current = clip(origin + self._inside_ball(norm, rng[keep], origin))
+            met, _ = ask.look(rows, images)
+            rows, origin, velocity = kept(~met, rows, origin, velocity)
+            x = clip(origin + self._inside_ball(norm, rng[rows], origin))
 
         for _ in range(self.steps):
-            if not len(active):
+            if not len(rows):
                 break
-            logits, gradient = classifier.gradient(current, goal)
-            forwards[active.rows] += 1
-            backwards[active.rows] += 1
-            met = goal.is_surely_met(logits)
-            if met.any():
-                solved = active.rows[met]
-                found[solved], claimed[solved] = current[met], True
-                keep = active.drop(met)
-                origin, current, velocity, gradient = origin[keep], current[keep], velocity[keep], gradient[keep]
-                goal = goal[keep]
+            logits, gradient = ask.gradient(rows, x)
+            met = ask.note(rows, x, logits)
+            rows, origin, x, velocity, gradient = kept(~met, rows, origin, x, velocity, gradient)
             if self.momentum:
                 gradient = velocity = self.momentum * velocity + gradient / per_row(
                     L1.measure(gradient).clamp_min(torch.finfo(gradient.dtype).tiny), gradient
                 )
             if norm == L1:
-                current = self._in_l1(origin, current, gradient, size)
+                x = self._in_l1(origin, x, gradient, size)
             else:
-                moved = torch.sub(current, origin).add_(norm.steepest(gradient), alpha=size)
-                current = clip(norm.project(moved, self.eps).add_(origin))
-            steps[active.rows] += 1
-
-        found[active.rows] = current
-        return Outcome(found, claimed, steps, forwards, backwards)
+                moved = torch.sub(x, origin).add_(norm.steepest(gradient), alpha=size)
+                x = clip(norm.project(moved, self.eps).add_(origin))
+            ask.stepped(rows)
+        ask.best.leave(rows, x)
+        return ask.outcome()
 
     def _in_l1(self, origin: Images, current: Images, gradient: Images, size: float) -> Images:
         """A step shared by the largest coordinates that have room left, then to the nearest point of ball and box."""

@@ -1,14 +1,16 @@
 """Pixel search: which pixels to change, from the answers to questions about single ones (after arXiv:1909.05040)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
-from brittle.attacks._loop import ActiveSet, margins
-from brittle.attacks._pixels import painted, require_pixels
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.corners import Corners, colours_at
+from brittle.attacks.parts.pixels import painted
 from brittle.catalog import option, register
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -18,7 +20,6 @@ from brittle.types import Images
 _BLOCK = 20  # positions of the survey, and pixels of a shortlist, that are asked about together
 _OPENED = 2  # candidates whose neighbours are asked about together
 _DOUBLINGS = 30  # of the rounds of a visit, at the most: enough for any image
-_BITS = 6  # channels go to 0 or 1 in groups where there are more of them
 _TIE = 1e-6  # of the logits' size: a smaller gain is rounding
 
 
@@ -48,81 +49,100 @@ class PixelSearch:
     as long. It ends early where for each pixel everything has been asked about in vain.
     """
 
-    eps: int = option(1, "budget: pixels that may change, all channels of each")
-    queries: int = option(350, "forward passes at the most, the look at the image itself included")
-    survey: int = option(100, "positions asked about first, on an even grid")
-    rounds: int = option(4, "with more than one pixel: how often a visit opens candidates before a pixel is settled")
-
-    def __post_init__(self) -> None:
-        require_pixels(self.eps)
-        require(self.queries >= 1, "queries >= 1", self.queries)
-        require(self.survey >= 1, "survey >= 1", self.survey)
-        require(self.rounds >= 1, "rounds >= 1", self.rounds)
+    eps: int = option(1, "budget: pixels that may change, all channels of each", at_least=1)
+    queries: int = option(350, "forward passes at the most, the look at the image itself included", at_least=1)
+    survey: int = option(100, "positions asked about first, on an even grid", at_least=1)
+    rounds: int = option(
+        4, "with more than one pixel: how often a visit opens candidates before a pixel is settled", at_least=1
+    )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        search = _Search(self, classifier, images, goal)
+        ask = asking_first(classifier, images, goal)
+        search = _Search.of(self, ask)
         visit = 0
-        while len(search.active):
+        while len(search.rows):
             slot = visit % self.eps
             search.enter(slot)
             if visit == 0:
                 search.look_around(self.survey)
             else:
-                search.ask(search.shortlist())
+                search.ask_about(search.shortlist())
             search.spread()
             search.settle(slot)
             visit += 1
-        return Outcome(search.found, search.claimed, search.steps, search.forwards, torch.zeros_like(search.forwards))
+        return ask.outcome()
 
 
+@dataclass
 class _Search:
-    """What is known of the rows that are still searched. A candidate is a number, ``position * corners + corner``.
+    """What is known of the rows that are still searched: each tensor has an entry for each of them.
 
-    Of all visits: effect: ``[n, K]``, by how much setting a candidate changed the margin when last asked about, inf
-    before. pixels: ``[n, d]``, the candidates settled on, -1 for none. margin: of the images with them. misses: visits
-    in a row that have changed nothing. barren: visits that asked about everything since the
-    last that changed something, itself included.
-    Of this visit: base, base_margin: the images that it changes, which lack the pixel that it replaces, and theirs.
-    asked: bool ``[n, K]``, about this candidate, or its pixel has that colour already or is settled. front: ``[n, K]``,
-    margins of those that have not been opened, inf for all others. reach: ``[n, K]``, how far from a candidate its
-    neighbours are; on large images openings look far first. openings: how many are to come. best,
-    least: the best candidate and the margin with it.
+    A candidate is a number, ``position * corners + corner``; -1 is none.
     """
 
-    _OVERALL = ("images", "goal", "effect", "pixels", "margin", "misses", "barren")
-    _OF_ROWS = (*_OVERALL, "base", "base_margin", "asked", "front", "reach", "openings", "best", "least")
+    attack: PixelSearch
+    ask: Asking[First]
+    corners: Corners
+    rows: Tensor
+    images: Images
+    effect: Tensor  # [n, K], how much a candidate changed the margin when last asked about, whatever else was set; inf
+    pixels: Tensor  # [n, d], the candidates settled on
+    margin: Tensor  # of the images with them
+    misses: Tensor  # visits in a row that have changed nothing
+    barren: Tensor  # visits that asked about everything since the last that changed something, itself included
+    # Of this visit:
+    base: Images  # the images that it changes, which lack the pixel that it replaces
+    base_margin: Tensor
+    asked: Tensor  # bool [n, K], about this candidate, or its pixel has that colour already or is settled
+    front: Tensor  # [n, K], margins of those that have not been opened, inf for all others
+    reach: Tensor  # [n, K], how far from a candidate its neighbours are; on large images openings look far first
+    openings: Tensor  # how many are to come
+    best: Tensor  # the best candidate, and the margin with it
+    least: Tensor
 
-    def __init__(self, attack: PixelSearch, classifier: Classifier, images: Images, goal: Goal) -> None:
-        self.attack, self.classifier, self.goal = attack, classifier, goal
-        logits = classifier.logits(images)
-        self.found, self.claimed = images.clone(), goal.is_surely_met(logits)
-        self.forwards, self.steps = torch.ones_like(goal.labels), torch.zeros_like(goal.labels)
-        self.active = ActiveSet(len(images), images.device)
-        self.height, self.width = images.shape[2:]
-        self.colours = _corners(images)
-        self.corners = len(self.colours)
-
-        self.images = self.base = images
-        self.effect = images.new_full((len(images), self.height * self.width * self.corners), torch.inf)
-        self.front = self.asked = self.reach = self.effect  # each visit has its own
-        self.pixels = torch.full((len(images), attack.eps), -1, device=images.device)
-        self.margin = self.base_margin = self.least = goal.margin(logits)
-        self.best = self.pixels[:, 0]
-        self.misses = self.barren = self.openings = torch.zeros_like(goal.labels)
-        self.leave(self.claimed | self.spent)
+    @staticmethod
+    def of(attack: PixelSearch, ask: Asking[First]) -> "_Search":
+        images = ask.images
+        logits = ask.logits(ask.everyone, images)
+        met, margin = ask.note(ask.everyone, images, logits), ask.goal.margin(logits)
+        corners, none = Corners.of(images), torch.zeros_like(ask.everyone)
+        unknown = images.new_full((len(images), corners.height * corners.width * corners.count), torch.inf)
+        search = _Search(
+            attack=attack,
+            ask=ask,
+            corners=corners,
+            rows=ask.everyone,
+            images=images,
+            effect=unknown,
+            pixels=torch.full((len(images), attack.eps), -1, device=images.device),
+            margin=margin,
+            misses=none,
+            barren=none,
+            base=images,
+            base_margin=margin,
+            asked=unknown,
+            front=unknown,
+            reach=unknown,
+            openings=none,
+            best=none - 1,
+            least=margin,
+        )
+        search.leave(met | search.spent)
+        return search
 
     @property
     def spent(self) -> Tensor:
         """bool ``[n]``: no question is left to ask."""
-        return self.forwards[self.active.rows] >= self.attack.queries
+        return self.ask.forwards[self.rows] >= self.attack.queries
 
     def leave(self, done: Tensor) -> None:
         """Forgets rows; what comes back is the best of them."""
         if done.any():
             self._paint(done)
-            keep = self.active.drop(done)
-            for name in self._OF_ROWS:
-                setattr(self, name, getattr(self, name)[keep])
+            for one in fields(self):
+                part = getattr(self, one.name)
+                if isinstance(part, Tensor):
+                    setattr(self, one.name, part[~done])
 
     # ---- visits
 
@@ -133,18 +153,18 @@ class _Search:
         at = old.clamp_min(0)
         pixels = self.pixels.clone()
         pixels[:, slot] = -1
-        current = self.found[self.active.rows]
-        place = at // self.corners
-        without = painted(current, place, self._colours_at(self.images, place))
+        current = self.ask.best.images[self.rows]
+        place = at // self.corners.count
+        without = painted(current, place, colours_at(self.images, place))
         self.base = torch.where(filled.view(-1, 1, 1, 1), without, current)
         effect = torch.where(filled, self.effect.gather(1, at).squeeze(1), 0)
         self.base_margin, self.least, self.best = self.margin - effect, self.margin, old.squeeze(1)
 
         self.reach = torch.ones_like(self.effect, dtype=torch.int16)
-        idle = (self.images.flatten(2).transpose(1, 2).unsqueeze(2) == self.colours).all(3)
+        idle = self.corners.idle(self.images)
         for other in pixels.unbind(1):  # what is settled stays
             row = (other >= 0).nonzero().squeeze(1)
-            idle[row, other[row] // self.corners] = True
+            idle[row, other[row] // self.corners.count] = True
         self.asked = idle.flatten(1)
         self.front = torch.full_like(self.effect, torch.inf)
         often = self.attack.rounds * 2 ** (self.misses // self.attack.eps).clamp_max(_DOUBLINGS)
@@ -154,18 +174,18 @@ class _Search:
 
     def look_around(self, count: int) -> None:
         """Asks about at most ``count`` positions on an even grid, from the centre outwards."""
-        places, spacing = self._grid(count)
+        places, spacing = self.corners.grid(count)
         for block in torch.split(places, _BLOCK):
-            candidates = self._farthest(block)
+            candidates = self.corners.farthest(self.images, block)
             self.reach.scatter_(1, candidates, max(spacing // 2, 1))
-            self.ask(candidates)
+            self.ask_about(candidates)
 
     def spread(self) -> None:
         """Opens candidates, over and over."""
         while (self.openings > 0).any():
             candidates = torch.where(self.openings.unsqueeze(1) > 0, self.neighbours(), -1)
             self.openings = self.openings - 1
-            self.ask(candidates)
+            self.ask_about(candidates)
             self.openings = torch.where(self.asked.all(1), 0, self.openings)
 
     def settle(self, slot: int) -> None:
@@ -181,35 +201,20 @@ class _Search:
     def _paint(self, which: Tensor) -> None:
         """Puts the best candidate of this visit into what comes back for some rows."""
         row = (which & (self.best >= 0)).nonzero().squeeze(1)
-        place, corner = (self.best[row] // self.corners).unsqueeze(1), (self.best[row] % self.corners).unsqueeze(1)
-        self.found[self.active.rows[row]] = painted(self.base[row], place, self.colours[corner])
+        at = self.rows[row]
+        self.ask.best.leave(at, self.corners.painted(self.base[row], self.best[row]), self.ask.best.claimed[at])
 
     # ---- what to ask about: candidates [n, m], -1 for none
 
-    def _grid(self, count: int) -> tuple[Tensor, int]:
-        """Positions ``y * W + x``, and how far apart they are."""
-        rows = min(max(round((count * self.height / self.width) ** 0.5), 1), self.height, count)
-        columns = min(count // rows, self.width)
-        y = (torch.arange(rows) * 2 + 1) * self.height // (2 * rows)
-        x = (torch.arange(columns) * 2 + 1) * self.width // (2 * columns)
-        away = ((y + 0.5) / self.height - 0.5).square().unsqueeze(1) + ((x + 0.5) / self.width - 0.5).square()
-        places = (y.unsqueeze(1) * self.width + x).flatten()[away.flatten().argsort(stable=True)]
-        return places.to(self.images.device), max(self.height // rows, self.width // columns)
-
-    def _farthest(self, places: Tensor) -> Tensor:
-        """At each of these positions the corner that is farthest from the colour there."""
-        there = self._colours_at(self.images, places.expand(len(self.images), -1))
-        return places * self.corners + (there.unsqueeze(2) - self.colours).square().sum(3).argmax(2)
-
     def shortlist(self) -> Tensor:
         """Positions with the best effects so far, and the corner that had it; after misses, those behind them."""
-        known = self.effect.masked_fill(self.asked, torch.inf).view(len(self.effect), -1, self.corners)
+        known = self.effect.masked_fill(self.asked, torch.inf).view(len(self.effect), -1, self.corners.count)
         effect, corner = known.min(2)
         effect, place = effect.sort(dim=1, stable=True)
         start = self.misses // self.attack.eps * _BLOCK
         rank = (start.unsqueeze(1) + torch.arange(_BLOCK, device=start.device)).clamp_max(place.shape[1] - 1)
         place = place.gather(1, rank)
-        candidates = place * self.corners + corner.gather(1, place)
+        candidates = place * self.corners.count + corner.gather(1, place)
         return torch.where(effect.gather(1, rank).isfinite(), candidates, -1)
 
     def neighbours(self) -> Tensor:
@@ -227,14 +232,7 @@ class _Search:
         """Whether there is a candidate to open, and its neighbours: same colour beside it, other colours in place."""
         best = self.front.argmin(1, keepdim=True)
         margin, reach = self.front.gather(1, best), self.reach.gather(1, best)
-        place, corner = best // self.corners, best % self.corners
-        turn = torch.tensor([[-1, 1, 0, 0], [0, 0, -1, 1]], device=best.device)
-        y, x = place // self.width + turn[0] * reach, place % self.width + turn[1] * reach
-        inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-        around = torch.where(inside, (y * self.width + x) * self.corners + corner, -1)
-        bits = 2 ** torch.arange(self.corners.bit_length() - 1, device=best.device)
-        candidates = torch.cat([around, place * self.corners + (corner ^ bits)], dim=1)
-
+        candidates = self.corners.around(best, reach)
         nearer = (reach // 2).clamp_min(1)  # it may be opened again, to look nearer
         self.front.scatter_(1, best, torch.where(reach > 1, margin, torch.inf))
         self.reach.scatter_(1, best, nearer)
@@ -244,26 +242,25 @@ class _Search:
 
     # ---- asking
 
-    def ask(self, candidates: Tensor) -> None:
+    def ask_about(self, candidates: Tensor) -> None:
         """Asks about those not asked about in this visit yet, as far as the queries go; the solved and spent leave."""
-        if not len(self.active):
+        if not len(self.rows):
             return
-        new, rows = self._askable(candidates), self.active.rows
+        new = self._askable(candidates)
         margin, met = self._answers(candidates, new)
         row, column = new.nonzero(as_tuple=True)
         asked = candidates[row, column]
         self.asked[row, asked] = True
         self.front[row, asked] = margin[row, column]
         self.effect[row, asked] = margin[row, column] - self.base_margin[row]
-        self.forwards[rows] += new.sum(1)
-        self.steps[rows] += new.any(1)
+        self.ask.stepped(self.rows[new.any(1)])
 
         solved = met.any(1)
         least, at = torch.where(met | ~solved.unsqueeze(1), margin, torch.inf).min(1)
         better = solved | (least < self.least - _TIE * self.least.abs().clamp_min(1))
         self.best = torch.where(better, candidates.gather(1, at.unsqueeze(1)).squeeze(1), self.best)
         self.least = torch.where(better, least, self.least)
-        self.claimed[rows] = solved
+        self.ask.best.claimed[self.rows] = solved
         self.leave(solved | self.spent)
 
     def _askable(self, candidates: Tensor) -> Tensor:
@@ -271,7 +268,7 @@ class _Search:
         order = torch.arange(candidates.shape[1], device=candidates.device)
         twin = (candidates.unsqueeze(2) == candidates.unsqueeze(1)) & (order.unsqueeze(1) > order)
         new = (candidates >= 0) & ~self.asked.gather(1, candidates.clamp_min(0)) & ~twin.any(2)
-        left = self.attack.queries - self.forwards[self.active.rows]
+        left = self.attack.queries - self.ask.forwards[self.rows]
         return new & (new.cumsum(1) <= left.unsqueeze(1))
 
     def _answers(self, candidates: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
@@ -279,21 +276,8 @@ class _Search:
         margin = torch.full_like(candidates, torch.inf, dtype=self.margin.dtype)
         met = torch.zeros_like(new)
         row, column = new.nonzero(as_tuple=True)
-        for part in self.classifier.chunks(len(row)):
+        for part in self.ask.classifier.chunks(len(row)):
             r, c = row[part], column[part]
-            place, corner = candidates[r, c].unsqueeze(1) // self.corners, candidates[r, c].unsqueeze(1) % self.corners
-            tried = painted(self.base[r], place, self.colours[corner])
-            margin[r, c], met[r, c] = margins(self.classifier, tried, self.goal[r])
+            tried = self.corners.painted(self.base[r], candidates[r, c])
+            margin[r, c], met[r, c] = self.ask.margins(self.rows[r], tried)
         return margin, met
-
-    def _colours_at(self, images: Images, places: Tensor) -> Tensor:
-        """``[n, m, C]`` at positions ``[n, m]``."""
-        return images.flatten(2).gather(2, places.unsqueeze(1).expand(-1, images.shape[1], -1)).transpose(1, 2)
-
-
-def _corners(images: Images) -> Tensor:
-    """The corners of the colour cube, ``[2 ** bits, C]``: bit k of the index is channel k, or the k-th group."""
-    channels = images.shape[1]
-    bits = min(channels, _BITS)
-    index = torch.arange(2**bits, device=images.device).unsqueeze(1)
-    return ((index >> torch.arange(channels, device=images.device) * bits // channels) & 1).to(images.dtype)

@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
-from brittle.attacks._contract import Outcome, require, require_held, require_norms, require_served
-from brittle.attacks._loop import ActiveSet, BestSoFar, looked_at
+from brittle.attacks.parts.asking import asking_nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.wrapping import check_norms
 from brittle.attacks.pgd import PGD
-from brittle.catalog import Method, option, register, traits_of
+from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register("restarts", paper="arXiv:1706.06083", kind=None, norms=(), access="decision", cost="times * the attack's")
+@register("restarts", paper="arXiv:1706.06083", kind="wrapper", access="decision", cost="times * the attack's")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restarts:
@@ -28,31 +28,23 @@ class Restarts:
     Restarts are how Madry et al. 2018 (section 5) made sure that their PGD had not just been unlucky.
     """
 
-    attack: Method = option(PGD(random_start=True), "the attack; one that draws at random")
-    times: int = option(5, "runs, the first included")
+    attack: Method = option(PGD(random_start=True), "the attack; one that draws at random", of=ATTACKS)
+    times: int = option(5, "runs, the first included", at_least=1)
 
     def __post_init__(self) -> None:
-        require(self.times >= 1, "times >= 1", self.times)
-        require_held(self, self.attack)
-        require_norms(self, self.attack)
+        check_norms(self, self.attack)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_served(self, goal)
         traits = traits_of(self.attack)
-        best = BestSoFar(images, traits.norm)
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
+        ask = asking_nearest(classifier, images, goal, traits.norm)
+        rows = ask.everyone
         for run in range(self.times):
-            if not len(active):
+            if not len(rows):
                 break
-            rows = active.rows
             draws = rng[rows] if run == 0 else rng[rows].another(f"restart {run}")
-            outcome: Outcome = self.attack(classifier, images[rows], goal[rows], rng=draws)
-            found = looked_at(self.attack, classifier, images[rows], goal[rows], outcome)
-            best.offer(rows, found.images, found.claimed)
-            steps[rows] += found.steps
-            forwards[rows] += found.forwards
-            backwards[rows] += found.backwards
+            found = ask.outcome_of(self.attack, rows, images[rows], draws)
+            ask.best.offer(rows, found.images, found.claimed)
             # Nothing is smaller than no perturbation at all; and under a budget one success is enough.
-            active.drop(best.claimed[rows] if traits.kind == "budget" else best.size[rows] == 0)
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
+            done = ask.best.claimed[rows] if traits.kind == "budget" else ask.best.size[rows] == 0
+            (rows,) = kept(~done, rows)
+        return ask.outcome()

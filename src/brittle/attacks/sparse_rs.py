@@ -9,7 +9,7 @@ from torch import Tensor
 
 from brittle.attacks._contract import Outcome, require
 from brittle.attacks._loop import ActiveSet, margins
-from brittle.attacks._pixels import require_pixels
+from brittle.attacks.parts.pixels import require_pixels
 from brittle.catalog import option, register
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier

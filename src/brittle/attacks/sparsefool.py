@@ -1,15 +1,16 @@
 """SparseFool, sparse perturbations by way of the L2 boundary (Modas et al. 2019, arXiv:1811.02248, algorithms 1, 2)."""
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite
-from brittle.attacks._loop import ActiveSet
-from brittle.attacks._pull_back import pull_back
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.pull_back import pull_back
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.box import Room, clip
 from brittle.geometry.norms import L1, L2, inner, per_row
@@ -52,63 +53,52 @@ class SparseFool:
     The paper is untargeted. Targeted, gap and normal are those of the target against the largest other logit.
     """
 
-    lam: float = option(2.0, "how far to go, in distances to the plane, >= 1: less for fewer pixels, more to fool more")
-    delta: float | None = option(None, "bound on the change of each pixel and channel; default: none but [0, 1]")
-    overshoot: float = option(0.02, "how far beyond the boundary to aim, as a fraction of the way")
-    walk: int = option(2, "L2 steps to find the boundary; with 0 the plane is the linearisation at the image itself")
-    trim: int = option(4, "trials to take back what is not needed, a forward pass each; 0 for the paper's method")
-    max_steps: int = option(50, "steps before giving up")
-
-    def __post_init__(self) -> None:
-        require_finite("lam", self.lam, least=1.0)
-        require(self.delta is None or 0 < self.delta < math.inf, "a finite delta > 0", self.delta)
-        require_finite("overshoot", self.overshoot)
-        require(self.walk >= 0, "walk >= 0", self.walk)
-        require(self.trim >= 0, "trim >= 0", self.trim)
-        require(self.max_steps >= 1, "max_steps >= 1", self.max_steps)
+    lam: float = option(
+        2.0, "how far to go, in distances to the plane: less for fewer pixels, more to fool more", at_least=1
+    )
+    delta: float | None = option(
+        None, "bound on the change of each pixel and channel; default: none but [0, 1]", above=0
+    )
+    overshoot: float = option(0.02, "how far beyond the boundary to aim, as a fraction of the way", at_least=0)
+    walk: int = option(
+        2, "L2 steps to find the boundary; with 0 the plane is the linearisation at the image itself", at_least=0
+    )
+    trim: int = option(
+        4, "trials to take back what is not needed, a forward pass each; 0 for the paper's method", at_least=0
+    )
+    max_steps: int = option(50, "steps before giving up", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        found = images.clone()
-        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        first_gap = torch.zeros(len(images), device=images.device)
-        active = ActiveSet(len(images), images.device)
-
+        ask = asking_first(classifier, images, goal)
+        rows, x = ask.everyone, images.clone()
         for step in range(self.max_steps):
-            done = torch.zeros(len(active), dtype=torch.bool, device=images.device)
-            for part in classifier.chunks(len(active)):
-                rows = active.rows[part]
-                x, low, high = found[rows], *self._limits(images[rows])
-                plane = self._nearby_plane(classifier, x, goal[rows], _HOME * first_gap[rows])
-                claimed[rows] = plane.met
-                forwards[rows] += plane.forwards
-                backwards[rows] += plane.backwards
+            moves = torch.zeros(len(rows), dtype=torch.bool, device=images.device)
+            for part in classifier.chunks(len(rows)):
+                some, low, high = rows[part], *self._limits(images[rows[part]])
+                gap, normal, met = self._nearby_plane(ask, some, x[part], _HOME * ask.first_gap[some])
                 if step == 0:
-                    first_gap[rows] = plane.gap
+                    ask.first_gap[some] = gap
                 # Overshooting by a fraction of a gap that vanishes would approach the boundary for ever.
-                beyond = self.overshoot * torch.maximum(plane.gap, _LEAST_OVERSHOOT * first_gap[rows])
-                move = L1.to_plane(self.lam * plane.gap + beyond, plane.normal, Room(low - x, high - x))
-                move = move * per_row(~plane.met, move)
-                found[rows] = torch.clamp(x + move, low, high)
+                beyond = self.overshoot * torch.maximum(gap, _LEAST_OVERSHOOT * ask.first_gap[some])
+                move = L1.to_plane(self.lam * gap + beyond, normal, Room(low - x[part], high - x[part]))
+                move = move * per_row(~met, move)
+                x[part] = torch.clamp(x[part] + move, low, high)
                 # Nowhere to go: the goal is met, a zero gradient, or every pixel that would help is at its wall.
-                done[part] = ~(move != 0).flatten(1).any(1)
-            active.drop(done)
-            steps[active.rows] += 1
-            if not len(active):
+                moves[part] = (move != 0).flatten(1).any(1)
+            stuck = ~moves & ~ask.best.claimed[rows]
+            ask.best.leave(rows[stuck], x[stuck])
+            rows, x = kept(moves, rows, x)
+            ask.stepped(rows)
+            if not len(rows):
                 break
         else:
-            rows = active.rows
-            claimed[rows] = goal[rows].is_surely_met(classifier.logits(found[rows]))
-            forwards[rows] += 1
+            ask.best.leave(rows, x)
+            ask.look(rows, x)
 
-        if self.trim:
-            fooled = (claimed & (steps > 0)).nonzero().squeeze(1)
-            for part in classifier.chunks(len(fooled)):
-                rows = fooled[part]
-                found[rows] = self._trimmed(classifier, images[rows], found[rows], goal[rows], first_gap[rows])
-                forwards[rows] += 1 + self.trim
-                backwards[rows] += 1
-        return Outcome(found, claimed, steps, forwards, backwards)
+        fooled = (ask.best.claimed & (ask.steps > 0)).nonzero().squeeze(1)
+        for part in classifier.chunks(len(fooled) if self.trim else 0):
+            ask.best.leave(fooled[part], self._trimmed(ask, fooled[part]), claimed=True)
+        return ask.outcome()
 
     def _limits(self, images: Images) -> tuple[Images, Images]:
         """The lowest and the highest value that each pixel may take."""
@@ -116,43 +106,36 @@ class SparseFool:
             return torch.zeros_like(images), torch.ones_like(images)
         return clip(images - self.delta), clip(images + self.delta)
 
-    def _nearby_plane(self, classifier: Classifier, x: Images, goal: Goal, home: Tensor) -> "_Plane":
+    def _nearby_plane(self, ask: Asking[First], rows: Tensor, x: Images, home: Tensor) -> tuple[Tensor, Images, Tensor]:
         """The boundary near ``x``, linearised where a few L2 DeepFool steps lead, as a plane seen from ``x``.
 
-        home: where the gap is smaller, no step is taken.
+        home: where the gap is smaller, no step is taken. ``<normal, step> = gap`` leads onto the plane; and whether the
+        goal is met, so that there is no need to.
         """
-        logits, gap, normal = _linearised(classifier, x, goal, until_met=True)
-        met = goal.is_surely_met(logits)
+        logits, gap, normal = _linearised(ask, rows, x, until_met=True)
+        met = ask.note(rows, x, logits)
         # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
-        gap = torch.maximum(gap, _HAIR * goal.tolerance(logits))
+        gap = torch.maximum(gap, _HAIR * ask.goal_of(rows).tolerance(logits))
         point, value, slope = x.clone(), gap.clone(), normal.clone()
-        forwards = torch.ones_like(met, dtype=torch.int64)
         walking = (~met & (gap > home)).nonzero().squeeze(1)
         for _ in range(self.walk if len(walking) else 0):
             point[walking] += L2.to_plane((1 + self.overshoot) * value[walking], slope[walking])
-            _, value[walking], slope[walking] = _linearised(classifier, point[walking], goal[walking])
-            forwards[walking] += 1
+            _, value[walking], slope[walking] = _linearised(ask, rows[walking], point[walking])
             walking = walking[value[walking] > _NEAR * gap[walking]]
             if not len(walking):
                 break
         seen = value + inner(slope, point - x)  # how far the plane is from x, in logits
         lost = ~(seen > _LEAST_REACH * gap) | ~(slope != 0).flatten(1).any(1)
-        return _Plane(
-            torch.where(lost, gap, seen),
-            torch.where(per_row(lost, x), normal, slope),
-            met,
-            forwards,
-            forwards - met.long(),
-        )
+        return torch.where(lost, gap, seen), torch.where(per_row(lost, x), normal, slope), met
 
-    def _trimmed(self, classifier: Classifier, origin: Images, x: Images, goal: Goal, gap: Tensor) -> Images:
+    def _trimmed(self, ask: Asking[First], rows: Tensor) -> Images:
         """Takes back the part of a perturbation that is not needed, the least useful pixels first.
 
-        The linear solver once more: from the original, along the gradient at ``x`` (which is a point of the boundary,
-        nearly), within what each pixel has changed. How far it has to go is found by trial; ``gap`` is the margin at
-        the original.
+        The linear solver once more: from the original, along the gradient at the adversarial image (which is a point of
+        the boundary, nearly), within what each pixel has changed. How far it has to go is found by trial.
         """
-        _, end, normal = _linearised(classifier, x, goal)
+        origin, x = ask.images[rows], ask.best.images[rows]
+        _, end, normal = _linearised(ask, rows, x)
         low, high = self._limits(origin)
         change = x - origin
         span = Room(change.clamp_max(0), change.clamp_min(0))
@@ -161,24 +144,15 @@ class SparseFool:
         def path(share: Tensor) -> Images:
             return torch.clamp(origin + L1.to_plane(share * whole, normal, span), low, high)
 
-        return pull_back(classifier, goal, x, path, (gap, end), self.trim)
-
-
-class _Plane(NamedTuple):
-    """The boundary seen from a row's point: ``<normal, step> = gap`` leads onto it; met: there is no need to."""
-
-    gap: Tensor
-    normal: Images
-    met: Tensor
-    forwards: Tensor
-    backwards: Tensor
+        return pull_back(ask, rows, x, path, (ask.first_gap[rows], end), self.trim)
 
 
 def _linearised(
-    classifier: Classifier, x: Images, goal: Goal, *, until_met: bool = False
+    ask: Asking[First], rows: Tensor, x: Images, *, until_met: bool = False
 ) -> tuple[Logits, Tensor, Images]:
     """Logits, the margin to the goal, and minus its gradient; until_met: where it is surely met, none is asked for."""
-    logits, pullback = classifier.linearize(x)
+    logits, pullback = ask.linearize(rows, x)
+    goal = ask.goal_of(rows)
     with torch.inference_mode(False), torch.enable_grad():
         leaf = logits.clone().requires_grad_()
         margin = goal.margin(leaf)

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_goal
-from brittle.attacks._loop import ActiveSet, BestSoFar
-from brittle.attacks._margin import margin_descent
 from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L2, inner, per_row
-from brittle.goals import Goal, Untargeted
+from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
@@ -39,55 +39,38 @@ class SuperDeepFool:
     ends it, as in the authors' experiments.
     """
 
-    rounds: int = option(8, "DeepFool runs, each followed by a projection")
-    overshoot: float = option(0.02, "how far beyond the plane each DeepFool step goes, as a fraction of the way")
-    candidates: int = option(10, "classes whose boundary DeepFool looks at, nearest by logit")
-    search: int = option(8, "halvings of the last stretch between the image and the boundary; 0 for none")
-
-    def __post_init__(self) -> None:
-        require(self.rounds >= 1, "rounds >= 1", self.rounds)
-        require_finite("overshoot", self.overshoot)
-        require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require(self.search >= 0, "search >= 0", self.search)
+    rounds: int = option(8, "DeepFool runs, each followed by a projection", at_least=1)
+    overshoot: float = option(
+        0.02, "how far beyond the plane each DeepFool step goes, as a fraction of the way", at_least=0
+    )
+    candidates: int = option(10, "classes whose boundary DeepFool looks at, nearest by logit", at_least=1)
+    search: int = option(8, "halvings of the last stretch between the image and the boundary; 0 for none", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        require_goal(self, goal, Untargeted)
         deepfool = DeepFool(overshoot=self.overshoot, candidates=self.candidates)
-        best = BestSoFar(images, L2)
-        steps, forwards, backwards = (torch.zeros_like(goal.labels) for _ in range(3))
-        active, x = ActiveSet(len(images), images.device), images
-
+        ask = asking_nearest(classifier, images, goal, L2)
+        rows, x = ask.everyone, images
         for _ in range(self.rounds):
-            if not len(active):
+            if not len(rows):
                 break
-            rows = active.rows
-            found = deepfool(classifier, x, goal[rows], rng=rng[rows])
-            steps[rows] += found.steps
-            forwards[rows] += found.forwards
-            backwards[rows] += found.backwards
-            best.offer(rows, found.images, found.claimed)
-            keep = active.drop(~found.claimed | (best.size[rows] == 0))
-            rows, x = rows[keep], found.images[keep]
-            normal = L2.steepest(margin_descent(classifier, x, goal[rows])[1])
-            forwards[rows] += 1
-            backwards[rows] += 1
-            steps[rows] += 1
+            found = ask.outcome_of(deepfool, rows, x, rng[rows])
+            ask.best.offer(rows, found.images, found.claimed)
+            rows, x = kept(found.claimed & (ask.best.size[rows] != 0), rows, found.images)
+            normal = L2.steepest(ask.margin_gradient(rows, x)[1])
+            ask.stepped(rows)
             moved, size = x - images[rows], inner(normal, normal)
             along = torch.where(size > 0, inner(moved, normal) / size, 0)
             x = clip(images[rows] + per_row(along, normal) * normal)
+        self._search(ask)
+        return ask.outcome()
 
-        self._search(classifier, images, goal, best, forwards)
-        return Outcome(best.images, best.claimed, steps, forwards, backwards)
-
-    def _search(self, classifier: Classifier, images: Images, goal: Goal, best: BestSoFar, forwards: Tensor) -> None:
+    def _search(self, ask: Asking[Nearest]) -> None:
         """Halves the stretch between the last point that is not adversarial and the first that is."""
-        rows = (best.claimed & (best.size > 0)).nonzero().squeeze(1)
-        whole = best.images[rows] - images[rows]
-        low, high = torch.zeros_like(best.size[rows]), torch.ones_like(best.size[rows])
+        rows = (ask.best.claimed & (ask.best.size > 0)).nonzero().squeeze(1)
+        origin = ask.images[rows]
+        whole = ask.best.images[rows] - origin
+        low, high = torch.zeros_like(ask.best.size[rows]), torch.ones_like(ask.best.size[rows])
         for _ in range(self.search if len(rows) else 0):
             middle = (low + high) / 2
-            x = torch.addcmul(images[rows], whole, per_row(middle, whole))
-            met = goal[rows].is_surely_met(classifier.logits(x))
-            forwards[rows] += 1
-            best.offer(rows, x, met)
+            met, _ = ask.look(rows, torch.addcmul(origin, whole, per_row(middle, whole)))
             low, high = torch.where(met, low, middle), torch.where(met, middle, high)

@@ -6,28 +6,23 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_budget, require_held, require_norm
-from brittle.attacks._fitting import OnStep, Pool, Step, refuse_call
-from brittle.attacks._loop import looked_at
 from brittle.attacks.deepfool import DeepFool
-from brittle.attacks.perturbation import Perturbation
-from brittle.catalog import Method, label_of, option, register, traits_of
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.fitting import OnStep, Pool, Step
+from brittle.catalog import ATTACKS, Method, label_of, option, register_fitter, traits_of
 from brittle.data.examples import Examples
+from brittle.data.perturbation import Perturbation
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import L2, NormLike, norm_of
-from brittle.goals import Goal
 from brittle.models.classifier import Classifier
-from brittle.rng import Rng
-from brittle.types import Images
 
 
-@register(
+@register_fitter(
     "universal",
     paper="arXiv:1610.08401",
-    kind="budget",
-    norms=("l1", "l2", "linf", "lp"),
-    goals=("untargeted",),
-    cost="to fit, a pass: 2 F, and the attack's for images that are not fooled yet",
+    access="decision",
+    cost="a pass: 2 F, and the attack's for images that are not fooled yet",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,22 +43,18 @@ class Universal:
     """
 
     norm: NormLike = option(L2, "norm of the budget")
-    eps: float = option(1.0, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    rate: float = option(0.8, "fooling rate on the images fitted to at which to stop")
-    passes: int = option(10, "passes over the images at the most")
-    batch: int = option(8, "images whose steps are computed together and added; 1 is the paper's algorithm")
-    attack: Method = option(DeepFool(overshoot=1.0), "the attack that takes an image over its boundary")
+    eps: float = option(1.0, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    rate: float = option(0.8, "fooling rate on the images fitted to at which to stop", at_least=0, at_most=1)
+    passes: int = option(10, "passes over the images at the most", at_least=1)
+    batch: int = option(8, "images whose steps are computed together and added; 1 is the paper's algorithm", at_least=1)
+    attack: Method = option(DeepFool(overshoot=1.0), "the attack that takes an image over its boundary", of=ATTACKS)
 
     def __post_init__(self) -> None:
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
-        require(0 <= self.rate <= 1, "rate from 0 to 1", self.rate)
-        require(self.passes >= 1, "passes >= 1", self.passes)
-        require(self.batch >= 1, "batch >= 1", self.batch)
-        require_held(self, self.attack)
         traits = traits_of(self.attack)
-        require("untargeted" in traits.goals, "an attack for untargeted goals in Universal", label_of(self.attack))
-        require(traits.box, "an attack that stays in the box in Universal", label_of(self.attack))
+        if "untargeted" not in traits.goals or not traits.box:
+            raise BrittleError(
+                f"expected an attack for untargeted goals that stays in the box, got {label_of(self.attack)}"
+            )
 
     def fit(
         self, classifier: Classifier, examples: Examples, *, seed: int = 0, on_step: OnStep | None = None
@@ -105,11 +96,7 @@ class Universal:
         """``project(v + steps)``, of the rows whose attack reached its goal; where v fools by now, there is no step."""
         x = clip(pool.images(rows) + v)
         draws = pool.rng[torch.tensor(rows)].another(f"universal pass {number}")
-        run: Outcome = self.attack(pool.classifier, x, pool.goal(rows), rng=draws)
-        found = looked_at(self.attack, pool.classifier, x, pool.goal(rows), run)
+        ask = asking_first(pool.classifier, x, pool.goal(rows))
+        found = ask.outcome_of(self.attack, ask.everyone, x, draws)
         steps = (found.images - x)[found.claimed].sum(0, keepdim=True)
         return norm_of(self.norm).project(v + steps, self.eps)
-
-    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        """Refused: it is not for single images."""
-        refuse_call(self)

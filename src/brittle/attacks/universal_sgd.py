@@ -7,27 +7,18 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_budget, require_finite, require_norm
-from brittle.attacks._fitting import OnStep, Pool, Step, refuse_call
-from brittle.attacks.perturbation import Perturbation
-from brittle.catalog import option, register
+from brittle.attacks.parts.fitting import OnStep, Pool, Step
+from brittle.catalog import option, register_fitter
 from brittle.data.examples import Examples
+from brittle.data.perturbation import Perturbation
 from brittle.geometry.box import clip
 from brittle.geometry.norms import LINF, NormLike, norm_of, per_row
-from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
 
-@register(
-    "universal-sgd",
-    paper="arXiv:1811.11304",
-    kind="budget",
-    norms=("l1", "l2", "linf", "lp"),
-    goals=("untargeted",),
-    cost="to fit: epochs * (F + B) + 2 F",
-)
+@register_fitter("universal-sgd", paper="arXiv:1811.11304", cost="epochs * (F + B) + 2 F")
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UniversalSGD:
@@ -47,23 +38,18 @@ class UniversalSGD:
     """
 
     norm: NormLike = option(LINF, "norm of the budget")
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    epochs: int = option(10, "passes over the images")
-    minibatch: int = option(8, "images of one step; more make fewer steps of an epoch")
-    step_size: float | None = option(None, "size of the first steps; default eps / 2")
-    momentum: float = option(0.9, "decay of the accumulated gradient; 0 for none")
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    epochs: int = option(10, "passes over the images", at_least=1)
+    minibatch: int = option(8, "images of one step; more make fewer steps of an epoch", at_least=1)
+    step_size: float | None = option(None, "size of the first steps; default eps / 2", above=0)
+    momentum: float = option(0.9, "decay of the accumulated gradient; 0 for none", at_least=0, below=1)
     clamp: float = option(20.0, "log-odds against its class beyond which an image counts no more")
-    shift: float = option(1 / 16, "batches are shifted by up to this part of the image's sides, at random; 0: not")
-
-    def __post_init__(self) -> None:
-        require_norm(self, self.norm)
-        require_budget(self.eps, self.norm)
-        require(self.epochs >= 1, "epochs >= 1", self.epochs)
-        require(self.minibatch >= 1, "minibatch >= 1", self.minibatch)
-        require(self.step_size is None or 0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require(0 <= self.momentum < 1, "momentum from 0 to below 1", self.momentum)
-        require_finite("clamp", self.clamp, least=-math.inf)
-        require(0 <= self.shift <= 0.5, "shift from 0 to 0.5", self.shift)
+    shift: float = option(
+        1 / 16,
+        "batches are shifted by up to this part of their sides, at random; 0: not",
+        at_least=0,
+        at_most=0.5,
+    )
 
     def fit(
         self, classifier: Classifier, examples: Examples, *, seed: int = 0, on_step: OnStep | None = None
@@ -95,7 +81,7 @@ class UniversalSGD:
     def _gradient(self, pool: Pool, v: Tensor, rows: list[int], number: int) -> Tensor:
         """The mean gradient of the clamped loss on some images, ``[1, C, H, W]``."""
         images, goal = self._shifted(pool.images(rows), pool.rng.seed, number), pool.goal(rows)
-        logits, gradient = pool.classifier.gradient(clip(images + v), goal)
+        logits, gradient = pool.classifier.gradient(clip(images + v), goal.loss)
         counts = goal.loss(logits) < self.clamp
         return torch.where(per_row(counts, gradient), gradient, 0).mean(0, keepdim=True)
 
@@ -108,7 +94,3 @@ class UniversalSGD:
             round(float(self.shift * side * (2 * draw - 1))) for side, draw in zip(images.shape[2:], draws, strict=True)
         ]
         return torch.roll(images, moves, (2, 3))
-
-    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        """Refused: it is not for single images."""
-        refuse_call(self)

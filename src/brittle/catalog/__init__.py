@@ -1,38 +1,48 @@
 """What there is, and how to name it."""
 
-from brittle.catalog.registry import (
+from brittle.catalog.attacks import (
     ATTACKS,
-    Access,
-    Entry,
+    FITTERS,
+    AttackEntry,
+    FitterEntry,
     Kind,
     Method,
     Traits,
-    config_of,
+    attacks_from,
     entry_of,
     held_by,
     is_attack,
-    label_of,
-    option,
+    refuse_goal,
     register,
+    register_fitter,
     traits_of,
 )
-from brittle.catalog.text import attacks_from, build
+from brittle.catalog.options import Option, option, options_of
+from brittle.catalog.registry import Entry, Registry, config_of, label_of, listed, register_in
 
 __all__ = [
     "ATTACKS",
-    "Access",
+    "FITTERS",
+    "AttackEntry",
     "Entry",
+    "FitterEntry",
     "Kind",
     "Method",
+    "Option",
+    "Registry",
     "Traits",
     "attacks_from",
-    "build",
     "config_of",
     "entry_of",
     "held_by",
     "is_attack",
     "label_of",
+    "listed",
     "option",
+    "options_of",
+    "refuse_goal",
     "register",
+    "register_fitter",
+    "register_in",
     "traits_of",
 ]

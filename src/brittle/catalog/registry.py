@@ -1,185 +1,219 @@
-"""The registry: what there is. CLI options, docs, contract tests and report labels all come from it."""
+"""A registry: the things of one kind by name, made from text and written back as text. Nothing here knows a kind."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import Any, Generic, Protocol, TypeVar, final
 
-from brittle.errors import BrittleError
-from brittle.geometry.norms import Norm, is_norm, norm_named, norm_of
+from brittle.catalog.grammar import Call, calls_in, split
+from brittle.catalog.options import Option, checking, options_of
+from brittle.errors import BrittleError, did_you_mean
+from brittle.geometry.norms import is_norm
 
-Kind = Literal["budget", "minimal"]
-Access = Literal["gradient", "score", "decision"]
 C = TypeVar("C", bound=type)
 
-_MOST_FIRST: tuple[Access, ...] = ("gradient", "score", "decision")
 
-
-class Method(Protocol):
-    """The type of a field that holds another attack; ``tuple[Method, ...]`` holds several."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One registered attack: its class and what its author declares about it.
-
-    kind ``None``: a wrapper, which is of the kind of the attacks that it holds, in their norm and for their goals.
-    minimises: what a minimal attack keeps small: "norm", or "visibility", of which its norm is only a report.
-    looks: it claims what it has fooled; False where it never looks at what it has made.
-    """
-
-    name: str
-    attack: type
-    paper: str
-    kind: Kind | None
-    norms: tuple[str, ...]
-    goals: tuple[str, ...]
-    access: Access
-    cost: str
-    summary: str
-    minimises: Literal["norm", "visibility"] = "norm"
-    looks: bool = True
-
-    def fields(self) -> dict[str, tuple[Any, Any, str]]:
-        """Option name -> (type, default, help), straight from the dataclass."""
-        hints = get_type_hints(self.attack)
-        return {
-            field.name: (hints[field.name], field.default, field.metadata.get("help", ""))
-            for field in dataclasses.fields(self.attack)
-        }
+class Listed(Protocol):
+    """What each entry of a registry says, beside what its kind needs: a name, a class, a source, a line about it."""
 
     @property
-    def fits(self) -> bool:
-        """Whether it makes one perturbation for many examples, with ``fit``, instead of attacking each."""
-        return hasattr(self.attack, "fit")
+    def name(self) -> str: ...
+    @property
+    def type(self) -> type: ...
+    @property
+    def paper(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
 
 
-class Traits(NamedTuple):
-    """What one attack, with its settings, is and promises; a wrapper's come from the attacks that it holds.
+E = TypeVar("E", bound=Listed)
 
-    eps: of a budget attack. box: every pixel stays in [0, 1]. minimises, looks: as its entry says.
+
+@final
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a registry says of a thing that needs no more words."""
+
+    name: str
+    type: type
+    paper: str
+    summary: str
+
+
+_REGISTRIES: "list[Registry[Any]]" = []
+
+
+@final
+class Registry(Mapping[str, E], Generic[E]):
+    """Frozen dataclasses of one kind, by name; each checks and converts its options from when it is enrolled.
+
+    noun: what messages call one. example: of one, for messages. advice: where a name of this registry is given in
+    place of another's, what to do instead; ``{name}`` stands for it. in_order: values may be written without the names
+    of their options, as in ``band(0, 0.25)``.
     """
 
-    kind: Kind
-    norm: Norm
-    eps: float | None
-    goals: tuple[str, ...]
-    access: Access
-    box: bool
-    minimises: Literal["norm", "visibility"]
-    looks: bool
+    def __init__(self, noun: str, *, example: str, advice: str = "", in_order: bool = False) -> None:
+        self.noun, self.example, self.advice, self.in_order = noun, example, advice, in_order
+        self._entries: dict[str, E] = {}
+        self._names: dict[type, str] = {}
+        _REGISTRIES.append(self)
+
+    def __getitem__(self, name: str) -> E:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def enrol(self, entry: E, after: Callable[[Any], None] | None = None) -> None:
+        """From here on the name belongs to the class. after: refuses what no single option could."""
+        if entry.name in self._entries:
+            raise ValueError(f"two {self.noun}s are called {entry.name!r}: {self[entry.name].type} and {entry.type}")
+        checking(entry.type, after)
+        self._entries[entry.name] = entry
+        self._names[entry.type] = entry.name
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is an instance of one of its classes."""
+        return type(value) in self._names
+
+    def entry_of(self, value: object) -> E:
+        """What is said of an instance's class; a ``BrittleError`` for what is none of these."""
+        name = self._names.get(type(value))
+        if name is not None:
+            return self._entries[name]
+        for other in _REGISTRIES:
+            if other.holds(value):
+                self._refuse_other(other, other.entry_of(value).name)
+        raise BrittleError(f"expected a registered {self.noun} such as {self.example}, got {value!r}")
+
+    def named(self, name: str) -> E:
+        """What is said of the class with this name; a ``BrittleError`` with the nearest name for any other."""
+        if name in self._entries:
+            return self._entries[name]
+        for other in _REGISTRIES:
+            if name in other and other.advice:
+                self._refuse_other(other, name)
+        raise BrittleError(f"unknown {self.noun} {name!r}{did_you_mean(name, self)}")
+
+    def _refuse_other(self, other: "Registry[Any]", name: str) -> None:
+        advice = f"; {other.advice.format(name=name)}" if other.advice else ""
+        raise BrittleError(f"expected {_a(self.noun)}, got the {other.noun} {name}{advice}")
+
+    def build(self, name: str, values: Mapping[str, Any]) -> Any:
+        """A thing from its name and the values of its options, which may be text as typed (``"8/255"``, ``"linf"``)."""
+        made = self.named(name).type
+        options = options_of(made)
+        for key in values:
+            if key not in options:
+                known = did_you_mean(key, options) if options else "; it has none"
+                raise BrittleError(f"{self.noun} {name!r} has no option {key!r}{known}")
+        for key, one in options.items():
+            if one.required and key not in values:
+                raise BrittleError(f"expected {name},{key}=..., got no {key}")
+        return made(**{key: _read(options[key], one) for key, one in values.items()})
+
+    def read(self, text: str) -> list[Any]:
+        """What a text names: ``NAME[,option=value...]`` or, as labels are written, ``NAME(option=value, ...)``.
+
+        ``eps=0.01:0.02`` sweeps: one thing for each value. An option that holds another thing has one in parentheses
+        as its value, ``attack=pgd(eps=0.1)``, and one that holds several joins them: ``attacks=deepfool + fmn``.
+        """
+        return [self._built(call) for call in calls_in(text, self.noun, in_order=self.in_order)]
+
+    def _built(self, call: Call) -> Any:
+        values = dict(call.named)
+        if call.in_order:
+            options = list(options_of(self.named(call.name).type))
+            if len(call.in_order) > len(options):
+                raise BrittleError(f"expected at most {len(options)} values for {call.name}, got {len(call.in_order)}")
+            values |= dict(zip(options, call.in_order, strict=False))
+        return self.build(call.name, values)
+
+    def one(self, value: object) -> Any:
+        """The thing that a value is, or the only one that a text names."""
+        if not isinstance(value, str):
+            self.entry_of(value)
+            return value
+        things = self.read(value)
+        if len(things) > 1:
+            raise BrittleError(f"expected one {self.noun}, not a sweep; got {value!r}")
+        return things[0]
 
 
-ATTACKS: dict[str, Entry] = {}
+def listed(thing: object) -> Listed:
+    """What the registry that knows a thing says of it; a ``BrittleError`` for what none knows."""
+    entry: Listed = (_registry_of(thing) or _REGISTRIES[0]).entry_of(thing)
+    return entry
 
 
-def register(
-    name: str,
-    *,
-    paper: str,
-    kind: Kind | None,
-    norms: tuple[str, ...],
-    goals: tuple[str, ...] = ("untargeted", "targeted"),
-    access: Access = "gradient",
-    cost: str,
-    minimises: Literal["norm", "visibility"] = "norm",
-    looks: bool = True,
-) -> Callable[[C], C]:
-    """Enrol an attack class: from here on it has a CLI name, a docs row, a report label and every law as a test.
+def register_in(registry: Registry[Entry], name: str, *, paper: str) -> Callable[[C], C]:
+    """Enrols a class of which there is no more to say."""
 
-    access: what it asks the classifier for: the gradient, the scores (logits or probabilities), or the decision alone.
-    cost: passes for one image at the defaults, F forward and B backward, as in ``"steps * (F + B)"``.
-    """
-
-    def enrol(attack: C) -> C:
-        if name in ATTACKS:
-            raise ValueError(f"two attacks are called {name!r}: {ATTACKS[name].attack} and {attack}")
-        summary = (attack.__doc__ or "").strip().split("\n")[0]
-        ATTACKS[name] = Entry(name, attack, paper, kind, norms, goals, access, cost, summary, minimises, looks)
-        return attack
+    def enrol(made: C) -> C:
+        registry.enrol(Entry(name, made, paper, summary_of(made)))
+        return made
 
     return enrol
 
 
-def option(default: Any, help: str) -> Any:  # noqa: A002 - the field's own word
-    """A dataclass field with a default and the line of help that the CLI and the docs print."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def summary_of(made: type) -> str:
+    """The first line of a class's docstring."""
+    return (made.__doc__ or "").strip().split("\n")[0]
 
 
-def is_attack(value: object) -> bool:
-    """Whether a value is an instance of a registered attack."""
-    return any(type(value) is entry.attack for entry in ATTACKS.values())
+def config_of(thing: Any) -> dict[str, Any]:
+    """Every option of a thing as plain JSON values, defaults included; a held thing has its ``name`` beside them."""
+    return {field.name: _plain(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
 
 
-def entry_of(attack: object) -> Entry:
-    """The registry entry of an attack instance; a ``BrittleError`` for anything else."""
-    for entry in ATTACKS.values():
-        if type(attack) is entry.attack:
-            return entry
-    raise BrittleError(f"expected a registered attack such as DeepFool(), got {attack!r}")
+def label_of(thing: Any) -> str:
+    """How records and reports call a thing: its name with the options that differ from their defaults.
+
+    BrittleError for what is not registered.
+    """
+    name, options, registry = listed(thing).name, options_of(type(thing)), _registry_of(thing)
+    values = {key: getattr(thing, key) for key in options}
+    changed = [key for key, one in options.items() if one.required or _plain(one.default) != _plain(values[key])]
+    if not changed:
+        return name
+    if registry is not None and registry.in_order:
+        *_, last = changed
+        return f"{name}({', '.join(_short(values[key]) for key in list(options)[: list(options).index(last) + 1])})"
+    return f"{name}({', '.join(f'{key}={_short(values[key])}' for key in changed)})"
 
 
-def held_by(attack: Any) -> list[Any]:
-    """The attacks that the fields of an attack hold."""
-    return [one for field in dataclasses.fields(attack) for one in _attacks_in(getattr(attack, field.name))]
-
-
-def _attacks_in(value: object) -> Iterator[object]:
-    for one in value if isinstance(value, tuple) else (value,):
-        if is_attack(one):
-            yield one
-
-
-def traits_of(attack: Any) -> Traits:
-    """What a registered attack is with these settings."""
-    entry = entry_of(attack)
-    held = [traits_of(one) for one in held_by(attack)]
-    access = min((entry.access, *(one.access for one in held)), key=_MOST_FIRST.index)
-    if entry.kind is None:
-        goals = tuple(goal for goal in entry.goals if all(goal in one.goals for one in held))
-        box = all(one.box for one in held)
-        return Traits(held[0].kind, held[0].norm, held[0].eps, goals, access, box, held[0].minimises, entry.looks)
-    norm = norm_of(attack.norm) if hasattr(attack, "norm") else norm_named(entry.norms[0])
-    eps = float(attack.eps) if entry.kind == "budget" else None
-    box = bool(getattr(attack, "box", True))
-    return Traits(entry.kind, norm, eps, entry.goals, access, box, entry.minimises, entry.looks)
-
-
-def config_of(attack: Any) -> dict[str, Any]:
-    """Every field of an attack as plain JSON values, defaults included; a held attack has its ``name`` beside them."""
-    return {field.name: _plain(getattr(attack, field.name)) for field in dataclasses.fields(attack)}
+def _registry_of(value: object) -> Registry[Any] | None:
+    return next((one for one in _REGISTRIES if one.holds(value)), None)
 
 
 def _plain(value: Any) -> Any:
-    if is_attack(value):
-        return {"name": entry_of(value).name, **config_of(value)}
+    registry = _registry_of(value)
+    if registry is not None:
+        return {"name": registry.entry_of(value).name, **config_of(value)}
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    return value.name if is_norm(value) else value
-
-
-def label_of(attack: Any) -> str:
-    """How records and reports call an attack: its name with the fields that differ from the defaults."""
-    entry = entry_of(attack)
-    defaults = config_of(entry.attack()) if _has_defaults(entry.attack) else {}
-    config = config_of(attack)
-    changed = [
-        f"{field.name}={_short(getattr(attack, field.name))}"
-        for field in dataclasses.fields(attack)
-        if defaults.get(field.name, ...) != config[field.name]
-    ]
-    return f"{entry.name}({', '.join(changed)})" if changed else entry.name
-
-
-def _has_defaults(attack: type) -> bool:
-    return all(field.default is not dataclasses.MISSING for field in dataclasses.fields(attack))
+    if is_norm(value):
+        return str(value.name)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _short(value: Any) -> str:
-    if is_attack(value):
+    if _registry_of(value) is not None:
         return label_of(value)
     if isinstance(value, tuple):
         return " + ".join(map(_short, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _read(one: Option, value: Any) -> Any:
+    """The value of an option from what was typed, where it is text."""
+    if one.of is not None and one.several and isinstance(value, str):
+        return tuple(split(value, "+"))
+    return one.read(value.strip()) if isinstance(value, str) else value
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.catalog import ATTACKS
+from brittle.catalog import ATTACKS, FITTERS
+from brittle.catalog.describe import chooser, facts, groups, options
+from brittle.catalog.registry import Listed
 from brittle.data import DATA_SOURCES
-from brittle.docs import chooser, facts, groups, options
-from brittle.errors import BrittleError, did_you_mean
 from brittle.models import MODELS
 from brittle.studies import STUDIES
 from brittle.studies.ways import PRESETS
@@ -36,13 +36,11 @@ def print_attack(name: str) -> None:
     if name in PRESETS:
         Console().print(Text(f"{name}: a preset of brittle craft for {PRESETS[name]}"), soft_wrap=True)
         name = PRESETS[name].partition(",")[0]
-    entry = ATTACKS.get(name)
-    if entry is None:
-        raise BrittleError(f"unknown attack {name!r}{did_you_mean(name, ATTACKS)}")
+    entry: Listed = FITTERS[name] if name in FITTERS else ATTACKS.named(name)
     console = Console()
     console.print(Text(f"{entry.name}: {entry.summary}"))
     console.print(Text(facts(entry), style="dim"))
-    table = _table("option", "type", "default", "what it is")
+    table = _table("option", "what it may be", "default", "what it is")
     for row in options(entry):
         table.add_row(*map(Text, row))
     console.print(table)

@@ -46,7 +46,8 @@ class Bars:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:
+            self.progress.stop()
 
     def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
         """A bar for each group, and what the preflight has to say."""

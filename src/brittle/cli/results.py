@@ -9,20 +9,23 @@ from rich.table import Table
 from rich.text import Text
 
 from brittle.craft.summary import line_of
-from brittle.measure import summarize
+from brittle.measure import Measured, Told, summaries
+from brittle.measure.told import Cell
+from brittle.pages.words import value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.report.crafted import read_crafted
+from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
-from brittle.studies.registry import Told
+from brittle.text import significant
 
 
 def print_results(run: Run, page: Path | None = None) -> None:
     """What was found, and where to look at it."""
     console = Console()
     if run.manifest.study == "audit":
-        for summary in _summaries(run):
+        for summary in summaries(run.manifest, run.records):
             if len(run.manifest.models) * len(run.manifest.goals) > 1:
                 console.print(Text(f"\n{summary.model}, {summary.goal}", style="bold underline"))
             console.print(summary_table(summary))
@@ -41,12 +44,13 @@ def results_json(run: Run) -> str:
     """The same as JSON: ``views`` of an audit, ``crafted`` results, or what else its study tells."""
     head = {"study": run.manifest.study}
     if run.manifest.study == "audit":
-        content: Any = {"views": [summary.model_dump(mode="json") for summary in _summaries(run)]}
+        content: Any = {"views": [summary.model_dump(mode="json") for summary in summaries(run.manifest, run.records)]}
     elif run.manifest.study == "craft":
         content = {"crafted": json.loads(run.records.to_json(orient="records"))}
     else:
         told = _told(run)
-        content = {"sentences": told.sentences, "rows": [dict(zip(told.heads, row, strict=True)) for row in told.rows]}
+        rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
+        content = {"sentences": told.sentences, "rows": rows}
     return json.dumps(head | content, indent=2)
 
 
@@ -59,15 +63,22 @@ def print_told(told: Told) -> None:
     for head in told.heads:
         table.add_column(head)
     for row in told.rows:
-        table.add_row(*(Text(f"{cell:.4g}" if isinstance(cell, float) else str(cell)) for cell in row))
+        table.add_row(*(Text(_text(cell)) for cell in row))
     console.print(table)
 
 
-def _summaries(run: Run) -> list[Any]:
-    return [summarize(view, view.of(run.records)) for view in run.manifest.views()]
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Measured):
+        rate = f"{value_text(cell.value, 'fraction')} ({count_text(cell)})"
+        return f"{rate}\n{interval_text(cell, 'fraction')}"
+    return significant(cell) if isinstance(cell, float) else cell
+
+
+def _json(cell: Cell) -> Any:
+    return cell.model_dump(mode="json") if isinstance(cell, Measured) else cell
 
 
 def _told(run: Run) -> Told:
     manifest: Manifest = run.manifest
     tell = STUDIES[manifest.study].tell
-    return Told([f"{manifest.study}: {len(run.records):,} records"]) if tell is None else tell(manifest, run.records)
+    return Told((f"{manifest.study}: {len(run.records):,} records",)) if tell is None else tell(manifest, run.records)

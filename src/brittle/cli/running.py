@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from brittle.cli.results import print_results
 from brittle.run import engine
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
-from brittle.run.study import Study
+from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
 from brittle.text import duration
 
-_TRIED = 8  # examples of each group of units
+_TRIED = (2, 8, 32)  # examples of each group of units, until a try has taken so many seconds
+_ENOUGH = 2.0
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
@@ -74,20 +75,36 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
         store = Store(Path(folder), manifest)
         for group in dict.fromkeys(unit.group for unit in units):
             mine = [unit for unit in units if unit.group == group]
-            tried = mine[0].first(_TRIED)
-            started = time.perf_counter()
-            done = study.do(tried, manifest, store)
-            seconds = (time.perf_counter() - started) / max(1, len(tried)) * sum(map(len, mine))
-            for name, content in done.files.items():  # later stages may read them
-                (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
-                (store.directory / name).write_bytes(content)
+            done, seconds = _tried(study, store, mine)
             total += seconds
             row = (group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
             table.add_row(*map(Text, row))
     console.print()
     console.print(table)
     several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
-    console.print(Text(f"\nestimated from {_TRIED} examples of each: {duration(total)}{several}; nothing was written"))
+    console.print(Text(f"\nestimated from a few examples of each: {duration(total)}{several}; nothing was written"))
+
+
+def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, float]:
+    """What the last of some units has made of a few examples, and the seconds that all of all would take.
+
+    A batch costs something beside what each of its examples does, which two tries tell apart.
+    """
+    tried: list[tuple[int, float]] = []
+    for examples in _TRIED:
+        unit = units[-1].first(examples)
+        started = time.perf_counter()
+        done = study.do(unit, store.manifest, store)
+        tried.append((len(unit), time.perf_counter() - started))
+        if tried[-1][1] > _ENOUGH or len(unit) < examples:
+            break
+    (few, short), (many, long) = tried[-2:] if len(tried) > 1 else (tried[0], tried[0])
+    each = max(0.0, long - short) / (many - few) if many > few else long / max(1, many)
+    once = max(0.0, long - each * many)
+    for name, content in done.files.items():  # later stages may read them
+        (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.directory / name).write_bytes(content)
+    return done, sum(once + each * len(unit) for unit in units)
 
 
 def _passes(table: pa.Table) -> str:

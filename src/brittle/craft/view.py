@@ -1,17 +1,19 @@
-"""The published preprocessing as a part of the network, so that attacks see a photograph's own pixels."""
+"""The published preprocessing as a front of the network, so that attacks see a photograph's own pixels."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.transforms import functional as published
 from torchvision.transforms.functional import InterpolationMode
 
 from brittle.data.fit import Fit
-from brittle.models.classifier import Classifier
-from brittle.models.fold import folded
+from brittle.models.around import Around
+from brittle.models.classifier import Classifier, Pullback, Settings
+from brittle.models.front import Front, Fronted
 from brittle.types import Images, Logits
 
 _LEVELS = 255
@@ -20,53 +22,62 @@ _ON_LEVEL = 1e-3  # in grey levels: nearer than this to a whole one is float32 o
 Watch = Callable[[Images, Logits], None]
 
 
-class Viewed(nn.Module):
-    """Photographs ``[N, C, H, W]`` in [0, 1] -> logits: resizes, crops, normalises, and asks the network.
+def viewed(classifier: Classifier, fit: Fit | None) -> Classifier:
+    """The classifier of whole photographs ``[N, C, H, W]`` that does what this one does with fitted ones."""
+    alone = classifier.adjusted(Settings(steady=False))  # most photographs are crafted alone
+    return alone if fit is None else Fronted(alone, view(fit))
 
-    An 8-bit photograph is seen just as its file would be: ``see`` rounds on the way, as Pillow does. Backwards, and for
-    pixels between grey levels, resizing is the linear map that Pillow rounds. watch: is shown every photograph asked
-    about, with its logits.
+
+def view(fit: Fit) -> Front:
+    """Resizing and cropping: an 8-bit photograph is seen just as its file would be, rounded on the way as by Pillow.
+
+    Backwards, and for pixels between grey levels, resizing is the linear map that Pillow rounds.
     """
+    return Front(partial(shown, fit=fit), gradient=partial(resized, fit=fit))
 
-    def __init__(self, classifier: Classifier, fit: Fit | None) -> None:
-        super().__init__()
-        self.net = folded(classifier.net) or classifier.net
-        self.fit, self.mean, self.std = fit, classifier.mean, classifier.std
-        self.watch: Watch | None = None
 
-    def forward(self, photographs: Images) -> Logits:
-        seen = photographs if self.fit is None else self._seen(photographs, self.fit)
-        if self.mean is not None and self.std is not None:
-            mean, std = (torch.tensor(each).to(seen).view(1, -1, 1, 1) for each in (self.mean, self.std))
-            seen = (seen - mean) / std
-        logits: Logits = self.net(seen.contiguous(memory_format=torch.channels_last))
-        if self.watch is not None:
-            self.watch(photographs.detach(), logits.detach())
+def shown(photographs: Images, fit: Fit) -> Images:
+    """Each photograph as ``see`` shows it where all its pixels are on grey levels, as ``resized`` elsewhere."""
+    smooth = resized(photographs, fit)
+    levels = photographs * _LEVELS
+    on_levels = (levels - levels.round()).abs().flatten(1).amax(1) < _ON_LEVEL
+    if on_levels.any():
+        smooth = smooth.clone()
+        smooth[on_levels] = see(levels[on_levels].round().to(torch.uint8), fit).to(smooth)
+    return smooth
+
+
+@final
+class Watched(Around):
+    """A ``Classifier`` that shows every photograph asked about, with its logits, to who watches."""
+
+    def __init__(self, inner: Classifier, watch: Watch) -> None:
+        self.inner, self.watch = inner, watch
+
+    def adjusted(self, said: Settings) -> "Watched":
+        return Watched(self.inner.adjusted(said), self.watch)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint
+
+    @property
+    def forwards(self) -> int:
+        return self.inner.forwards
+
+    @property
+    def backwards(self) -> int:
+        return self.inner.backwards
+
+    def logits(self, images: Images, *, plain: bool = False) -> Logits:
+        logits = self.inner.logits(images, plain=plain)
+        self.watch(images, logits)
         return logits
 
-    def _seen(self, photographs: Images, fit: Fit) -> Images:
-        smooth = resized(photographs, fit)
-        levels = photographs.detach() * _LEVELS
-        on_levels = (levels - levels.round()).abs().flatten(1).amax(1) < _ON_LEVEL
-        if not on_levels.any():
-            return smooth
-        exact = smooth.detach().clone()
-        exact[on_levels] = see(levels[on_levels].round().to(torch.uint8), fit).to(exact)
-        return smooth + (exact - smooth.detach())
-
-
-def viewed(classifier: Classifier, fit: Fit | None) -> Classifier:
-    """The classifier of whole photographs that does what this one does with fitted ones; ``net`` is ``Viewed``."""
-    return Classifier(
-        Viewed(classifier, fit),
-        class_names=classifier.class_names,
-        device=classifier.device,
-        batch_size=classifier.batch_size,
-        fast=False,
-        steady=False,  # most photographs are crafted alone
-        name=classifier.name,
-        reject=classifier.reject,
-    )
+    def linearize(self, images: Images) -> tuple[Logits, Pullback]:
+        logits, pullback = self.inner.linearize(images)
+        self.watch(images, logits)
+        return logits, pullback
 
 
 def resized(photographs: Images, fit: Fit) -> Images:

@@ -1,14 +1,16 @@
 """From records to numbers with intervals. Pure: no model, no disk."""
 
+from brittle.measure.attack import rate
 from brittle.measure.cases import Case, cases, hero_of
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
-from brittle.measure.summary import summarize
+from brittle.measure.summary import summaries, summarize
 from brittle.measure.sweeps import Family, families
 from brittle.measure.titles import titles
+from brittle.measure.told import Curve, Told
 from brittle.measure.wording import headline
 
 __all__ = [
@@ -16,10 +18,12 @@ __all__ = [
     "NORMS",
     "AttackSummary",
     "Case",
+    "Curve",
     "Definition",
     "Family",
     "Measured",
     "Summary",
+    "Told",
     "accuracy_at",
     "cases",
     "curve",
@@ -28,6 +32,8 @@ __all__ = [
     "headline",
     "hero_of",
     "judged",
+    "rate",
+    "summaries",
     "summarize",
     "thin",
     "titles",

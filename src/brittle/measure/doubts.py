@@ -68,7 +68,7 @@ def _data(view: View, rows: pd.DataFrame) -> list[Flag]:
 def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     flags = []
     success, unconfirmed = attack.measures["attack_success_rate"], attack.measures["unconfirmed"].value
-    if attack.kind == "minimal" and success.of and success.count != success.of:
+    if attack.kind != "budget" and success.of and success.count != success.of:
         left = success.of - (success.count or 0)
         flags.append(Flag("unbounded-below-100", f"{attack.title} failed on {left:,} of {success.of:,} images"))
     if unconfirmed:

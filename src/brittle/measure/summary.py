@@ -9,7 +9,7 @@ from brittle.measure.models import AttackSummary, Measured, Summary
 from brittle.measure.outcomes import NORMS, grey_levels_rms, judged
 from brittle.measure.titles import titles
 from brittle.measure.wording import headline
-from brittle.records import FlagRecord, View
+from brittle.records import FlagRecord, Manifest, View
 
 
 def summarize(view: View, records: pd.DataFrame) -> Summary:
@@ -39,6 +39,11 @@ def summarize(view: View, records: pd.DataFrame) -> Summary:
         definitions=MEASURES,
     )
     return summary.model_copy(update={"headline": headline(summary)})
+
+
+def summaries(manifest: Manifest, records: pd.DataFrame) -> list[Summary]:
+    """An audit in numbers: a summary for each model and goal, in the manifest's order."""
+    return [summarize(view, view.of(records)) for view in manifest.views()]
 
 
 def _overall(view: View, rows: pd.DataFrame) -> dict[str, Measured]:

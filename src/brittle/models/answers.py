@@ -1,4 +1,6 @@
-"""What a network returns, read as logits."""
+"""What a network returns, read as logits, and held against what is said of its classes."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -21,3 +23,20 @@ def as_logits(output: object, rows: int) -> Logits:
     if output.shape[1] == 1:  # one logit for "class 1": the two-class softmax of (0, z) is the sigmoid of z
         output = torch.cat([torch.zeros_like(output), output], dim=1)
     return output.float()
+
+
+def check_classes(classes: int, class_names: Sequence[str] | None, reject: int | None) -> None:
+    """BrittleError where so many logits are not those of the classes named, or have no such reject class."""
+    if class_names is not None and len(class_names) != classes:
+        raise BrittleError(f"expected one class name per logit ({classes}), got {len(class_names)}")
+    if reject is not None and not (reject < classes >= 3):
+        raise BrittleError(f"expected a reject class among 3 classes or more, got class {reject} of {classes}")
+
+
+def classes_known(counted: int | None, class_names: Sequence[str] | None) -> int:
+    """K, as the last pass or the names tell; BrittleError where neither does."""
+    if counted is not None:
+        return counted
+    if class_names is None:
+        raise BrittleError("the number of classes is known after the first pass through the network")
+    return len(class_names)

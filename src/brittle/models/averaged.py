@@ -1,51 +1,64 @@
-"""A classifier as an attack on its average behaviour sees it."""
+"""A classifier's average behaviour."""
 
+import hashlib
+import math
 from collections.abc import Iterator
 from typing import final
 
 import torch
+from torch import Tensor
 
-from brittle.goals import Objective
-from brittle.models.classifier import Classifier, Pullback
+from brittle.errors import BrittleError
+from brittle.models.around import Around
+from brittle.models.classifier import Classifier, Pullback, Score, Settings
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
 
 @final
-class Averaged:
-    """A ``Classifier`` whose every answer is the mean over several passes; everything else is the classifier's own.
+class Averaged(Around):
+    """A ``Classifier`` whose every answer is the mean over several passes of another.
 
     noise: standard deviation of Gaussian noise added to the pixels before each pass. The draws are the same for every
     image and every question, so that the average is a fixed function which an attack can walk on, and an example's
     result does not depend on its company. What a network itself draws at random is new in each pass.
+
+    ``forwards`` and ``backwards`` count what it is asked; the inner classifier counts ``samples`` for each.
     """
 
-    def __init__(self, classifier: Classifier, *, samples: int, noise: float, rng: Rng) -> None:
-        self.classifier, self.samples, self.noise = classifier, samples, noise
-        self.seed = rng.seed
-        self.device, self.batch_size = classifier.device, classifier.batch_size
+    def __init__(self, inner: Classifier, *, samples: int, noise: float = 0.0, seed: int = 0) -> None:
+        if samples < 1 or not 0 <= noise < math.inf:
+            raise BrittleError(f"expected samples >= 1 and a finite noise >= 0, got {samples} and {noise}")
+        self.inner, self.samples, self.noise, self.seed = inner, samples, noise, seed
+        self.forwards, self.backwards = 0, 0
+
+    def adjusted(self, said: Settings) -> "Averaged":
+        return Averaged(self.inner.adjusted(said), samples=self.samples, noise=self.noise, seed=self.seed)
 
     @property
-    def num_classes(self) -> int:
-        return self.classifier.num_classes
-
-    def chunks(self, count: int) -> Iterator[slice]:
-        return self.classifier.chunks(count)
+    def fingerprint(self) -> str:
+        told = f"{self.inner.fingerprint}\0averaged\0{self.samples}\0{self.noise}\0{self.seed}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         """The mean logits."""
-        return _mean([self.classifier.logits(one, plain=plain) for one in self._seen(images)])
+        self.forwards += len(images)
+        return _mean([self.inner.logits(one, plain=plain) for one in self._seen(images)])
 
-    def gradient(self, images: Images, goal: Objective) -> tuple[Logits, Images]:
-        """The mean logits and the mean of the gradients of the loss (Athalye et al. 2018, arXiv:1707.07397, eq. 2)."""
-        answers = [self.classifier.gradient(one, goal) for one in self._seen(images)]
+    def gradient(self, images: Images, score: Score) -> tuple[Logits, Images]:
+        """The mean logits and the mean of the gradients of the score (Athalye et al. 2018, arXiv:1707.07397, eq. 2)."""
+        answers = [self.inner.gradient(one, score) for one in self._seen(images)]
+        self.forwards += len(images)
+        self.backwards += len(images)
         return _mean([logits for logits, _ in answers]), _mean([gradient for _, gradient in answers])
 
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
         """The mean logits and their linearisation."""
-        answers = [self.classifier.linearize(one) for one in self._seen(images)]
+        answers = [self.inner.linearize(one) for one in self._seen(images)]
+        self.forwards += len(images)
 
-        def pullback(cotangents: torch.Tensor, *, more: bool = False) -> Images:
+        def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
+            self.backwards += int((cotangents != 0).any(1).sum())
             return _mean([one(cotangents, more=more) for _, one in answers])
 
         return _mean([logits for logits, _ in answers]), pullback
@@ -58,5 +71,5 @@ class Averaged:
                 yield images + self.noise * Rng(self.seed, ("every example",)).normal(f"noise {sample}", images[:1])
 
 
-def _mean(values: list[torch.Tensor]) -> torch.Tensor:
+def _mean(values: list[Tensor]) -> Tensor:
     return torch.stack(values).mean(0) if len(values) > 1 else values[0]

@@ -22,7 +22,7 @@ def unbroken_flag(classifier: Classifier, images: Images, labels: Labels, logits
     for _ in range(_STEPS):
         if not len(x):
             return None
-        seen, gradient = classifier.gradient(x, goal)
+        seen, gradient = classifier.gradient(x, goal.loss)
         left = ~goal.is_met(seen)
         goal, x = goal[left], clip(x[left] + _SIZE * gradient[left].nan_to_num().sign())
     withstand = int((~goal.is_met(classifier.logits(x))).sum()) if len(x) else 0

@@ -4,9 +4,11 @@ Not its pickle: that has other bytes after storing and loading, when a call has 
 equal strings are one object.
 """
 
+import functools
 import hashlib
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,8 @@ from torch import Tensor
 
 from brittle.errors import BrittleError
 
-# What the answers of an estimator do not depend on; a search keeps how long its trials took.
-_NEUTRAL = {"n_jobs", "verbose", "_sklearn_version", "cv_results_", "refit_time_"}
+# What answers do not depend on: the mode of a module, which is always run in eval mode; how long a search has taken.
+_NEUTRAL = {"training", "n_jobs", "verbose", "_sklearn_version", "cv_results_", "refit_time_"}
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, np.generic, np.dtype)
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 
@@ -53,12 +55,24 @@ def _content(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
         yield f"{len(value)}\0".encode()
         for one in value:
             yield from _content(one, above)
+    elif isinstance(value, functools.partial):
+        yield from _content((value.func, value.args, value.keywords), above)
     elif isinstance(value, _NAMED):
         yield f"{getattr(value, '__module__', '')} {getattr(value, '__qualname__', value)}\0".encode()
         yield from _code(getattr(value, "__code__", None))
+        yield from _content(_bound_by(value), above)
     elif not type(value).__module__.startswith("numpy.random"):
         yield f"{type(value).__module__} {type(value).__qualname__}\0".encode()
         yield from _state(value, above)
+
+
+def _bound_by(function: Any) -> tuple[object, ...]:
+    """What a function has of its own beside its code: defaults, and the values that it closes over."""
+    closed = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # not filled yet
+            closed.append(cell.cell_contents)
+    return (getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None), tuple(closed))
 
 
 def _array(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
@@ -86,8 +100,8 @@ def _state(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
         stored = value.__reduce_ex__(2)
     except Exception as error:  # whatever an object of the user's raises
         raise BrittleError(
-            f"a {type(value).__name__} in the estimator cannot be stored, so that nobody could tell it from another"
-            f" ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
+            f"a {type(value).__name__} in what is to be attacked cannot be stored, so that nobody could tell it from"
+            f" another ({type(error).__name__}: {' '.join(str(error).split())[:100]})"
         ) from None
     if isinstance(stored, str):  # the name of something global
         yield stored.encode()

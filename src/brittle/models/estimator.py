@@ -1,22 +1,22 @@
-"""Classifiers without gradients: whatever has been fitted and predicts, such as an estimator of scikit-learn."""
+"""Whatever has been fitted and predicts, such as an estimator of scikit-learn."""
 
 from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from brittle.catalog import Access
 from brittle.errors import BrittleError
 from brittle.models.digest import digest_of
-from brittle.types import Images, Logits
+from brittle.types import Access, Images, Logits
 
+_BATCH = 1024
 _FLOOR = 1e-30  # of a probability: its logarithm, -69, leaves what float32 resolves near a tie finer than 1e-3
 
 
 @final
-class Estimator(nn.Module):
-    """A fitted estimator in the place of a network: images ``[B, C, H, W]`` -> logits ``[B, K]``, without gradients.
+class Estimator:
+    """What a fitted estimator answers: images ``[B, C, H, W]`` -> logits ``[B, K]``, without gradients.
 
     It is given float64 ``[B, C * H * W]``: channel after channel, and each row after row. What ``access`` says is asked
     for: "score", the logarithms of ``predict_proba``, or else ``decision_function``; "decision", the one-hot vector of
@@ -32,10 +32,9 @@ class Estimator(nn.Module):
     """
 
     def __init__(self, estimator: Any) -> None:
-        super().__init__()
         if not callable(getattr(estimator, "predict", None)) or isinstance(estimator, type):
             kind = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
-            raise BrittleError(f"expected a torch.nn.Module, or a fitted estimator with predict(), got {kind}")
+            raise BrittleError(f"expected a fitted estimator with predict(), got {kind}")
         self.estimator = estimator
         self.classes = _classes_of(estimator)
         self.scores, self.votes = _scores_of(estimator)
@@ -47,12 +46,24 @@ class Estimator(nn.Module):
             )
 
     @property
+    def name(self) -> str:
+        return type(self.estimator).__name__
+
+    @property
+    def batch_size(self) -> int:
+        return _BATCH
+
+    @property
+    def channels(self) -> None:
+        """Features have none."""
+
+    @property
     def class_names(self) -> tuple[str, ...] | None:
         if self.classes is None or self.classes == list(range(len(self.classes))):
             return None
         return tuple(str(name) for name in self.classes)
 
-    def forward(self, images: Images) -> Logits:
+    def answers(self, images: Images) -> Logits:
         rows = images.detach().flatten(1).double().cpu().numpy()
         wanted = getattr(self.estimator, "n_features_in_", rows.shape[1])
         if wanted != rows.shape[1]:
@@ -92,9 +103,6 @@ class Estimator(nn.Module):
         index = {label: k for k, label in enumerate(self.classes or ())}
         predicted = np.asarray(self.estimator.predict(rows)).tolist()
         return np.eye(len(index))[[index[label] for label in predicted]].reshape(len(predicted), len(index))
-
-    def extra_repr(self) -> str:
-        return type(self.estimator).__name__
 
     def digest(self) -> bytes:
         """sha256 of what the estimator has learnt and been told: the same in any process, before storing and after."""

@@ -11,15 +11,14 @@ from types import ModuleType
 from torch import nn
 
 from brittle.errors import BrittleError
-from brittle.models.classifier import Classifier
-from brittle.models.estimator import Estimator
+from brittle.models.classifier import is_classifier
 
 _FORM = "python:package.module:factory"
 
 
-def made_by(target: str) -> nn.Module | Classifier:
-    """What ``package.module:factory`` returns: a network, a fitted estimator, which is put in the place of one, or a
-    Classifier (each may also stand there itself).
+def made_by(target: str) -> object:
+    """What ``package.module:factory`` returns: a network, a fitted estimator or a Classifier (each may also stand there
+    itself).
 
     The working directory is importable meanwhile. Whatever goes wrong in the user's code is quoted in a BrittleError.
     """
@@ -28,19 +27,18 @@ def made_by(target: str) -> nn.Module | Classifier:
         raise BrittleError(f"expected {_FORM}, got 'python:{target}'")
     with _working_directory_importable():
         found = _attribute(_imported(module_name), attribute)
-        made = found if isinstance(found, nn.Module | Classifier) or _predicts(found) else _called(found, target)
-    if isinstance(made, nn.Module | Classifier):
+        made = found if _usable(found) else _called(found, target)
+    if _usable(made):
         return made
-    if _predicts(made):
-        return Estimator(made)
     raise BrittleError(
-        f"expected python:{target} to return a torch.nn.Module, a fitted estimator or a brittle.Classifier, got"
+        f"expected python:{target} to return a torch.nn.Module, a fitted estimator or a classifier of brittle, got"
         f" {type(made).__name__}"
     )
 
 
-def _predicts(made: object) -> bool:
-    return hasattr(made, "predict") and not isinstance(made, type)
+def _usable(made: object) -> bool:
+    predicts = hasattr(made, "predict") and not isinstance(made, type)
+    return isinstance(made, nn.Module) or is_classifier(made) or predicts
 
 
 def _imported(name: str) -> ModuleType:

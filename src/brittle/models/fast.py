@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import nn
@@ -26,6 +26,13 @@ class FastPath:
         self.copy: nn.Module | None = None
         self._version: list[object] | None = None
         self._held = False
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the copy: versions are those of this process, and another makes its own."""
+        return {"run": self.run}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FastPath.__init__(self, state["run"])
 
     def of(self, net: nn.Module, batch: Images) -> nn.Module | None:
         """The copy for one pass, None for the plain network; made again whenever a weight was seen to change."""

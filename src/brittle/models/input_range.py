@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from brittle.errors import Flag
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, Settings
 from brittle.types import Images, Labels, Logits
 
 _GOOD = 0.8  # above it, no other normalisation can be better by _GAIN
@@ -69,15 +69,8 @@ def _usual(channels: int) -> tuple[_Normalisation, ...]:
 
 def _accuracy_with(usual: _Normalisation, classifier: Classifier, images: Images, labels: Labels) -> float:
     """Not through the fast path: each normalisation is tried for one pass only."""
-    other = Classifier(
-        classifier.net,
-        mean=usual.mean,
-        std=usual.std,
-        device=classifier.device,
-        batch_size=classifier.batch_size,
-        fast=False,
-    )
-    return _accuracy(other.logits(images), labels)
+    other = classifier.adjusted(Settings(mean=usual.mean, std=usual.std))
+    return _accuracy(other.logits(images, plain=True), labels)
 
 
 def _accuracy(logits: Logits, labels: Labels) -> float:

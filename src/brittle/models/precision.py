@@ -19,8 +19,14 @@ _MARGIN = 2  # times the largest difference seen on a few images, for all others
 _MOST, _MANY = 1e-3, 32  # of the spread in float32, and in units of coarser types: beyond, it is no rounding
 
 _TF32 = 2.0**-10
+_LOOKED_AT = 4  # images, before each attack
 
 Run = Callable[[nn.Module, Images], Logits]
+
+
+def few_of(images: Images) -> Images:
+    """Those that are looked at before an attack: four at most, spread evenly. Of few it takes all."""
+    return images[:: -(-len(images) // _LOOKED_AT)]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from brittle.errors import BrittleError, Flag
 from brittle.models.classifier import Classifier
@@ -30,10 +29,10 @@ def check_compatible(classifier: Classifier, images: Images, labels: Labels | No
     try:
         logits = classifier.logits(images)
     except BrittleError:
-        _check_channels(classifier.net, images)
+        _check_channels(classifier.channels, images)
         raise
     except Exception as error:  # the network is the user's code
-        _check_channels(classifier.net, images)
+        _check_channels(classifier.channels, images)
         shape = " x ".join(str(size) for size in images.shape[1:])
         reason = " ".join(str(error).split())[:200]
         raise BrittleError(
@@ -100,11 +99,9 @@ def _flags(classifier: Classifier, images: Images, known: Labels | None, logits:
         yield input_range_flag(classifier, images, known, logits)
 
 
-def _check_channels(net: nn.Module, images: Images) -> None:
-    first = next((module for module in net.modules() if isinstance(module, nn.Conv2d)), None)
-    if images.ndim == 4 and first is not None and first.in_channels != images.shape[1]:
-        kind = {1: " (grey)", 3: " (colour)"}
-        got, wanted = images.shape[1], first.in_channels
+def _check_channels(wanted: int | None, images: Images) -> None:
+    if images.ndim == 4 and wanted is not None and wanted != images.shape[1]:
+        kind, got = {1: " (grey)", 3: " (colour)"}, images.shape[1]
         raise BrittleError(
             f"expected images with {wanted} channels{kind.get(wanted, '')}, as the network's first convolution wants,"
             f" got {got}{kind.get(got, '')}; convert the images or choose another network"

@@ -48,6 +48,7 @@ def load_torchvision(name: str, path: Path | None) -> Network:
         mean=tuple(preprocessing.mean),
         std=tuple(preprocessing.std),
         class_names=categories if len(categories) == _outputs(net) else None,
+        name=f"torchvision:{name}",
         fit=fit,
     )
 
@@ -81,6 +82,7 @@ def load_timm(name: str, path: Path | None) -> Network:
         net,
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
+        name=f"timm:{name}",
         class_names=_imagenet_names() if timm.data.infer_imagenet_subset(net) == "imagenet-1k" else None,
         fit=Fit(
             channels=channels,

@@ -85,10 +85,8 @@ def scale_of(logits: Logits) -> Tensor:
 
 def resolution(classifier: Classifier) -> float:
     """The relative rounding of the network's arithmetic: that of its weights' type, or TF32 where a GPU may use it."""
-    weights = next((one for one in classifier.net.parameters() if one.is_floating_point()), None)
-    of_weights = torch.finfo(torch.float32 if weights is None else weights.dtype).eps
     coarse = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
-    return max(of_weights, 2.0**-10) if classifier.device.type == "cuda" and coarse else of_weights
+    return max(classifier.unit, 2.0**-10) if classifier.device.type == "cuda" and coarse else classifier.unit
 
 
 def off_grid(images: Images) -> Images:

@@ -36,7 +36,7 @@ def gradient_flags(classifier: Classifier, images: Images, labels: Labels, *, co
     compare: also look at differences, on the first 16 images.
     """
     try:
-        _, gradient = classifier.gradient(images, Untargeted(labels))
+        _, gradient = classifier.gradient(images, Untargeted(labels).loss)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise BrittleError(
@@ -70,7 +70,7 @@ class _Slopes:
         coins = torch.randint(0, 2, images.shape, generator=torch.Generator().manual_seed(1))
         self.random = (coins * 2.0 - 1.0).to(images)
         self.points = off_grid(images)
-        logits, self.gradient = classifier.gradient(self.points, goal)
+        logits, self.gradient = classifier.gradient(self.points, goal.loss)
         self.slope, self.size = L1.measure(self.gradient), L2.measure(self.gradient)
         self.usable = self.gradient.flatten(1).isfinite().all(1) & (self.slope >= _FLAT)
         self.rounding = _ROUNDING * resolution(classifier) * logits.abs().amax(1)

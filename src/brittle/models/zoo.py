@@ -1,17 +1,18 @@
-"""Named networks: a model spec as typed on the command line -> a Classifier and the image size it wants."""
+"""Named models: a model spec as typed on the command line -> a Classifier."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import final
 
 import torch
+from torch import nn
 
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError, did_you_mean
-from brittle.models.classes import reject_of
-from brittle.models.classifier import Classifier
+from brittle.models.black_box import BlackBox
+from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.factory import made_by
 from brittle.models.network import Network
@@ -20,24 +21,17 @@ from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, 
 from brittle.models.weights import load_weights
 
 
-class Loaded(NamedTuple):
-    """A ready classifier, and the image size it wants (None: any, or not known)."""
-
-    classifier: Classifier
-    fit: Fit | None
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """One form of model spec: how it is written, what it is, and how its network is got.
+    """One form of model spec: how it is written, what it is, and how it is got.
 
-    load: (what follows the colon, the weights file or None) -> Network, or the Classifier that a factory made.
+    load: (what follows the colon, the weights file or None) -> the Classifier, as it is published.
     """
 
     form: str
     summary: str
-    load: Callable[[str, Path | None], Network | Classifier]
+    load: Callable[[str, Path | None], Classifier]
 
 
 def load_model(
@@ -50,11 +44,12 @@ def load_model(
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
     reject: str | int | None = None,
-) -> Loaded:
+) -> Classifier:
     """The classifier that ``spec`` names (one of ``MODELS``), with the weights in ``weights``.
 
-    mean, std, class_names: instead of those published with the network; device, batch_size, reject: as for Classifier.
-    Raises BrittleError for an unknown name, unusable weights, missing weights, or a factory that fails.
+    mean, std, class_names, reject: instead of what was published with it; device, batch_size: as for ``Network``.
+    ``Classifier.fit`` is the image size that it wants. Raises BrittleError for an unknown name, unusable weights,
+    missing weights, or a factory that fails.
     """
     kind, colon, rest = spec.partition(":")
     source = MODELS.get(kind)
@@ -62,24 +57,12 @@ def load_model(
         forms = [known.form for known in MODELS.values()]
         raise BrittleError(f"unknown model {spec!r}{did_you_mean(spec, forms)}")
     place = _usable(device)
-    made = source.load(rest, weights)
-    if isinstance(made, Classifier):
-        return Loaded(_adjusted(made, spec, mean, std, class_names, place, batch_size, reject), None)
-    given = mean is not None or std is not None
-    classifier = Classifier(
-        made.net,
-        mean=mean if given else made.mean,
-        std=std if given else made.std,
-        class_names=class_names if class_names is not None else made.class_names,
-        device=place,
-        batch_size=batch_size,
-        name=spec,
-        reject=reject,
+    return source.load(rest, weights).adjusted(
+        Settings(mean=mean, std=std, class_names=class_names, device=place, batch_size=batch_size, reject=reject)
     )
-    return Loaded(classifier, made.fit)
 
 
-def _digits(_: str, path: Path | None) -> Network:
+def _digits(_: str, path: Path | None) -> Classifier:
     if path is None:
         # Imported here: scikit-learn, which holds the digits, takes a second to import.
         from brittle.data.digits import digits_split
@@ -91,46 +74,29 @@ def _digits(_: str, path: Path | None) -> Network:
     else:
         net = DigitsCNN()
         load_weights(net, path)
-    return Network(net, class_names=tuple("0123456789"), fit=Fit(channels=1, height=8, width=8))
+    fit = Fit(channels=1, height=8, width=8)
+    return Network(net, class_names=tuple("0123456789"), name="digits-cnn", fit=fit)
 
 
-def _resnet20(_: str, path: Path | None) -> Network:
+def _resnet20(_: str, path: Path | None) -> Classifier:
     if path is None:
         raise BrittleError("resnet20 comes without weights, and random ones would say nothing: pass --weights FILE")
     net = ResNet20()
     load_weights(net, path)
-    return Network(net, IMAGENET_MEAN, IMAGENET_STD, CIFAR10_CLASSES, Fit(channels=3, height=32, width=32))
+    fit = Fit(channels=3, height=32, width=32)
+    return Network(net, mean=IMAGENET_MEAN, std=IMAGENET_STD, class_names=CIFAR10_CLASSES, name="resnet20", fit=fit)
 
 
-def _python(target: str, path: Path | None) -> Network | Classifier:
-    made = made_by(target)
+def _python(target: str, path: Path | None) -> Classifier:
+    made, name = made_by(target), f"python:{target}"
     if path is not None:
-        load_weights(made.net if isinstance(made, Classifier) else made, path)
-    return made if isinstance(made, Classifier) else Network(made)
-
-
-def _adjusted(
-    classifier: Classifier,
-    spec: str,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    class_names: Sequence[str] | None,
-    device: torch.device,
-    batch_size: int | None,
-    reject: str | int | None,
-) -> Classifier:
-    """A factory's own Classifier: it has decided on its normalisation; where and how it runs is the caller's."""
-    if mean is not None or std is not None:
-        raise BrittleError(f"{spec} returns a Classifier, which has its own mean and std; drop --mean and --std")
-    if class_names is not None:
-        classifier.class_names = tuple(class_names)
-    if batch_size is not None:
-        classifier.batch_size = batch_size
-    if reject is not None:
-        classifier.reject = reject_of(reject, classifier.class_names)
-    classifier.net = classifier.net.to(device)
-    classifier.device = device
-    return classifier
+        net = made.net if isinstance(made, Network) else made
+        if not isinstance(net, nn.Module):
+            raise BrittleError(f"{name} returns no network: expected no --weights, got {path}")
+        load_weights(net, path)
+    if is_classifier(made):
+        return made
+    return Network(made, name=name) if isinstance(made, nn.Module) else BlackBox(made, name=name)
 
 
 def _usable(device: str | torch.device) -> torch.device:

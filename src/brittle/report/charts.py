@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
+from brittle.measure import NORMS, Curve, Summary, accuracy_at, curve, families, thin
 from brittle.pages.colours import colours, dash
-from brittle.pages.told import Curve
 from brittle.pages.words import NORM_NAMES
 from brittle.records import View
 from brittle.text import percent

@@ -180,7 +180,7 @@
   }
 
   const draws = all(".chart").map(chart);
-  all("table.measures").forEach(table);
+  all("table.measures, table.sortable").forEach(table);
   all(".gallery").forEach(gallery);
   views(draws);
   copying();

@@ -99,11 +99,13 @@ def measures_table(summary: Summary) -> dict[str, Any]:
     ]
     bodies: dict[str, list[dict[str, Any]]] = {}
     if together:
-        cells = [_cell(summary.overall.get(column["key"]), MEASURES[column["key"]].unit, "l2") for column in columns]
+        cells = [
+            measured_cell(summary.overall.get(column["key"]), MEASURES[column["key"]].unit, "l2") for column in columns
+        ]
         bodies[""] = [{"title": "all attacks", "under": "best of all, image by image", "cells": cells}]
     for attack in sorted(summary.attacks, key=lambda one: (one.kind != "minimal", one.kind)):
         cells = [
-            _cell(attack.measures.get(column["key"]), MEASURES[column["key"]].unit, attack.distance_norm)
+            measured_cell(attack.measures.get(column["key"]), MEASURES[column["key"]].unit, attack.distance_norm)
             for column in columns
         ]
         kind = f"{attack.kind}, {norm_text(attack.norm)}"
@@ -123,7 +125,8 @@ def _is_column(key: str, summary: Summary, together: bool) -> bool:
     return any(measured is not None and value_text(measured.value, MEASURES[key].unit) for measured in each)
 
 
-def _cell(measured: Measured | None, unit: str, norm: str) -> dict[str, Any]:
+def measured_cell(measured: Measured | None, unit: str, norm: str) -> dict[str, Any]:
+    """A number with its interval and what it counts, in words; ``sort`` to order it by."""
     if measured is None:
         return {"text": "", "interval": "", "count": "", "sort": None}
     text = value_text(measured.value, unit, norm)
@@ -166,12 +169,12 @@ def beside(summaries: Sequence[Summary]) -> dict[str, Any]:
     norms = [norm for norm in NORM_ORDER if any(norm in summary.by_norm for summary in summaries)]
     rows = []
     for summary in summaries:
-        rates = [_cell(summary.overall[key], "fraction", "l2") for key in BESIDE]
+        rates = [measured_cell(summary.overall[key], "fraction", "l2") for key in BESIDE]
         distances = []
         for norm in norms:
             label = summary.by_norm.get(norm)
             attack = None if label is None else summary.attack(label)
-            cell = _cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
+            cell = measured_cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
             distances.append(cell | {"count": "" if attack is None else attack.title})
         rows.append({"model": summary.model, "goal": summary.goal, "cells": [*rates, *distances]})
     heads = [(MEASURES[key].name, "") for key in BESIDE]

@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import Attack
-from brittle.attacks._fitting import must_fit
-from brittle.catalog import ATTACKS, Access, entry_of, traits_of
+from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, is_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rules, grade
-from brittle.types import Images, Labels, Logits
+from brittle.types import Access, Images, Labels, Logits
 
 STUCK = 0.1
 """The share of images above which a gradient attack that made no headway is a reason to doubt it."""
@@ -85,9 +84,10 @@ def attack(
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not isinstance(classifier, Classifier):
+    if not is_classifier(classifier):
         raise BrittleError(
-            f"expected a brittle.Classifier, got {type(classifier).__name__}; wrap it: Classifier(net, ...)"
+            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
+            " brittle.BlackBox(estimator)"
         )
     check_goal(method, goal)
     check_access(method, classifier)
@@ -137,7 +137,7 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
         if rows.any():
             yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)
-    if traits_of(method).kind == "minimal":
+    if traits_of(method).kind != "budget":
         if failed.any():
             message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
             yield Flag("unbounded-below-100", message)
@@ -151,18 +151,15 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
-    """Refuses what is no registered attack or must be fitted first, and a goal that it does not serve."""
-    entry = entry_of(method)
-    if entry.fits:
-        raise Unsupported(must_fit(method))
+    """Refuses what is no registered attack, and a goal that it does not serve."""
+    entry_of(method)  # or it is refused
     goals = traits_of(method).goals
     kind = goal if isinstance(goal, type) else Untargeted if isinstance(goal, Tensor) else type(goal)
     if kind not in (Untargeted, Targeted):
         raise BrittleError(
             f"expected labels, Untargeted(labels) or Targeted(labels), got {kind.__name__}; labels are a tensor"
         )
-    if kind.__name__.lower() not in goals:
-        raise Unsupported(f"{entry.name} supports {' and '.join(goals) or 'no'} goals, got {kind.__name__.lower()}")
+    refuse_goal(method, kind, goals)
 
 
 def check_target(classifier: Classifier, goal: Goal) -> None:
@@ -186,11 +183,9 @@ def check_access(method: object, classifier: Classifier) -> None:
     asked, given = traits_of(method).access, classifier.access
     able = _LEAST_FIRST[: _LEAST_FIRST.index(given) + 1]
     if asked not in able:
-        others = sorted(
-            name for name, entry in ATTACKS.items() if entry.kind and entry.access in able and not entry.fits
-        )
+        others = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
         raise Unsupported(
-            f"{entry_of(method).name} asks for {asked}s, {classifier.name} only gives {given}s; attacks that work on"
+            f"{label_of(method)} asks for {asked}s, {classifier.name} only gives {given}s; attacks that work on"
             f" it: {', '.join(others) or 'none yet'}"
         )
 

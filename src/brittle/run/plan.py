@@ -1,6 +1,5 @@
 """What a run is: the parts of its manifest, and when two runs are the same."""
 
-import math
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from brittle.catalog import config_of, entry_of, held_by, label_of, traits_of
+from brittle.catalog import config_of, label_of, listed, traits_of
 from brittle.errors import BrittleError
 from brittle.records import SCHEMA_VERSION, AttackSpec, Manifest, ModelRecord, slugs_of
 from brittle.run.probe import change_between
@@ -112,12 +111,7 @@ def _shortened(text: str) -> str:
 
 
 def _spec(method: Any, slug: str) -> AttackSpec:
-    entry, config = entry_of(method), config_of(method)
-    traits = traits_of(method)
-    for one in (method, *held_by(method)):
-        for key, value in config_of(one).items():
-            if isinstance(value, float) and not math.isfinite(value):  # no attack means it, and JSON has no word for it
-                raise BrittleError(f"expected a finite {key} for {entry_of(one).name}, got {value}")
+    entry, config, traits = listed(method), config_of(method), traits_of(method)
     return AttackSpec(
         label=label_of(method),
         name=entry.name,

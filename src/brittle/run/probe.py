@@ -32,8 +32,7 @@ def take_probe(classifier: Classifier, examples: Examples, shape: tuple[int, int
         # Twice in one batch: there are networks that do not run on one image, and kernels of their own for it.
         alone = torch.cat([_logits(classifier, image.repeat(2, 1, 1, 1))[:1] for image in images])
         together = _logits(classifier, images.flip(0)).flip(0)
-    weights = (one.dtype for one in classifier.net.parameters() if one.is_floating_point())
-    rounding = 2 * torch.finfo(next(weights, torch.float32)).eps * float(alone.abs().amax())
+    rounding = 2 * classifier.unit * float(alone.abs().amax())
     return Probe(
         classes=alone.shape[1],
         logits=base64.b64encode(alone.numpy().astype("<f4").tobytes()).decode("ascii"),

@@ -19,7 +19,6 @@ from brittle.errors import BrittleError
 from brittle.records import Manifest
 from brittle.run.study import Done, Files, Study, Unit
 
-_WORTH = 8.0  # seconds that must be left to do before other processes are started, which takes some three
 _TRIES = 3  # workers that may die over one unit before it is given up
 
 
@@ -40,16 +39,16 @@ class Executor(Protocol):
 
 @final
 class Local:
-    """Processes on this machine, ``workers`` with this one, which share its threads among them.
+    """Processes on this machine, which share its threads among them.
 
-    Others are started once the first unit has shown that enough is left to do; until then, and always with one worker,
-    the work is done here.
+    They are started once the units done here have shown that more than ``worth`` seconds are left to do, as starting
+    them takes some three; until then, and always with one worker, the work is done in this process.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, worth: float = 8.0) -> None:
         if workers < 1:
             raise BrittleError(f"expected at least 1 worker, got {workers}")
-        self.workers = workers
+        self.workers, self.worth = workers, worth
 
     def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
         """In the order given with one worker; as they are finished with several."""
@@ -58,7 +57,7 @@ class Local:
         while waiting:
             left = sum(map(len, waiting))
             spent = time.perf_counter() - started
-            if self.workers > 1 and len(waiting) > 1 and examples and spent / examples * left > _WORTH:
+            if self.workers > 1 and len(waiting) > 1 and examples and spent / examples * left > self.worth:
                 yield from _Crew(self.workers, study, manifest, files).do(waiting)
                 return
             unit = waiting.pop(0)

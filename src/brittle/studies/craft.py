@@ -1,8 +1,6 @@
 """Crafting as a study: photographs, wishes and ways, each result as its saved file shows it."""
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from brittle.catalog import config_of, entry_of
-from brittle.craft.crafted import Crafted
 from brittle.craft.sheet import comparison
 from brittle.craft.view import see
 from brittle.data.examples import examples_of
@@ -22,12 +18,22 @@ from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.pages.pictures import noise_picture, png_with_texts
 from brittle.records import CRAFTED, UNTARGETED, Manifest, ModelRecord, slugs_of
-from brittle.run.attack import check_access
+from brittle.run.attack import check_access, check_goal
 from brittle.run.plan import about, attack_specs
 from brittle.run.probe import take_probe
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
+from brittle.studies.crafted_rows import (
+    config_of_way,
+    folders_of,
+    numbers_of,
+    original_of,
+    repeated,
+    row_of,
+    text_of,
+)
 from brittle.studies.crafter import Aim, Crafter, OnLook, Photograph, png_of, read_photograph
+from brittle.studies.goals import kind_of
 from brittle.studies.opening import opened_models
 from brittle.studies.registry import register_study
 from brittle.studies.ways import Way, ways_from
@@ -59,7 +65,7 @@ class CraftSpec(Spec):
         ((name, loaded),) = opened_models(self.models, self.device).items()
         photographs = [read_photograph(path, loaded.fit) for path in self.photographs]
         return Crafting(
-            loaded.classifier,
+            loaded,
             loaded.fit,
             photographs,
             self.targets,
@@ -140,8 +146,10 @@ class Crafting:
             raise BrittleError("expected at least one photograph, got none")
         for way in self.ways:
             check_access(way.attack, self.classifier)
+            for kind in {kind_of(wish) for wish in self.wishes}:
+                check_goal(way.attack, kind)
         aims = [self.crafter(0).aim(photograph, self.wishes) for photograph in self.photographs]
-        self._facts[:] = [_Facts(aims=aims, folders=self._folders(aims))]
+        self._facts[:] = [_Facts(aims=aims, folders=folders_of(self.photographs, self.ways, self.wishes, aims))]
         specs = attack_specs([way.attack for way in self.ways])
         names = [way.name for way in self.ways]
         return Manifest(
@@ -210,18 +218,18 @@ class Crafting:
         rows, made = list[dict[str, Any]](), dict(self.shared(unit, manifest))
         how = self._how(manifest, place.way) | {"photograph_sha256": photograph.sha256}
         crafted = crafter.craft(photograph, [aim for _, aim in alike])
-        for (number, _), (one, png) in zip(alike, crafted, strict=True):
+        for (number, _), (one, saved) in zip(alike, crafted, strict=True):
             folder = facts.folders[place.photograph, place.way, number]
             noise, amplification = noise_picture(one.original, one.perturbed)
             numbers = how | numbers_of(one) | {"noise_amplification": amplification}
             for name, content in {
-                "perturbed.png": png,
+                "perturbed.png": saved,
                 "noise.png": png_with_texts(noise),
                 "comparison.png": png_with_texts(comparison(one)),
                 "craft.json": text_of(numbers).encode("utf-8", "surrogatepass"),
             }.items():
                 made[f"{folder}/{name}" if folder else name] = content
-            rows.append(_row(one, photograph, place.photograph, number, folder, amplification))
+            rows.append(row_of(one, photograph, place.photograph, number, folder, amplification))
         return Done(pa.Table.from_pylist(rows, schema=CRAFTED), made)
 
     def count(self, table: pa.Table) -> int:
@@ -249,109 +257,7 @@ class Crafting:
         )
 
     def _how(self, manifest: Manifest, way: int) -> dict[str, Any]:
-        return repeated(manifest) | {"attack": _config(self.ways[way])}
-
-    def _folders(self, aims: Sequence[Sequence[Aim]]) -> dict[tuple[int, int, int], str]:
-        """By photograph, way and wish; a number behind those of the same name."""
-        folders, taken = dict[tuple[int, int, int], str](), set[str]()
-        for number, photograph in enumerate(self.photographs):
-            for way, one in enumerate(self.ways):
-                above = f"{_slug(one.name)}/" if len(self.ways) > 1 else ""
-                free = [aim.target is None for aim in aims[number]]
-                for wish in sorted(range(len(self.wishes)), key=free.__getitem__):
-                    named = f"{above}{_slug(Path(photograph.name).stem)}/{_slug(self.wishes[wish])}"
-                    folders[number, way, wish] = "" if self.single else _free(named, taken)
-        return folders
-
-
-def original_of(number: int) -> str:
-    """Where a photograph is kept, below the run directory."""
-    return f"photographs/{number:03d}.png"
-
-
-def repeated(manifest: Manifest) -> dict[str, Any]:
-    """Everything that is needed to repeat it, beside the photograph and the wish."""
-    (model,) = manifest.models
-    return {
-        "brittle": manifest.versions["brittle"],
-        "torch": manifest.versions["torch"],
-        "model": model.name,
-        "model_fingerprint": model.fingerprint,
-        "confidence_wanted": manifest.settings["confidence"],
-        "seed": manifest.seed,
-        "command": manifest.command,
-    }
-
-
-def numbers_of(crafted: Crafted) -> dict[str, Any]:
-    """A result as plain JSON values, without its pictures."""
-    before, after = ([{"class": name, "probability": p} for name, p in top] for top in (crafted.before, crafted.after))
-    return {
-        "photograph": crafted.photo,
-        "wish": crafted.wish,
-        "by": crafted.attack,
-        "target": crafted.target,
-        "target_name": crafted.target_name,
-        "reached": crafted.reached,
-        "confidence": crafted.confidence,
-        "before": before,
-        "after": after,
-        "visibility": crafted.visibility._asdict(),
-        "steps": crafted.steps,
-        "forward_passes": crafted.passes,
-        "seconds": round(crafted.seconds, 3),
-    }
-
-
-def text_of(values: dict[str, Any]) -> str:
-    """JSON for people."""
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def _row(
-    one: Crafted, photograph: Photograph, position: int, wish: int, folder: str, amplification: int
-) -> dict[str, Any]:
-    numbers = numbers_of(one)
-    return {
-        **{key: numbers[key] for key in ("photograph", "target", "target_name", "reached", "confidence", "steps")},
-        "before": numbers["before"],
-        "after": numbers["after"],
-        **one.visibility._asdict(),
-        "photograph_sha256": photograph.sha256,
-        "position": position,
-        "attack": one.attack,
-        "goal": one.wish,
-        "wish": wish,
-        "label": one.label_before,
-        "wanted": one.wanted,
-        "claimed": one.claimed,
-        "fooled": one.fooled,
-        "noise_amplification": amplification,
-        "forwards": one.passes,
-        "backwards": one.backwards,
-        "seconds": one.seconds,
-        "flags": list(one.flags),
-        "folder": folder,
-    }
-
-
-def _config(way: Way) -> dict[str, Any]:
-    return {"name": entry_of(way.attack).name, **config_of(way.attack)}
-
-
-def _slug(text: str) -> str:
-    """A name that any file system takes."""
-    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")[:60] or "unnamed"
-
-
-def _free(place: str, taken: set[str]) -> str:
-    """The place, or with a number behind it if another result has it."""
-    number, free = 1, place
-    while free in taken:
-        number += 1
-        free = f"{place}-{number}"
-    taken.add(free)
-    return free
+        return repeated(manifest) | {"attack": config_of_way(self.ways[way])}
 
 
 register_study("craft", CraftSpec)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from brittle.craft.crafted import Crafted
-from brittle.craft.view import Viewed, see, viewed
+from brittle.craft.view import Watched, see, viewed
 from brittle.data.decode import decoded, read_header
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
@@ -133,8 +133,8 @@ class Crafter:
         labels = torch.tensor([present if aim.target is None else aim.target for aim in aims])
         goal: Goal = (Untargeted if aims[0].target is None else Targeted)(labels.to(self.classifier.device))
         original = (photograph.pixels.float() / 255).to(self.classifier.device)
-        if self.on_look is not None and isinstance(through.net, Viewed):
-            through.net.watch = _watch(self.on_look, original, goal)
+        if self.on_look is not None:
+            through = Watched(through, _watch(self.on_look, original, goal))
         rng = Rng(self.seed, tuple(f"{photograph.sha256} {aim.wish} {aim.target}" for aim in aims))
         originals = original.expand(len(aims), -1, -1, -1).contiguous()
         started = time.perf_counter()

@@ -1,32 +1,28 @@
 """Fitting as a study: one perturbation for many images, and what it does to them, to others, and beside chance."""
 
-import dataclasses
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from brittle.attacks import Outcome, Perturbation
-from brittle.attacks._fitting import OnStep
-from brittle.catalog import ATTACKS, attacks_from, entry_of, held_by
+from brittle.attacks import AddPerturbation, Outcome
+from brittle.attacks.parts.fitting import OnStep
+from brittle.catalog import FITTERS
 from brittle.data import load_data
 from brittle.data.examples import Examples
+from brittle.data.perturbation import Perturbation, content_of, perturbation_in
 from brittle.errors import BrittleError
 from brittle.geometry.box import clip
-from brittle.geometry.norms import LINF
 from brittle.goals import Untargeted
+from brittle.measure import Told, rate
 from brittle.models.classifier import Classifier
 from brittle.records import FITTED, Manifest
-from brittle.rng import Rng
 from brittle.run.attack import check_access
 from brittle.run.grade import Rules, grade
 from brittle.run.plan import about, attack_specs
@@ -34,11 +30,10 @@ from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_models
+from brittle.studies.perturbations import FILE, PICTURE, drawn, picked, random_like
 from brittle.studies.registry import register_study
 
-FILE, PICTURE = "perturbation.safetensors", "perturbation.png"
 FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
-_SIDE = 256  # pixels of the picture, at least: those of the perturbation are enlarged by a whole number
 
 
 @final
@@ -60,14 +55,14 @@ class FitSpec(Spec):
 
     def open(self) -> "Fitting":
         """The study, with its model and data loaded."""
-        attack = fitting_attack(self.attack)
+        attack = FITTERS.one(self.attack)
         if len(self.models) != 1:
             raise BrittleError(f"expected one model to fit to, got {len(self.models)}")
         ((name, loaded),) = opened_models(self.models, self.device, self.batch_size).items()
         examples = load_data(self.data, limit=self.limit, fit=loaded.fit)
         unseen = None if self.test_data is None else load_data(self.test_data, fit=loaded.fit)
         return Fitting.of(
-            loaded.classifier,
+            loaded,
             attack,
             examples,
             unseen,
@@ -144,8 +139,7 @@ class Fitting:
     def plan(self, stored: Manifest | None, command: str | None) -> Manifest:
         """The manifest; BrittleError for data that do not fit the classifier, Unsupported for an attack that asks for
         more than it gives."""
-        for one in held_by(self.attack) or [self.attack]:
-            check_access(one, self.classifier)
+        check_access(self.attack, self.classifier)
         facts, other = self.parts[FITTED_TO].facts(stored, None), self.parts[UNSEEN].facts(stored, None)
         (model,), (unseen,) = facts.pop("models"), other["models"]
         both = hashlib.sha256(f"{model.data_fingerprint}\0{unseen.data_fingerprint}".encode()).hexdigest()
@@ -192,10 +186,10 @@ class Fitting:
         """The perturbation and its picture; or what it does to some examples, by the grader."""
         if unit.at.part == FIT:
             return Done(FITTED.empty_table(), self._fitted(unit))
-        perturbation = opened(files.read(FILE))
+        perturbation = perturbation_in(files.read(FILE), FILE)
         shard = self.parts[unit.at.part].shard(self.model, unit)
         values = perturbation.values.unsqueeze(0).to(shard.images.device)
-        goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(perturbation)
+        goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(AddPerturbation(file=perturbation))
         fooled, by_chance = (
             grade(self.classifier, shard.images, _added(shard.images, one), goal, rules)
             for one in (values, random_like(values, perturbation, self.seed))
@@ -228,69 +222,7 @@ class Fitting:
         if len(unit) < len(examples):
             examples = picked(examples, range(unit.start, unit.stop))
         made: Perturbation = self.attack.fit(source.classifier, examples, seed=self.seed, on_step=self.on_step)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / FILE
-            made.save(path)
-            return {FILE: path.read_bytes(), PICTURE: drawn(made.values)[0]}
-
-
-def fitting_attack(text: str) -> Any:
-    """The one attack that a text names, if it fits a perturbation to many images."""
-    attacks = attacks_from(text)
-    if len(attacks) > 1:
-        raise BrittleError(f"expected one attack to fit, not a sweep; got {text!r}")
-    if not entry_of(attacks[0]).fits:
-        known = ", ".join(name for name, entry in ATTACKS.items() if entry.fits)
-        raise BrittleError(
-            f"expected an attack that fits one perturbation to many images ({known}), got"
-            f" {entry_of(attacks[0]).name}, which attacks each image: `brittle audit --attack`"
-        )
-    return attacks[0]
-
-
-def picked(examples: Examples, rows: Sequence[int]) -> Examples:
-    """Some of the examples, as examples."""
-    ids = tuple(examples.ids[row] for row in rows)
-    return dataclasses.replace(
-        examples,
-        ids=ids,
-        labels=None if examples.labels is None else examples.labels[list(rows)],
-        fingerprint=hashlib.sha256("\0".join([examples.fingerprint, *ids]).encode()).hexdigest(),
-        read=lambda positions: examples.read([rows[position] for position in positions]),
-    )
-
-
-def opened(content: bytes) -> Perturbation:
-    """The perturbation that a file of this content holds."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FILE
-        path.write_bytes(content)
-        return Perturbation.load(path)
-
-
-def random_like(values: Tensor, made: Perturbation, seed: int) -> Tensor:
-    """Chance: a random perturbation of the same size in the same norm, ``[1, C, H, W]``."""
-    draws = Rng(seed, ("perturbation by chance",)).normal("direction", values)
-    draws = draws.sign() if made.norm == LINF else draws
-    size = float(made.norm.measure(values)[0])
-    return made.norm.project(draws * (size / float(made.norm.measure(draws)[0])), size)
-
-
-def drawn(values: Tensor) -> tuple[bytes, float]:
-    """A PNG of a perturbation ``[C, H, W]``, and how many times as strong as it is it is drawn, around mid-grey."""
-    largest = float(values.abs().max())
-    factor = 0.5 / largest if largest else 1.0
-    grey = (0.5 + factor * values).clamp(0, 1).mul(255).round().byte()
-    shown = grey if len(grey) in (1, 3) else grey[:1]
-    array = shown.permute(1, 2, 0).numpy()
-    image = Image.fromarray(array[:, :, 0] if len(shown) == 1 else array)
-    times = -(-_SIDE // min(image.size))
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Description", f"universal perturbation, amplified {factor:.6g} times around mid-grey")
-    buffer = BytesIO()
-    enlarged = image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
-    enlarged.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue(), factor
+        return {FILE: content_of(made), PICTURE: drawn(made.values)[0]}
 
 
 def _added(images: Tensor, values: Tensor) -> Outcome:
@@ -298,4 +230,25 @@ def _added(images: Tensor, values: Tensor) -> Outcome:
     return Outcome(clip(images + values), rows.bool(), rows, rows, rows)
 
 
-register_study("fit", FitSpec)
+def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
+    """How many of the images are fooled, of those fitted to and of others, and how many by chance."""
+    label = manifest.attacks[0].label
+    columns = {"fooled": label, "fooled_by_chance": "random, of the same size"}
+    parts = {FITTED_TO: "fooled among those fitted to", UNSEEN: "fooled in the test data"}
+    if manifest.settings["held_out"]:
+        parts[UNSEEN] = "fooled in the unseen half"
+    right = records[records["clean_prediction"] == records["label"]]
+    rates = {
+        name: [rate(int(mine[column].sum()), len(mine)) for mine in (right[right["part"] == part] for part in parts)]
+        for column, name in columns.items()
+    }
+    unseen = rates[label][1]
+    return Told(
+        (f"{label} fools {unseen.count:,} of {unseen.of:,} images that it was not fitted to.",),
+        heads=("perturbation", *parts.values()),
+        rows=tuple((name, *each) for name, each in rates.items()),
+        pictures=(("the perturbation around mid-grey", PICTURE),),
+    )
+
+
+register_study("fit", FitSpec, tell)

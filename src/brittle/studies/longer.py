@@ -47,7 +47,7 @@ def longer_ratio(
 def longer(method: Any) -> Attack | None:
     """The same attack with more effort; None where it has no say in that, or makes nothing smaller in its norm."""
     traits = traits_of(method)
-    if traits.kind != "minimal" or traits.minimises != "norm":
+    if traits.kind != "minimal":
         return None
     if isinstance(method, Minimal):
         norm = norm_of(method.norm)

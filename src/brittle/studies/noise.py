@@ -8,12 +8,12 @@ from pydantic import Field
 
 from brittle.geometry.box import clip
 from brittle.geometry.norms import norm_named
+from brittle.measure import Curve, Told, rate
 from brittle.models.classifier import Classifier
 from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.sources import Shard
 from brittle.studies.per_image import PerImageSpec, register_per_image
-from brittle.studies.registry import Curve, Told
 
 
 @final
@@ -40,15 +40,16 @@ def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, 
 
 
 def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
-    """A curve for each model, and the same as a table."""
+    """A curve for each model, and the same as a table with intervals."""
     right = records.assign(right=records["prediction"] == records["label"])
-    shares = right.groupby(["model", "size"], sort=False)["right"].mean()
-    names = list(dict.fromkeys(records["model"]))
-    curves = tuple(Curve(name, list(shares[name].index), list(shares[name])) for name in names)
-    rows = tuple((name, size, share) for (name, size), share in shares.items())
+    found = right.groupby(["model", "size"], sort=False)["right"].agg(["sum", "count"])
+    rows = [(str(name), float(size), rate(int(good), int(of))) for (name, size), (good, of) in found.iterrows()]
+    names = dict.fromkeys(name for name, _, _ in rows)
+    points = {name: [(size, one.value or 0.0) for other, size, one in rows if other == name] for name in names}
+    curves = [Curve(name, *map(tuple, zip(*mine, strict=True))) for name, mine in points.items()]
+    sentence = f"Accuracy of {len(names)} model(s) on {manifest.examples:,} images, as random noise grows."
     axis = f"{manifest.settings['norm']} norm of the noise"
-    sentence = f"Accuracy of {len(names)} models on {manifest.examples:,} images, as noise grows."
-    return Told([sentence], axis, "accuracy", curves, ("model", "size", "accuracy"), rows)
+    return Told((sentence,), axis, "accuracy", tuple(curves), ("model", axis, "accuracy"), tuple(rows))
 
 
 register_per_image("noise", NoiseSpec, work, tell)

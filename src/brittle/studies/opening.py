@@ -7,12 +7,12 @@ import torch
 
 from brittle.data import load_data
 from brittle.errors import BrittleError
-from brittle.models import Loaded, load_model
+from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec
 
 
-def opened_models(models: Sequence[ModelSpec], device: str, batch_size: int | None = None) -> dict[str, Loaded]:
+def opened_models(models: Sequence[ModelSpec], device: str, batch_size: int | None = None) -> dict[str, Classifier]:
     """Each model by the name that records call it; BrittleError for none, for names that repeat, and unusable ones."""
     names = [one.name or one.model for one in models]
     if not names:
@@ -41,7 +41,7 @@ def opened_sources(
     """Models with the data as each of them wants it."""
     loaded = opened_models(models, device, batch_size)
     return Sources.made_of(
-        {name: one.classifier for name, one in loaded.items()},
+        loaded,
         {name: load_data(data, limit=limit, fit=one.fit) for name, one in loaded.items()},
     )
 

@@ -2,33 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import pandas as pd
 
 from brittle.errors import BrittleError, did_you_mean
+from brittle.measure import Told
 from brittle.records import Manifest
 from brittle.run.spec import Spec, parsed
-
-
-class Curve(NamedTuple):
-    """A line of a chart: its name, and its points."""
-
-    name: str
-    x: list[float]
-    y: list[float]
-
-
-class Told(NamedTuple):
-    """What is said of a run: sentences, a chart, and the same as a table. heads, rows: numbers, or text."""
-
-    sentences: list[str]
-    x: str = ""
-    y: str = ""
-    curves: tuple[Curve, ...] = ()
-    heads: tuple[str, ...] = ()
-    rows: tuple[tuple[str | float, ...], ...] = ()
-
 
 Tell = Callable[[Manifest, pd.DataFrame], Told]
 

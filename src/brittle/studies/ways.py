@@ -24,7 +24,7 @@ class Way(NamedTuple):
     @property
     def parts(self) -> tuple[str, str, str]:
         """Space, penalty and optimiser, as a comparison has them; of what has no such choice, what it does instead."""
-        space = getattr(self.attack, "space", "pixels")
+        space = str(getattr(self.attack, "space", "pixels"))
         penalty = getattr(self.attack, "penalty", "colour" if hasattr(self.attack, "space") else "none")
         optimiser = getattr(self.attack, "optimiser", self.name)
         return space, penalty, f"{optimiser} ({self.name})" if self.name in PRESETS else optimiser.split(",")[0]

@@ -7,12 +7,13 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from brittle.errors import BrittleError, did_you_mean
+from brittle.catalog import Entry, Registry, register_in
+from brittle.errors import BrittleError
 from brittle.types import Images
 from brittle.visibility.colour import colour_metric, small_difference
 from brittle.visibility.jnd import just_noticeable
 from brittle.visibility.lpips import load_lpips
-from brittle.visibility.spaces import one_if_equal, rows_of
+from brittle.visibility.spaces import one_if_equal, rows_of_one
 from brittle.visibility.ssim import ssim
 
 
@@ -25,29 +26,25 @@ class Penalty(Protocol):
     def __getitem__(self, rows: Tensor) -> "Penalty": ...
 
 
+class PenaltyKind(Protocol):
+    """A penalty by name, a mean over the pixels, that originals make a cost."""
+
+    def around(self, original: Images) -> Penalty:
+        """The penalty around originals ``[N, C, H, W]`` in [0, 1]; what depends on them alone is made here, once."""
+
+
+PENALTIES: Registry[Entry] = Registry("penalty", example="l2")
+
+
 def penalty_of(name: str, original: Images) -> Penalty:
-    """The penalty called ``name`` around originals ``[N, C, H, W]`` in [0, 1], each a mean over the pixels.
+    """The penalty called ``name`` around originals ``[N, C, H, W]`` in [0, 1].
 
-    - ``l2``: the squared change of a channel.
-    - ``colour``: the squared CIEDE2000, by its metric around the original (``visibility.colour.small_difference``).
-    - ``ssim``: what is missing to an SSIM of 1.
-    - ``lpips``: LPIPS over AlexNet, with the extra of that name.
-    - ``jnd``: the squared change of a channel in units of the just noticeable difference there, so that textures and
-      what is very dark or bright may carry more.
-
-    What depends on the originals alone is made here, once. BrittleError for what is no penalty, and for images without
-    the colours that a penalty needs.
+    BrittleError for what is no penalty, and for images without the colours that a penalty needs.
     """
-    require_penalty(name)
+    kind: PenaltyKind = PENALTIES.one(name)
     if name != "l2" and original.shape[1] not in (1, 3):
         raise BrittleError(f"expected grey or RGB images for the penalty {name}, got {original.shape[1]} channels")
-    return _KINDS[name](original)
-
-
-def require_penalty(name: str) -> None:
-    """Refuses what is no penalty."""
-    if name not in _KINDS:
-        raise BrittleError(f"unknown penalty {name!r}{did_you_mean(name, _KINDS)}")
+    return kind.around(original)
 
 
 @final
@@ -62,7 +59,7 @@ class Squares:
         return ((perturbed - self.original) / self.unit).square().mean((1, 2, 3))
 
     def __getitem__(self, rows: Tensor) -> "Squares":
-        return Squares(self.original[rows], rows_of(self.unit, rows))
+        return Squares(self.original[rows], rows_of_one(self.unit, rows))
 
 
 @final
@@ -78,7 +75,7 @@ class Colours:
         return small_difference(self.metric, step).mean((1, 2))
 
     def __getitem__(self, rows: Tensor) -> "Colours":
-        return Colours(self.original[rows], rows_of(self.metric, rows))
+        return Colours(self.original[rows], rows_of_one(self.metric, rows))
 
 
 @final
@@ -96,33 +93,55 @@ class Distance:
         return Distance(self.original[rows], self.between)
 
 
-def _l2(original: Images) -> Penalty:
-    return Squares(original, torch.ones_like(original[:1, :1, :1, :1]))
+@register_in(PENALTIES, "l2", paper="arXiv:1608.04644")
+@final
+@dataclass(frozen=True, slots=True)
+class ByChannel:
+    """The squared change of a channel."""
+
+    def around(self, original: Images) -> Penalty:
+        return Squares(original, torch.ones_like(original[:1, :1, :1, :1]))
 
 
-def _colour(original: Images) -> Penalty:
-    return Colours(original, colour_metric(one_if_equal(original).expand(-1, 3, -1, -1)))
+@register_in(PENALTIES, "colour", paper="arXiv:1911.02466")
+@final
+@dataclass(frozen=True, slots=True)
+class ByColour:
+    """The squared CIEDE2000, by its metric around the original (``visibility.colour.small_difference``)."""
+
+    def around(self, original: Images) -> Penalty:
+        return Colours(original, colour_metric(one_if_equal(original).expand(-1, 3, -1, -1)))
 
 
-def _ssim(original: Images) -> Penalty:
-    return Distance(original, lambda one, other: 1 - ssim(one, other))
+@register_in(PENALTIES, "ssim", paper="doi:10.1109/TIP.2003.819861")
+@final
+@dataclass(frozen=True, slots=True)
+class ByStructure:
+    """What is missing to an SSIM of 1."""
+
+    def around(self, original: Images) -> Penalty:
+        return Distance(original, lambda one, other: 1 - ssim(one, other))
 
 
-def _lpips(original: Images) -> Penalty:
-    between = load_lpips()
-    return Distance(original, lambda one, other: between(*(image.expand(-1, 3, -1, -1) for image in (one, other))))
+@register_in(PENALTIES, "lpips", paper="arXiv:1801.03924")
+@final
+@dataclass(frozen=True, slots=True)
+class ByFeatures:
+    """LPIPS over AlexNet, with the extra of that name."""
+
+    def around(self, original: Images) -> Penalty:
+        between = load_lpips()
+        return Distance(original, lambda one, other: between(*(image.expand(-1, 3, -1, -1) for image in (one, other))))
 
 
-def _jnd(original: Images) -> Penalty:
-    return Squares(original, just_noticeable(one_if_equal(original)))
+@register_in(PENALTIES, "jnd", paper="doi:10.1109/76.475889")
+@final
+@dataclass(frozen=True, slots=True)
+class ByThreshold:
+    """The squared change of a channel in units of the just noticeable difference there.
 
+    So that textures and what is very dark or bright may carry more.
+    """
 
-_KINDS: dict[str, Callable[[Images], Penalty]] = {
-    "l2": _l2,
-    "colour": _colour,
-    "ssim": _ssim,
-    "lpips": _lpips,
-    "jnd": _jnd,
-}
-
-PENALTIES = tuple(_KINDS)
+    def around(self, original: Images) -> Penalty:
+        return Squares(original, just_noticeable(one_if_equal(original)))

@@ -4,16 +4,16 @@ Each space is a linear map from what an optimiser moves, theta, to the change of
 takes a gradient the same way back. All of them keep the images' shape, so they can be put one within another.
 """
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, final
+from typing import Protocol, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brittle.errors import BrittleError, did_you_mean
+from brittle.catalog import Entry, Registry, label_of, option, register_in
+from brittle.catalog.grammar import split
+from brittle.errors import BrittleError
 from brittle.types import Images
 from brittle.visibility.colour import colour_frame, lab
 
@@ -32,40 +32,6 @@ class Space(Protocol):
         """The gradient in theta, given that in the images: ``<change(t), g> = <t, adjoint(g)>``."""
 
     def __getitem__(self, rows: Tensor) -> "Space": ...
-
-
-class Part(NamedTuple):
-    """One space as written, ``band(0, 0.15)``, with all of its numbers."""
-
-    name: str
-    numbers: tuple[float, ...]
-
-
-def space_of(text: str, images: Images) -> Space:
-    """The space called ``text`` around images ``[N, C, H, W]`` in [0, 1].
-
-    - ``pixels``: any change.
-    - ``multiplicative``: theta is relative, ``x * theta``; dark pixels move little, black ones not at all.
-    - ``dark(0.2)``: pixels of a lightness (L* / 100) below 0.2 stay as they are, to the bit.
-    - ``flat(0.02)``: so do pixels around which the lightness varies less: its standard deviation over 7 x 7 pixels.
-    - ``band(0, 0.25)``: only frequencies from 0 to 0.25 cycles per pixel, in any direction; a corner has 0.71.
-    - ``chroma``: only chroma and hue, not lightness, to first order. theta has lightness, of which nothing comes,
-      chroma and hue as its channels, 1 being as visible as white is from black.
-
-    The numbers are the defaults. Joined by ``+`` the last is the innermost: ``dark+multiplicative`` multiplies, then
-    leaves the dark alone; ``band+dark`` would spread the change into the dark again. BrittleError for what is no space,
-    for numbers out of range, and for images without the colours that a space needs.
-    """
-    *outer, innermost = [_KINDS[part.name].make(images, *part.numbers) for part in space_parts(text)]
-    space: Space = innermost
-    for one in reversed(outer):
-        space = Within(one, space)
-    return space
-
-
-def space_parts(text: str) -> tuple[Part, ...]:
-    """What ``space_of`` understands by ``text``, the outermost first; BrittleError where that is nothing."""
-    return tuple(_part(one.strip()) for one in re.split(r"\+(?![^(]*\))", text))
 
 
 @final
@@ -97,7 +63,7 @@ class Scaled:
         return gradient * self.factor
 
     def __getitem__(self, rows: Tensor) -> "Scaled":
-        return Scaled(rows_of(self.factor, rows))
+        return Scaled(rows_of_one(self.factor, rows))
 
 
 @final
@@ -114,7 +80,7 @@ class Mixed:
         return _times(self.matrix.transpose(1, 2), gradient)
 
     def __getitem__(self, rows: Tensor) -> "Mixed":
-        return Mixed(rows_of(self.matrix, rows))
+        return Mixed(rows_of_one(self.matrix, rows))
 
 
 @final
@@ -161,78 +127,131 @@ class Within:
         return Within(self.outer[rows], self.inner[rows])
 
 
-def _pixels(images: Images) -> Space:
-    return Pixels()
+class SpaceKind(Protocol):
+    """One kind of space with its numbers, as it is written: ``band(0, 0.25)``."""
+
+    def around(self, images: Images) -> Space:
+        """The space around images ``[N, C, H, W]`` in [0, 1]; BrittleError for images without the colours it needs."""
 
 
-def _multiplicative(images: Images) -> Space:
-    return Scaled(one_if_equal(images))
+SPACES: Registry[Entry] = Registry("space", example="pixels", in_order=True)
 
 
-def _dark(images: Images, threshold: float) -> Space:
-    return _only(_lightness(images, "dark") >= threshold, images)
+@register_in(SPACES, "pixels", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class Anywhere:
+    """Any change."""
+
+    def around(self, images: Images) -> Space:
+        return Pixels()
 
 
-def _flat(images: Images, threshold: float) -> Space:
-    # Around the mean, as the variance is a difference of squares.
-    light = _lightness(images, "flat")
-    light = F.pad(light - light.mean((2, 3), keepdim=True), (_AROUND // 2,) * 4, mode="replicate")
-    mean, square = F.avg_pool2d(light, _AROUND, 1), F.avg_pool2d(light.square(), _AROUND, 1)
-    return _only((square - mean.square()).clamp_min(0).sqrt() >= threshold, images)
+@register_in(SPACES, "multiplicative", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class Multiplicative:
+    """theta is relative, ``x * theta``; dark pixels move little, black ones not at all."""
+
+    def around(self, images: Images) -> Space:
+        return Scaled(one_if_equal(images))
 
 
-def _band(images: Images, low: float, high: float) -> Space:
-    return Band(low, high)
+@register_in(SPACES, "dark", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class NotDark:
+    """Pixels of a lightness (L* / 100) below the threshold stay as they are, to the bit."""
+
+    threshold: float = option(0.2, "least lightness of a pixel that may change", at_least=0, at_most=1)
+
+    def around(self, images: Images) -> Space:
+        return _only(_lightness(images, "dark") >= self.threshold, images)
 
 
-def _chroma(images: Images) -> Space:
-    if images.shape[1] != 3:
-        raise BrittleError(f"expected RGB images for the space chroma, got {images.shape[1]} channels")
-    one = one_if_equal(images)
-    frame = colour_frame(one)
-    # The columns of the inverse are cross products of the rows. That for lightness is left out.
-    light, chroma, hue = frame.unbind(1)
-    by_chroma, by_hue = torch.linalg.cross(hue, light, dim=1), torch.linalg.cross(light, chroma, dim=1)
-    volume = (chroma * by_chroma).sum(1, keepdim=True) / _WHITE
-    return Mixed(torch.stack((torch.zeros_like(light), by_chroma / volume, by_hue / volume), 2))
+@register_in(SPACES, "flat", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class NotFlat:
+    """So do pixels around which the lightness varies less: its standard deviation over 7 x 7 pixels."""
+
+    threshold: float = option(0.02, "least standard deviation of the lightness around it", at_least=0, at_most=0.5)
+
+    def around(self, images: Images) -> Space:
+        # Around the mean, as the variance is a difference of squares.
+        light = _lightness(images, "flat")
+        light = F.pad(light - light.mean((2, 3), keepdim=True), (_AROUND // 2,) * 4, mode="replicate")
+        mean, square = F.avg_pool2d(light, _AROUND, 1), F.avg_pool2d(light.square(), _AROUND, 1)
+        return _only((square - mean.square()).clamp_min(0).sqrt() >= self.threshold, images)
 
 
-class _Kind(NamedTuple):
-    """How a space is made, its numbers where none are given, and which are allowed."""
+@register_in(SPACES, "band", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class InBand:
+    """Only frequencies from low to high, in cycles per pixel, in any direction; a corner has 0.71."""
 
-    make: Callable[..., Space]
-    numbers: tuple[float, ...]
-    expected: str
-    allows: Callable[..., bool]
+    low: float = option(0.0, "lowest frequency", at_least=0, at_most=1)
+    high: float = option(0.25, "highest frequency", at_least=0, at_most=1)
 
+    def __post_init__(self) -> None:
+        if self.low >= self.high:
+            raise BrittleError(f"expected band(low, high) with low < high, got band({self.low:g}, {self.high:g})")
 
-_KINDS = {
-    "pixels": _Kind(_pixels, (), "pixels", lambda: True),
-    "multiplicative": _Kind(_multiplicative, (), "multiplicative", lambda: True),
-    "dark": _Kind(_dark, (0.2,), "dark(lightness from 0 to 1)", lambda threshold: 0 <= threshold <= 1),
-    "flat": _Kind(_flat, (0.02,), "flat(standard deviation from 0 to 0.5)", lambda threshold: 0 <= threshold <= 0.5),
-    "band": _Kind(_band, (0.0, 0.25), "band(low, high) with 0 <= low < high <= 1", lambda a, b: 0 <= a < b <= 1),
-    "chroma": _Kind(_chroma, (), "chroma", lambda: True),
-}
-
-SPACES = tuple(_KINDS)
+    def around(self, images: Images) -> Space:
+        return Band(self.low, self.high)
 
 
-def _part(text: str) -> Part:
-    written = re.fullmatch(r"([a-z]*)\s*(?:\(([^()]*)\))?", text.lower())
-    name = written[1] if written else text
-    if not written or name not in _KINDS:
-        raise BrittleError(f"unknown space {name!r}{did_you_mean(name, _KINDS)}")
-    kind = _KINDS[name]
-    try:
-        given = [] if written[2] is None or not written[2].strip() else written[2].split(",")
-        numbers = tuple(float(one) for one in given) or kind.numbers
-        allowed = len(numbers) == len(kind.numbers) and kind.allows(*numbers)
-    except ValueError:
-        allowed = False
-    if not allowed:
-        raise BrittleError(f"expected {kind.expected}, got {text}")
-    return Part(name, numbers)
+@register_in(SPACES, "chroma", paper="-")
+@final
+@dataclass(frozen=True, slots=True)
+class Chroma:
+    """Only chroma and hue, not lightness, to first order.
+
+    theta has lightness, of which nothing comes, chroma and hue as its channels, 1 being as visible as white is from
+    black.
+    """
+
+    def around(self, images: Images) -> Space:
+        if images.shape[1] != 3:
+            raise BrittleError(f"expected RGB images for the space chroma, got {images.shape[1]} channels")
+        one = one_if_equal(images)
+        frame = colour_frame(one)
+        # The columns of the inverse are cross products of the rows. That for lightness is left out.
+        light, chroma, hue = frame.unbind(1)
+        by_chroma, by_hue = torch.linalg.cross(hue, light, dim=1), torch.linalg.cross(light, chroma, dim=1)
+        volume = (chroma * by_chroma).sum(1, keepdim=True) / _WHITE
+        return Mixed(torch.stack((torch.zeros_like(light), by_chroma / volume, by_hue / volume), 2))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Spaces within one another, the outermost first, as ``+`` joins them; a value, which images make a space.
+
+    ``dark+multiplicative`` multiplies, then leaves the dark alone; ``band+dark`` would spread the change into the dark
+    again.
+    """
+
+    parts: tuple[SpaceKind, ...]
+
+    @staticmethod
+    def of(text: "str | Where") -> "Where":
+        """What a text names; BrittleError for what is no space, and for numbers out of range."""
+        return text if isinstance(text, Where) else Where(tuple(SPACES.one(one) for one in split(text, "+")))
+
+    def around(self, images: Images) -> Space:
+        """The space around images ``[N, C, H, W]`` in [0, 1]."""
+        *outer, space = [part.around(images) for part in self.parts]
+        for one in reversed(outer):
+            space = Within(one, space)
+        return space
+
+    def __str__(self) -> str:
+        return "+".join(map(label_of, self.parts))
+
+
+ANYWHERE = Where((Anywhere(),))
 
 
 def _only(where: Tensor, images: Images) -> Space:
@@ -251,7 +270,7 @@ def one_if_equal(images: Images) -> Images:
     return images[:1] if len(images) > 1 and bool((images == images[:1]).all()) else images
 
 
-def rows_of(values: Tensor, rows: Tensor) -> Tensor:
+def rows_of_one(values: Tensor, rows: Tensor) -> Tensor:
     """Rows of what may be one for all."""
     return values[rows] if len(values) > 1 else values
 

@@ -1,15 +1,15 @@
 """What attacks share that fit one perturbation to many images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, NoReturn, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks.perturbation import Perturbation
-from brittle.catalog import entry_of, label_of
+from brittle.catalog import label_of
 from brittle.data.examples import Examples
-from brittle.errors import BrittleError, Unsupported
+from brittle.data.perturbation import Perturbation
+from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.geometry.norms import norm_of
 from brittle.goals import Untargeted
@@ -91,17 +91,3 @@ class Pool:
             "fooling rate": f"{rate:.4f}",
         }
         return Perturbation.of(perturbation[0], norm=norm_of(attack.norm), eps=attack.eps, about=about)
-
-
-def refuse_call(attack: object) -> NoReturn:
-    """What fits a perturbation to many images cannot be run on one."""
-    raise Unsupported(must_fit(attack))
-
-
-def must_fit(attack: object) -> str:
-    """What to do instead of running an attack that fits."""
-    name = entry_of(attack).name
-    return (
-        f"{name} fits one perturbation to many images instead of attacking each: run `brittle fit {name},...`, then"
-        " `--attack perturbation,file=FILE`; in Python, .fit(classifier, examples) returns the attack"
-    )

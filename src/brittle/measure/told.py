@@ -1,0 +1,34 @@
+"""What is said of a run of a study that has no page of its own: sentences, curves and a table."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+from brittle.measure.models import Measured
+
+Cell = str | float | Measured
+
+
+class Curve(NamedTuple):
+    """A line of a chart: its name, and its points."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run in words and numbers.
+
+    x, y: what the axes of the curves mean. heads, rows: a table; rates come as ``Measured``, with their intervals.
+    pictures: (caption, file below the run directory).
+    """
+
+    sentences: tuple[str, ...]
+    x: str = ""
+    y: str = ""
+    curves: tuple[Curve, ...] = ()
+    heads: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    pictures: tuple[tuple[str, str], ...] = ()

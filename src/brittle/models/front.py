@@ -1,0 +1,135 @@
+"""Fronts: steps before a classifier, from images to images, each with a gradient to attack it by."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+import torch
+from torch import Tensor, nn
+
+from brittle.errors import BrittleError
+from brittle.goals import Rounding
+from brittle.models.around import Around
+from brittle.models.classifier import Classifier, Pullback, Settings
+from brittle.models.digest import digest_of
+from brittle.models.modes import evaluating
+from brittle.models.precision import exact, few_of
+from brittle.types import Images, Logits
+
+Step: TypeAlias = Callable[[Images], Images]
+"""Images ``[B, C, H, W]`` -> as many images, each of its own image alone; their size may change."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A step before a classifier: what a photograph goes through, or a defence.
+
+    step: what is done to the images, exactly. gradient: what an attack differentiates in its place. "own": the step
+    itself. "straight-through": nothing, as if it were the identity, for steps that round or encode at the same size.
+    Or a step that can be differentiated and comes near: forwards is exact, backwards is the approximation's (Athalye et
+    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1).
+    """
+
+    step: Step
+    gradient: Literal["own", "straight-through"] | Step = "own"
+
+    def __post_init__(self) -> None:
+        if not callable(self.step):
+            raise BrittleError(f"expected a step from images to images, got {type(self.step).__name__}")
+        if not callable(self.gradient) and self.gradient not in ("own", "straight-through"):
+            raise BrittleError(
+                f'expected the gradient "own", "straight-through" or a step that approximates, got {self.gradient!r}'
+            )
+
+    def __call__(self, images: Images) -> Images:
+        """The step; where a graph is being made, with the gradient that was chosen."""
+        if self.gradient == "own":
+            return self.step(images)
+        smooth = self.gradient(images) if callable(self.gradient) else images
+        with torch.no_grad():
+            exact = self.step(images.detach())
+        if exact.shape != smooth.shape:
+            told = "its approximation" if callable(self.gradient) else "straight-through"
+            raise BrittleError(
+                f"expected a step that gives images {tuple(smooth.shape)[1:]}, as {told} does, got"
+                f" {tuple(exact.shape)[1:]}; give it a gradient of its own"
+            )
+        return smooth + (exact - smooth.detach())
+
+
+@final
+class Fronted(Around):
+    """A ``Classifier`` behind fronts: images go through them in order, and then to another classifier.
+
+    That one stays as it is, with its batches, its counts and its fast path.
+    """
+
+    def __init__(self, inner: Classifier, *fronts: Front) -> None:
+        wrong = [one for one in fronts if not isinstance(one, Front)]
+        if wrong:
+            raise BrittleError(f"expected brittle.Front(step), got {type(wrong[0]).__name__}")
+        self.inner, self.fronts = inner, fronts
+        for step in self._modules():
+            step.to(inner.device)
+
+    def adjusted(self, said: Settings) -> "Fronted":
+        return Fronted(self.inner.adjusted(said), *self.fronts)
+
+    @property
+    def channels(self) -> None:
+        """A front may change them."""
+
+    @property
+    def forwards(self) -> int:
+        return self.inner.forwards
+
+    @property
+    def backwards(self) -> int:
+        return self.inner.backwards
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self.inner.fingerprint.encode())
+        for front in self.fronts:
+            digest.update(digest_of((front.step, front.gradient)))
+        return digest.hexdigest()
+
+    def logits(self, images: Images, *, plain: bool = False) -> Logits:
+        with torch.no_grad(), exact() if plain else nullcontext():
+            parts = [self.inner.logits(self._through(images[rows]), plain=plain) for rows in self.chunks(len(images))]
+        return torch.cat(parts) if parts else self.inner.logits(images, plain=plain)
+
+    def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
+        with torch.no_grad():
+            seen = self._through(few_of(images)) if len(images) else images
+        return self.inner.settled(seen, logits)
+
+    def linearize(self, images: Images) -> tuple[Logits, Pullback]:
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
+            seen = self._through(leaf)
+        logits, inner = self.inner.linearize(seen.detach())
+
+        def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
+            pulled = inner(cotangents, more=more)
+            if not seen.requires_grad:
+                return torch.zeros_like(images)
+            (gradient,) = torch.autograd.grad(seen, leaf, pulled, retain_graph=more, allow_unused=True)
+            return torch.zeros_like(images) if gradient is None else gradient.contiguous()
+
+        return logits, pullback
+
+    def _through(self, images: Images) -> Images:
+        with ExitStack() as stack:
+            for module in self._modules():
+                stack.enter_context(evaluating(module))
+            for front in self.fronts:
+                images = front(images)
+        return images
+
+    def _modules(self) -> Iterator[nn.Module]:
+        for front in self.fronts:
+            yield from (one for one in (front.step, front.gradient) if isinstance(one, nn.Module))

@@ -1,0 +1,57 @@
+"""Mean and std: what a network or an estimator was trained to see, of pixels in [0, 1]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from brittle.errors import BrittleError
+from brittle.types import Images
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """``(images - mean) / std`` by channel, or the images as they are."""
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+    @staticmethod
+    def of(mean: Sequence[float] | None, std: Sequence[float] | None) -> "Normalisation":
+        """Of what users give; BrittleError for one without the other, and for what is no number per channel."""
+        means, stds = _per_channel("mean", mean), _per_channel("std", std)
+        if (means is None) != (stds is None) or len(means or ()) != len(stds or ()):
+            raise BrittleError("expected mean and std together, one number per channel")
+        if stds is not None and min(stds) <= 0:
+            raise BrittleError(f"expected a positive std, got {stds}")
+        return Normalisation(means, stds)
+
+    def or_else(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> "Normalisation":
+        """Of what users give now, where they give anything."""
+        return self if mean is None and std is None else Normalisation.of(mean, std)
+
+    def applied(self, images: Images) -> Images:
+        """New images, in any case: a network may write into what it is given, and these are the caller's."""
+        if self.mean is None or self.std is None:
+            return images.clone()
+        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+        if images.shape[1] != len(self.mean):
+            raise BrittleError(
+                f"expected images with {len(self.mean)} channels (mean and std have as many), got {images.shape[1]}"
+            )
+        return (images - mean) / std
+
+
+def _per_channel(name: str, values: Sequence[float] | None) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise BrittleError(f"expected {name} as one number per channel, got {values!r}") from None
+    if not numbers or not all(torch.isfinite(torch.tensor(numbers))):
+        raise BrittleError(f"expected {name} as one finite number per channel, got {values!r}")
+    return numbers
