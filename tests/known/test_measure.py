@@ -371,7 +371,7 @@ def test_attacks_are_called_by_their_budgets_in_grey_levels() -> None:
             "restarts(attack=pgd(norm=l2, eps=2/255), count=3)",
         ),
     }
-    specs = [spec(label, "budget", **options) for label, (_, options, _) in said.items()]
+    specs = [spec(label, "budget", **options) for label, (_, options, _) in said.items()]  # type: ignore[arg-type]
     assert list(titles(manifest(1, *specs)).values()) == [title for _, _, title in said.values()]
     twins = [spec(label, "budget", eps=eps) for label, eps in (("a(eps=0.1)", 0.1), ("a(eps=0.10000000001)", 0.1))]
     assert list(titles(manifest(1, *twins)).values()) == [one.label for one in twins], "no two have one title"

@@ -41,7 +41,7 @@ def small(seed: int = 0) -> nn.Module:
     net.load_state_dict(trained_world().net.state_dict())
     if seed:
         with torch.no_grad():
-            net.head[2].bias.add_(0.01 * seed)
+            net.state_dict()["head.2.bias"].add_(0.01 * seed)
     return net
 
 

@@ -1,7 +1,5 @@
 """The report of an audit: a view for each model and goal, and beside each other where there are several."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +8,7 @@ import pandas as pd
 
 from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Case, Summary, judged, summarize
+from brittle.pages.files import replace_file
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import trios
 from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records
@@ -84,19 +83,6 @@ def write_page(target: Path, html: str) -> Path:
     except OSError as error:
         raise BrittleError(f"expected to write {str(target)!r}, got {error.strerror}; check the permissions") from None
     return target
-
-
-def replace_file(target: Path, content: bytes) -> None:
-    """Writes a file that anybody may read, whole."""
-    handle, name = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)  # mkstemp makes it private, and a report is for showing around
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _part(view: View, records: pd.DataFrame, prefix: str, views: int) -> _Part:
