@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from brittle.attacks import Attack
+from brittle.craft.written import write_crafted
 from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest
 from brittle.report import write_report
-from brittle.report.crafted import write_crafted
 from brittle.run import engine
 from brittle.run.engine import Run
 from brittle.run.sources import Sources

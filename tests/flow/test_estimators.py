@@ -150,6 +150,6 @@ def test_the_example_attacks_a_forest(tmp_path: Path, capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "RandomForestClassifier: 100% fooled" in out
     assert "SVC: 100% fooled" in out
-    assert "pgd asks for gradients" in out
+    assert "pgd(eps=0.1) asks for gradients" in out
     assert run.records["fooled"].all()
     assert (tmp_path / "forest" / "report.html").stat().st_size > 100_000

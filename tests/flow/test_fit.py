@@ -50,12 +50,12 @@ CASES: dict[str, list[str]] = {
     fitting("--device gpu"): ["--device auto, cpu or cuda, got 'gpu'"],
     fitting("--batch-size none"): ["--batch-size", "got 'none'"],
     # what to fit
-    fitting(attack="univresal"): ["unknown attack 'univresal'", "did you mean 'universal'?"],
-    fitting(attack="fgsm"): ["an attack that fits one perturbation to many images", "universal-sgd", "got fgsm"],
-    fitting(attack="universal,eps=1:2"): ["expected one attack to fit, not a sweep; got 'universal,eps=1:2'"],
+    fitting(attack="univresal"): ["unknown fitter 'univresal'", "did you mean 'universal'?"],
+    fitting(attack="fgsm"): ["expected a fitter, got the attack fgsm; it attacks each image: `brittle audit"],
+    fitting(attack="universal,eps=1:2"): ["expected one fitter, not a sweep; got 'universal,eps=1:2'"],
     fitting(attack="universal,eps=nan"): ["expected a finite eps >= 0, got nan"],
-    fitting(attack="universal,epsilon=1"): ["attack 'universal' has no option 'epsilon'", "did you mean 'eps'?"],
-    fitting(attack="universal,attack=universal"): ["expected an attack on single examples in Universal"],
+    fitting(attack="universal,epsilon=1"): ["fitter 'universal' has no option 'epsilon'", "did you mean 'eps'?"],
+    fitting(attack="universal,attack=universal"): ["expected an attack, got the fitter universal"],
     # on what
     fitting("--model digit-cnn"): ["unknown model 'digit-cnn'"],
     fitting(RGB, "--data digits"): ["digits are grey images of 8 x 8 pixels"],
@@ -68,8 +68,10 @@ CASES: dict[str, list[str]] = {
     # what must be fitted is no attack on single images, and what has been is read with care
     f"audit {NET} {DIGITS} --out out --attack universal": ["run `brittle fit universal,...`", "file=FILE"],
     f"audit {NET} {DIGITS} --out out --attack universal-sgd": ["run `brittle fit universal-sgd,...`"],
-    f"audit {NET} {DIGITS} --out out --attack 'restarts,attack=universal'": ["expected an attack on single examples"],
-    f"audit {NET} {DIGITS} --out out --attack perturbation": ["expected file=FILE for perturbation"],
+    f"audit {NET} {DIGITS} --out out --attack 'restarts,attack=universal'": [
+        "expected an attack, got the fitter universal"
+    ],
+    f"audit {NET} {DIGITS} --out out --attack perturbation": ["expected perturbation,file=..., got no file"],
     f"audit {NET} {DIGITS} --out out --attack perturbation,file=goood.safetensors": [
         "did you mean 'good.safetensors'?"
     ],
@@ -210,8 +212,8 @@ class Scores:
 def test_a_classifier_without_gradients_is_fitted_with_an_attack_that_needs_none(tmp_path: Path) -> None:
     classifier, out = BlackBox(Scores()), tmp_path / "u"
     images = 0.3 + 0.15 * torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    for method, name in ((Universal(), "deepfool"), (UniversalSGD(), "universal-sgd")):
-        with pytest.raises(Unsupported, match=f"{name} asks for gradients, .* only gives scores; .*square"):
+    for method in (Universal(), UniversalSGD()):
+        with pytest.raises(Unsupported, match=r"universal.* asks for gradients, .* only gives scores; .*square"):
             brittle.fit(classifier, method, examples_of(images), out=out)
     assert classifier.forwards == 0
     assert not list(tmp_path.iterdir())

@@ -319,17 +319,44 @@ def test_field_steps() -> None:
         assert outcome.backwards.tolist() == [steps] * 2
 
 
-def test_field_widest() -> None:
-    """The first budgets fall geometrically, and what is found there beyond eps does not count."""
+@pytest.mark.parametrize(("lacks", "ends"), [(0.015, 5), (0.06, 3), (0.2, 1)])
+def test_field_widest(lacks: float, ends: int) -> None:
+    """The first budgets fall geometrically; what is found there beyond eps does not count, what is not ends the climb.
+
+    The goal is met at a distance of ``lacks``, never within eps.
+    """
     images = torch.full((2, 1, 2, 4), 0.5)
     w = torch.tensor([1.0, -2.0, 0.5, -1.0, 3.0, 0.1, -0.2, 4.0])
-    net = Recorder(lambda flat: torch.stack([0 * flat[:, 0], (flat - 0.5) @ w - 0.3 * w.abs().sum()], 1))
+    net = Recorder(lambda flat: torch.stack([0 * flat[:, 0], (flat - 0.5) @ w - lacks * w.abs().sum()], 1))
     outcome = run(APGD(eps=0.01, steps=100, widest=16), net, images, Untargeted(torch.tensor([0, 0])))
     assert not outcome.claimed.any()
+    torch.testing.assert_close(outcome.images, (images + 0.01 * w.sign().view(1, 1, 2, 4)))
     sizes = (torch.stack(net.asked[1:]) - 0.5).abs().amax((1, 2))
-    for first, last, budget in ((0, 14, 0.16), (15, 29, 0.08), (30, 44, 0.04), (45, 59, 0.02), (60, 70, 0.01)):
+    stages = ((0, 14, 0.16), (15, 29, 0.08), (30, 44, 0.04), (45, 59, 0.02), (60, 70, 0.01))
+    for first, last, budget in stages[:ends]:
         stage = sizes[first : last + 1]
         torch.testing.assert_close(stage, torch.full_like(stage, budget), rtol=1e-4, atol=0)
+    assert ends == 5 or len(sizes) == stages[ends][0]
+
+
+def test_field_shortlist() -> None:
+    """Of three classes out of reach the least likely comes nearest, which ten steps towards each show."""
+
+    def peaks(flat: Tensor) -> Tensor:
+        tops, sharp = torch.tensor([0.4037, 0.5057, 0.6971]), torch.tensor([1.0, 1.0, 4.0])
+        away = (flat[:, :1] - tops).abs() * sharp
+        return torch.cat([0 * away[:, :1] + 1, torch.tensor([0.7, 0.6, 0.9]) - away.square()], 1)
+
+    images, goal = torch.full((2, 1, 1, 2), 0.55), Untargeted(torch.tensor([0, 0]))
+    for shortlist, passes in ((0, 3 * 101), (1, 3 * 11 + 101), (2, 3 * 11 + 2 * 101), (3, 3 * 101)):
+        net = Recorder(peaks)
+        attack = APGD(eps=0.2, steps=100, loss="margin", targets=3, shortlist=shortlist)
+        outcome = run(attack, net, images, goal)
+        assert not outcome.claimed.any()
+        assert outcome.forwards.tolist() == [1 + passes] * 2
+        if shortlist == 1:
+            assert bool(((net.asked[-1][:, 0] - 0.6971).abs() < 0.02).all())
+            torch.testing.assert_close(outcome.images[:, 0, 0, 0], torch.full((2,), 0.6971), rtol=0, atol=1e-3)
 
 
 def test_every_field_has_its_test() -> None:
@@ -361,6 +388,7 @@ def test_the_start_is_random_and_as_far_as_it_may_be() -> None:
         ({"steps": 0}, "expected steps >= 1, got 0"),
         ({"loss": "mse"}, "expected loss ce, dlr or margin, got mse"),
         ({"targets": -1}, "expected targets >= 0, got -1"),
+        ({"shortlist": -1}, "expected shortlist >= 0, got -1"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -45,7 +45,7 @@ def test_members_are_autoattacks_in_its_settings() -> None:
     ce, minimal, wide, towards, square = standard.members
     assert ce == APGD(norm=L2, eps=0.5, steps=100, loss="ce", targets=0)
     assert wide == APGD(norm=L2, eps=0.5, steps=100, loss="ce", targets=0, widest=6)
-    assert towards == APGD(norm=L2, eps=0.5, steps=100, loss="dlr", targets=9, widest=6)
+    assert towards == APGD(norm=L2, eps=0.5, steps=100, loss="dlr", targets=9, shortlist=2, widest=6)
     assert entry_of(minimal).kind == "minimal"
     assert minimal.norm == L2  # type: ignore[attr-defined]
     assert square == Square(norm=L2, eps=0.5, queries=5000)
@@ -109,7 +109,7 @@ def test_square_finds_what_hides_its_gradient() -> None:
     outcome = run(Standard(eps=0.1, queries=300), Network(Steps()), images, goal)
     assert outcome.claimed.all()
     assert not Untargeted(goal.labels).is_met(Steps()(images)).any()
-    assert (outcome.backwards <= 300).all()  # where climbs from outside see no gradient, they still have to come in
+    assert (outcome.backwards <= 100).all()  # where no climb sees a gradient, none goes on
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])
@@ -159,7 +159,7 @@ def test_field_steps() -> None:
 
 def test_field_targets() -> None:
     least, more = (survivor(Standard(**SMALL | {"targets": targets})) for targets in (1, 3))
-    assert (more.backwards - least.backwards == 2 * 5).all()
+    assert (more.backwards - least.backwards == 3 * 5 + 2 * 5 - 5).all()  # each a little, then two all there are
 
 
 def test_field_queries() -> None:

@@ -22,6 +22,10 @@ from brittle.types import Images, Labels, Logits
 
 _STAGES, _WIDE = 4, 15
 """How many larger budgets there are before eps, and for how many hundredths of the steps each."""
+_PART, _BRIEF = 10, 5
+"""One in so many steps decides which targets are worth all of them; but never fewer than so many."""
+
+Stages = list[tuple[float, int]]
 
 
 @register(
@@ -52,7 +56,13 @@ class APGD:
 
     widest: with more than 1 the budget is that many times eps to begin with, and falls to eps in four stages over the
     first 60 % of the steps; each goes on from the best point of the one before, projected (arXiv:2103.01208, section 5,
-    has 3, 2 and 1 times eps, in L1 alone). What is adversarial beyond eps does not count and ends nothing.
+    has 3, 2 and 1 times eps, in L1 alone). What is adversarial beyond eps does not count. But a climb that has met the
+    goal nowhere in a stage ends with it: what fails within a larger budget is not worth steps within a smaller one. Of
+    277 images that APGD-T fools in 14 settings (four robust networks, L2 and L-infinity) that has lost none, for 0.3 to
+    1 of the passes.
+
+    shortlist: with n > 0 each target has a tenth of the steps within eps first, and the n targets of the highest loss
+    have all of them. With 2 that takes a third of the passes, and of the same 277 images 271 are fooled.
 
     An example leaves at its first success; it also leaves where it has come to rest, as every further step would be the
     same. P first projects to the ball, then to the box: in L-infinity that is the projection on both, in L2 it is a
@@ -64,6 +74,7 @@ class APGD:
     steps: int = option(100, "gradient steps at the most, for each target; an image leaves at its first success")
     loss: str = option("ce", "what is climbed: ce, dlr or margin")
     targets: int = option(0, "most likely other classes to go for in turn; 0 leaves the label any way. APGD-T has 9")
+    shortlist: int = option(0, "of these classes, so many are worth all steps; the others a tenth. 0 for all")
     widest: float = option(
         1.0, "first budget, in multiples of eps, which falls to eps in 60 % of the steps; 1 for none"
     )
@@ -72,6 +83,7 @@ class APGD:
         require(self.steps >= 1, "steps >= 1", self.steps)
         require(self.loss in LOSSES, "loss ce, dlr or margin", self.loss)
         require(self.targets >= 0, "targets >= 0", self.targets)
+        require(self.shortlist >= 0, "shortlist >= 0", self.shortlist)
         require(1 <= self.widest < math.inf, "a finite widest >= 1", self.widest)
         require_norm(self, self.norm)
         require(self.norm in (L1, L2, LINF), "norm l1, l2 or linf", self.norm)
@@ -85,80 +97,108 @@ class APGD:
         forwards = torch.ones_like(steps)
         active = ActiveSet(len(images), images.device)
         active.drop(claimed)
-        for number, targets in enumerate(self._waves(goal, logits)):
-            draws = rng.another(f"apgd {self.loss} {self.targets} {number}")
+
+        def climb(targets: Labels, stages: Stages, draws: Rng) -> Tensor:
+            """All that are left, towards ``[B, T]`` classes; the highest loss of each climb, of the same shape."""
+            highest = torch.zeros_like(targets, dtype=images.dtype)
             for rows in torch.split(active.rows, _at_once(targets, classifier)):
-                run = self._climb(classifier, images[rows], goal[rows], targets[rows], draws[rows])
+                run, highest[rows] = self._climb(
+                    classifier, images[rows], goal[rows], targets[rows], stages, draws[rows]
+                )
                 found[rows], claimed[rows] = run.images, run.claimed
                 taken = run.steps.clamp_min(1)  # the start is one, where by chance it is all that was needed
                 for total, one in ((steps, taken), (forwards, run.forwards), (backwards, run.backwards)):
                     total[rows] += one
             active.drop(claimed[active.rows])
+            return highest
+
+        targets = self._targets(goal, logits)
+        first, others = targets[:, :1], targets[:, 1:]
+        if 0 < self.shortlist < targets.shape[1]:
+            brief = [(self.eps, max(_BRIEF, self.steps // _PART))]
+            highest = climb(targets, brief, rng.another(f"apgd {self.loss} {self.targets} brief"))
+            first, others = targets.gather(1, highest.topk(self.shortlist, dim=1).indices), targets[:, :0]
+        # Others wait for no one: they make one batch together, and the first to succeed ends it for the others. One
+        # after another, few rows at a time would fail for all the steps there are before the next had its turn.
+        for number, wave in enumerate((first, others)):
+            if wave.shape[1]:
+                climb(wave, self._stages(), rng.another(f"apgd {self.loss} {self.targets} {number}"))
         return Outcome(found, claimed, steps, forwards, backwards)
 
-    def _waves(self, goal: Goal, logits: Logits) -> list[Labels]:
-        """The classes to go for, ``[B, T]``, by wave: first the most likely one, which is enough for most images.
-
-        The others wait for no one: they make one batch together, and the first to succeed ends it for the others. One
-        after another, few rows at a time would fail for all the steps there are before the next had its turn.
-        """
+    def _targets(self, goal: Goal, logits: Logits) -> Labels:
+        """The classes to go for, ``[B, T]``, the most likely one first."""
         if not self.targets or not isinstance(goal, Untargeted):
-            return [goal.labels.unsqueeze(1)]
+            return goal.labels.unsqueeze(1)
         classes = logits.shape[1] - 1 - (goal.reject is not None)
-        likely = goal.others(logits).argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, classes)]
-        return [wave for wave in (likely[:, :1], likely[:, 1:]) if wave.shape[1]]
+        return goal.others(logits).argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, classes)]
 
-    def _climb(self, classifier: Classifier, images: Images, goal: Goal, targets: Labels, rng: Rng) -> Outcome:
-        """From a random start, each image T times at once; what fails comes back at its highest loss."""
+    def _climb(
+        self, classifier: Classifier, images: Images, goal: Goal, targets: Labels, stages: Stages, rng: Rng
+    ) -> tuple[Outcome, Tensor]:
+        """From random starts, T climbs of each image at once; and the highest loss of each, ``[n, T]``.
+
+        What fails comes back at the highest of these; a climb that has ended before it was within eps has none.
+        """
         norm, together = norm_of(self.norm), targets.shape[1]
-        found = images.clone()
         claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
         aim = self._aim(goal, targets)
-        walk = self._start(norm, images, targets, rng)
+        walk = self._start(norm, stages[0][0], images, targets, rng)
+        active = ActiveSet(len(walk.origin), images.device)  # climbs; ``rows`` are their images
+        rows = active.rows // together
+        ends, highest = walk.origin.clone(), torch.full_like(walk.loss, -torch.inf)
 
-        for radius, length in self._stages():
-            if norm == L1:
-                walk = Walk.start(walk.origin, _l1_budget.project(walk.best, radius, walk.room))
-                pace: Pace = Sparse.start(radius, walk)
-            else:
-                walk = Walk.start(walk.origin, walk.at(norm.project(walk.best, radius)) - walk.origin)
-                pace = Halving.start(norm, radius, walk)
-            ends, since = pace.checkpoints(length), 0
+        for radius, length in stages:
+            if not len(active):
+                break
+            within = radius == self.eps
+            walk = Walk.start(walk.origin, _projected(norm, walk, radius))
+            pace: Pace = Sparse.start(radius, walk) if norm == L1 else Halving.start(norm, radius, walk)
+            checks, since = pace.checkpoints(length), 0
+            reached = torch.zeros_like(walk.rests)
             for step in range(length):
                 if not len(active):
                     break
                 x = walk.at(walk.delta)
                 logits, gradient = classifier.gradient(x, aim.loss)
-                forwards[active.rows] += together
-                backwards[active.rows] += together
-                loss, met = aim.loss(logits), aim.is_surely_met(logits).view(-1, together)
-                leaves = (met.any(1) | walk.rests.view(-1, together).all(1)) & (radius == self.eps)
-                if leaves.any():
-                    claimed[active.rows] = met.any(1) & leaves
-                    found[active.rows[leaves]] = _picked(x, met)[leaves]
-                    active.drop(leaves)
-                    keep = (~leaves).repeat_interleave(together).nonzero().squeeze(1)
-                    walk, pace, aim, loss, gradient = walk[keep], pace[keep], aim[keep], loss[keep], gradient[keep]
+                for count in (forwards, backwards):
+                    count += rows.bincount(minlength=len(count))
+                loss, met = aim.loss(logits), aim.is_surely_met(logits)
+                reached |= met
+                if within:
+                    ends[active.rows[met]], highest[active.rows[met]] = x[met], torch.inf
+                    claimed[rows[met]] = True
+                    leaves = claimed[rows] | walk.rests
+                    if leaves.any():
+                        rests = leaves & ~met
+                        ends[active.rows[rests]] = walk.at(walk.best)[rests]
+                        highest[active.rows[rests]] = walk.best_loss[rests]
+                        keep = active.drop(leaves)
+                        rows, walk, pace, aim, reached = rows[keep], walk[keep], pace[keep], aim[keep], reached[keep]
+                        loss, gradient = loss[keep], gradient[keep]
                 walk.note(loss, gradient)
-                if step in ends:
+                if step in checks:
                     pace.check(walk, step - since)
                     since = step
                 pace.advance(walk)
-                steps[active.rows] += together
+                steps += rows.bincount(minlength=len(steps))
+            if not within and length >= _BRIEF:  # of fewer steps nothing follows
+                ends[active.rows[~reached]] = walk.at(_projected(norm, walk, self.eps))[~reached]
+                keep = active.drop(~reached)
+                rows, walk, aim = rows[keep], walk[keep], aim[keep]
 
         if len(active):  # where the last step has led is looked at, no more
             x = walk.at(walk.delta)
             logits = classifier.logits(x)
-            forwards[active.rows] += together
+            forwards += rows.bincount(minlength=len(forwards))
             met = aim.is_surely_met(logits)
-            claimed[active.rows] = met.view(-1, together).any(1)
+            claimed[rows[met]] = True
             walk.note(torch.where(met, torch.inf, aim.loss(logits)), walk.gradient)
-            found[active.rows] = _picked(walk.at(walk.best), walk.best_loss.view(-1, together))
-        return Outcome(found, claimed, steps, forwards, backwards)
+            ends[active.rows], highest[active.rows] = walk.at(walk.best), walk.best_loss
+        highest = highest.view(-1, together)
+        return Outcome(_picked(ends, highest), claimed, steps, forwards, backwards), highest
 
-    def _stages(self) -> list[tuple[float, int]]:
+    def _stages(self) -> Stages:
         """The budgets and the number of steps with each; the last is eps itself."""
         if self.widest == 1:
             return [(self.eps, self.steps)]
@@ -172,20 +212,27 @@ class APGD:
         each = torch.arange(len(goal), device=targets.device).repeat_interleave(targets.shape[1])
         return Aim(goal[each], Targeted(targets.flatten()), self.loss)
 
-    def _start(self, norm: Norm, images: Images, targets: Labels, rng: Rng) -> Walk:
-        """A random point at distance eps for each target; in L2, too, with a uniform cube's directions.
+    def _start(self, norm: Norm, radius: float, images: Images, targets: Labels, rng: Rng) -> Walk:
+        """A random point at that distance for each target; in L2, too, with a uniform cube's directions.
 
         In L1 it is such a cube's point, projected: scaled down, all coordinates would have changed by next to nothing.
         """
         like = images.unsqueeze(1).expand(-1, targets.shape[1], -1, -1, -1)
         direction = (2 * rng.uniform("start", like) - 1).flatten(0, 1)
-        size = 1.0 if norm == L1 else per_row(self.widest * self.eps / norm.measure(direction), direction)
+        size = 1.0 if norm == L1 else per_row(radius / norm.measure(direction), direction)
         return Walk.start(like.flatten(0, 1), direction * size)
 
 
 def _at_once(targets: Labels, classifier: Classifier) -> int:
     """How many images: all, but with several targets each no more than fill a pass together, to save memory."""
     return max(1, len(targets) if targets.shape[1] == 1 else classifier.batch_size // targets.shape[1])
+
+
+def _projected(norm: Norm, walk: Walk, radius: float) -> Tensor:
+    """The best perturbations, brought into a ball and the box."""
+    if norm == L1:
+        return _l1_budget.project(walk.best, radius, walk.room)
+    return walk.at(norm.project(walk.best, radius)) - walk.origin
 
 
 def _picked(x: Images, score: Tensor) -> Images:

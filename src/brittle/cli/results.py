@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from brittle.craft.summary import line_of
+from brittle.craft.written import read_crafted
 from brittle.measure import Measured, Told, summaries
 from brittle.measure.told import Cell
 from brittle.pages.words import value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
-from brittle.report.crafted import read_crafted
 from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES

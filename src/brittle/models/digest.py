@@ -4,6 +4,7 @@ Not its pickle: that has other bytes after storing and loading, when a call has 
 equal strings are one object.
 """
 
+import functools
 import hashlib
 import types
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,8 @@ def _content(value: Any, above: tuple[int, ...]) -> Iterator[bytes]:
         yield f"{len(value)}\0".encode()
         for one in value:
             yield from _content(one, above)
+    elif isinstance(value, functools.partial):
+        yield from _content((value.func, value.args, value.keywords), above)
     elif isinstance(value, _NAMED):
         yield f"{getattr(value, '__module__', '')} {getattr(value, '__qualname__', value)}\0".encode()
         yield from _code(getattr(value, "__code__", None))

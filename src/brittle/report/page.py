@@ -1,8 +1,6 @@
 """The report: one HTML file that works without a network and trusts nothing that came from outside."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import pandas as pd
 
 from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Case, Summary, cases, summarize
+from brittle.pages.files import replace_file
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import Trio, trios
 from brittle.records import FlagRecord, View, damaged_images, read_manifest, read_records
@@ -129,16 +128,3 @@ def _page(context: dict[str, Any]) -> str:
     scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
     made_by = f"brittle {context['manifest'].versions.get('brittle', '')}"
     return page(HERE, "page.html.j2", context | {"made_by": made_by}, styles=["page.css"], scripts=scripts)
-
-
-def replace_file(target: Path, content: bytes) -> None:
-    """Writes a file that anybody may read, whole."""
-    handle, name = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)  # mkstemp makes it private, and a report is for showing around
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

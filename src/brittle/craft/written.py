@@ -13,8 +13,8 @@ from torch import Tensor
 from brittle.craft.crafted import Crafted
 from brittle.craft.page import comparison_page, matrix_page
 from brittle.errors import BrittleError
+from brittle.pages.files import replace_file
 from brittle.records import AttackSpec, Manifest, read_manifest, read_records
-from brittle.report.page import replace_file
 from brittle.visibility.measures import Visibility
 
 _SHARED = ("brittle", "torch", "model", "model_fingerprint", "confidence_wanted", "seed", "command")
