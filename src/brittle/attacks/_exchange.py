@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
 from brittle.attacks._loop import margins
+from brittle.attacks.parts.asking import Asking
+from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted
 from brittle.geometry.norms import per_row
 from brittle.types import Images
@@ -13,7 +14,7 @@ _PUT_BACK = 16  # pixels that may go in each exchange, least needed first
 _ROUNDS = 30
 
 
-def exchange(asking: Asking, rows: Tensor, x: Images, width: int) -> None:
+def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, width: int) -> None:
     """From adversarial images ``x`` of ``rows`` to fewer pixels, as far as single exchanges lead.
 
     While the goal is met, pixels are put back; the first that is needed goes too. With one pixel less than before, the
@@ -35,7 +36,7 @@ def exchange(asking: Asking, rows: Tensor, x: Images, width: int) -> None:
         rows, x, margin, met = rows[moves], x[moves], margin[moves], met[moves]
 
 
-def _without(asking: Asking, rows: Tensor, x: Images) -> Tensor:
+def _without(asking: Asking[Nearest], rows: Tensor, x: Images) -> Tensor:
     """The margin with each changed pixel put back alone, ``[n, H * W]``; inf at pixels that are as they were."""
     origin = asking.images[rows].flatten(2)
     row, pixel = (x.flatten(2) != origin).any(1).nonzero(as_tuple=True)
@@ -45,7 +46,7 @@ def _without(asking: Asking, rows: Tensor, x: Images) -> Tensor:
 
 
 def _fewer(
-    asking: Asking, rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """As many of the least needed pixels put back as the goal allows, found by halves; at least one, met or not."""
     rank = without.argsort(dim=1, stable=True).argsort(dim=1).view(len(rows), 1, *x.shape[2:])
@@ -71,7 +72,7 @@ def _fewer(
 
 
 def _exchanged(
-    asking: Asking, rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """The best exchange, where one brings the margin down: one changed pixel goes, another, or another colour, comes.
 
@@ -110,7 +111,7 @@ def _exchanged(
 
 
 def _tried(
-    asking: Asking, rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
+    asking: Asking[Nearest], rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Margin, and whether the goal is met, of ``x[row]`` with pixels painted; a forward pass for each."""
     goal, found = asking.goal[rows[row]], [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
 from brittle.attacks._exchange import exchange
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
 from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.sigma_zero import SigmaZero
 from brittle.geometry.norms import L0
@@ -22,7 +23,7 @@ _DESCENTS = (
 _WORSE = 1.5  # times as many pixels as the best, and two: from there on exchanges hardly catch up
 
 
-def fewest_pixels(asking: Asking, rng: Rng) -> None:
+def fewest_pixels(asking: Asking[Nearest], rng: Rng) -> None:
     """Single pixels while a handful of them seems enough; else descents of sigma-zero, and exchanges after each."""
     best = asking.best
     rows = torch.arange(len(best.images), device=best.images.device)
@@ -31,7 +32,7 @@ def fewest_pixels(asking: Asking, rng: Rng) -> None:
     for descent, width in _DESCENTS:
         if not len(rows):
             break
-        found = Asking(asking.classifier, asking.images[rows], asking.goal[rows], L0)
+        found = asking_nearest(asking.classifier, asking.images[rows], asking.goal[rows], L0)
         descent.down(found, torch.arange(len(rows), device=rows.device), best.images[rows])
         asking.add(rows, *found.counts)
         near = found.best.claimed & (found.best.size <= _WORSE * best.size[rows] + 2)
@@ -43,7 +44,7 @@ def fewest_pixels(asking: Asking, rng: Rng) -> None:
         _greedily(asking, rows, asking.images[rows], PixelGreedy(), rng)
 
 
-def _pixel_by_pixel(asking: Asking, rows: Tensor, rng: Rng) -> Tensor:
+def _pixel_by_pixel(asking: Asking[Nearest], rows: Tensor, rng: Rng) -> Tensor:
     """Greedy steps for some rows, while the margin falls fast enough for a few of them; the rows that they leave."""
     left, x = rows, asking.images[rows]
     attack = PixelGreedy(shortlist=_SHORTLIST, max_steps=1, prune=False)
@@ -60,7 +61,7 @@ def _pixel_by_pixel(asking: Asking, rows: Tensor, rng: Rng) -> Tensor:
     return rows[~asking.best.claimed[rows]]
 
 
-def _greedily(asking: Asking, rows: Tensor, x: Images, attack: PixelGreedy, rng: Rng) -> tuple[Images, Tensor]:
+def _greedily(asking: Asking[Nearest], rows: Tensor, x: Images, attack: PixelGreedy, rng: Rng) -> tuple[Images, Tensor]:
     """Where greedy steps from images ``x`` of ``rows`` lead, and whether the goal is met there."""
     found = attack(asking.classifier, x, asking.goal[rows], rng=rng[rows])
     asking.add(rows, found.steps, found.forwards, found.backwards)

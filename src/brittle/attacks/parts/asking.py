@@ -142,14 +142,19 @@ class Asking(Generic[Best]):
         """A step of each row."""
         self._count(self.steps, rows)
 
+    @property
+    def counts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """steps, forwards and backwards."""
+        return self.steps, self.forwards, self.backwards
+
     def add(self, rows: Tensor, steps: Tensor, forwards: Tensor, backwards: Tensor) -> None:
         """Counts what another has asked for some rows."""
-        for total, one in zip((self.steps, self.forwards, self.backwards), (steps, forwards, backwards), strict=True):
+        for total, one in zip(self.counts, (steps, forwards, backwards), strict=True):
             total.index_add_(0, rows, one)
 
     def outcome(self) -> Outcome:
         """All of it, as an attack returns it."""
-        return Outcome(self.best.images, self.best.claimed, self.steps, self.forwards, self.backwards)
+        return Outcome(self.best.images, self.best.claimed, *self.counts)
 
     def _count(self, total: Tensor, rows: Tensor) -> None:
         total.index_add_(0, rows, torch.ones_like(rows))
