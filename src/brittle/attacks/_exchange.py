@@ -41,7 +41,7 @@ def _without(asking: Asking[Nearest], rows: Tensor, x: Images) -> Tensor:
     origin = asking.images[rows].flatten(2)
     row, pixel = (x.flatten(2) != origin).any(1).nonzero(as_tuple=True)
     without = x.new_full((len(rows), origin.shape[2]), torch.inf)
-    without[row, pixel], _ = _tried(asking, rows, x, row, pixel.unsqueeze(1), origin[row, :, pixel].unsqueeze(1))
+    without[row, pixel], _ = tried(asking, rows, x, row, pixel.unsqueeze(1), origin[row, :, pixel].unsqueeze(1))
     return without
 
 
@@ -87,7 +87,7 @@ def _exchanged(
     row, rank = asked.nonzero(as_tuple=True)
     new = comes[row, rank]
     alone = x.new_full(comes.shape, torch.inf)
-    alone[row, rank], _ = _tried(asking, rows, x, row, new.unsqueeze(1), corners[row, :, new].unsqueeze(1))
+    alone[row, rank], _ = tried(asking, rows, x, row, new.unsqueeze(1), corners[row, :, new].unsqueeze(1))
 
     goes = without.argsort(dim=1, stable=True)[:, :_PUT_BACK]
     guess = alone.unsqueeze(1) + without.gather(1, goes).unsqueeze(2) - margin.view(-1, 1, 1)
@@ -100,7 +100,7 @@ def _exchanged(
     pixels = torch.stack([out, new], 1)
     colours = torch.stack([origin[row, :, out], corners[row, :, new]], 1)
     both, holds = x.new_full(pairs.shape, torch.inf), torch.zeros_like(pairs, dtype=torch.bool)
-    both[row, rank], holds[row, rank] = _tried(asking, rows, x, row, pixels, colours)
+    both[row, rank], holds[row, rank] = tried(asking, rows, x, row, pixels, colours)
 
     least, best = both.min(1)
     moves = least < margin
@@ -110,7 +110,7 @@ def _exchanged(
     return x, torch.where(moves, least, margin), holds.gather(1, best.unsqueeze(1)).squeeze(1) & moves, moves
 
 
-def _tried(
+def tried(
     asking: Asking[Nearest], rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Margin, and whether the goal is met, of ``x[row]`` with pixels painted; a forward pass for each."""
