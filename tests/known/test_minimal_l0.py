@@ -177,7 +177,7 @@ def exchangeable(x: Tensor) -> Tensor:
 
 def test_exchanges_leave_fewer_pixels() -> None:
     images, goal = torch.zeros(1, 1, 3, 3), Untargeted(torch.zeros(1, dtype=torch.int64))
-    asking = Asking(Network(Formula(exchangeable), fast=False), images, goal, L0)
+    asking = asking_nearest(Network(Formula(exchangeable), fast=False), images, goal, L0)
     far = torch.tensor([1.0, 1, 1, 0, 1, 0, 0, 0, 0]).view(1, 1, 3, 3)
     asking.look(torch.tensor([0]), far)
     assert float(asking.best.size) == 4
