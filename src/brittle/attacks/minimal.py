@@ -30,14 +30,14 @@ _RING = 0.3  # first relative change of the radius on the way from L2 to L1
     "minimal",
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
-    cost="20 to 30 (F + B), in l1 90, where the boundary bends 140; in l0 some 150 F + 3 B, there 500 F + 70 B",
+    cost="20 to 30 (F + B), in l1 90, where the boundary bends 140; in l0 some 170 F + 2 B, there 300 to 400 F + 6 B",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Minimal:
     """The answer without the choice: the strongest minimal attack for the norm, which spends more where it must.
 
-    In L0 see ``attacks/_fewest.py``: greedy steps, descents of sigma-zero, exchanges. In all other norms each image
+    In L0 see ``attacks/_fewest.py``: a search from coarse to fine, and exchanges. In all other norms each image
     begins with a ``BoundaryWalk`` of 4 candidates and few steps. That is nearly all that ordinary networks need: where
     the walk ends, the boundary is much what it seemed to be from the image. Where it is not, because its normal has
     turned by more than 63 degrees, or it is far nearer or farther than the plane that was seen, as on networks that
