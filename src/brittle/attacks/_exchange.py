@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from brittle.attacks._loop import margins
 from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.rows import kept
 from brittle.geometry.norms import per_row
 from brittle.types import Images
 
@@ -33,7 +33,7 @@ def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, width: int) -> No
                 continue
             x[at], margin[at], met[at], moves[at] = step(asking, rows[at], x[at], margin[at], without[at], width)
         asking.best.offer(rows, x, met & moves)
-        rows, x, margin, met = rows[moves], x[moves], margin[moves], met[moves]
+        rows, x, margin, met = kept(moves, rows, x, margin, met)
 
 
 def _without(asking: Asking[Nearest], rows: Tensor, x: Images) -> Tensor:
@@ -54,19 +54,17 @@ def _fewer(
     low, high = torch.ones_like(changed), changed.clone()  # without all of its changed pixels it is the original
 
     def put_back(at: Tensor, count: Tensor) -> tuple[Images, Tensor, Tensor]:
-        tried = torch.where(rank[at] < per_row(count, x), asking.images[rows[at]], x[at])
-        return tried, *margins(asking.classifier, tried, asking.goal[rows[at]])
+        fewer = torch.where(rank[at] < per_row(count, x), asking.images[rows[at]], x[at])
+        return fewer, *asking.margins(rows[at], fewer)
 
     at = (changed > 1).nonzero().squeeze(1)
     moves, met = changed > 1, torch.zeros_like(changed, dtype=torch.bool)
-    asking.forwards[rows[at]] += 1
     fewer, margin = x.clone(), margin.clone()
     fewer[at], margin[at], met[at] = put_back(at, low[at])
     while len(at := (met & (high - low > 1)).nonzero().squeeze(1)):
         middle = (low[at] + high[at]) // 2
-        asking.forwards[rows[at]] += 1
-        tried, less, holds = put_back(at, middle)
-        fewer[at[holds]], margin[at[holds]], low[at[holds]] = tried[holds], less[holds], middle[holds]
+        less, lower, holds = put_back(at, middle)
+        fewer[at[holds]], margin[at[holds]], low[at[holds]] = less[holds], lower[holds], middle[holds]
         high[at[~holds]] = middle[~holds]
     return fewer, margin, met, moves
 
@@ -114,10 +112,8 @@ def tried(
     asking: Asking[Nearest], rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Margin, and whether the goal is met, of ``x[row]`` with pixels painted; a forward pass for each."""
-    goal, found = asking.goal[rows[row]], [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]
+    found = [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]
     for part in asking.classifier.chunks(len(row)):
-        tried = painted(x[row[part]], pixels[part], colours[part])
-        found.append(margins(asking.classifier, tried, goal[part]))
-    asking.forwards.index_add_(0, rows[row], torch.ones_like(row))
+        found.append(asking.margins(rows[row[part]], painted(x[row[part]], pixels[part], colours[part])))
     margin, met = zip(*found, strict=True)
     return torch.cat(margin), torch.cat(met)

@@ -11,6 +11,7 @@ from brittle.attacks._exchange import exchange, tried
 from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.rows import kept
 from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.sigma_zero import SigmaZero
 from brittle.geometry.box import HIGH, LOW
@@ -35,9 +36,8 @@ def fewest_pixels(asking: Asking[Nearest], rng: Rng) -> None:
     what neighbours do is much the same. So pixels are tried on a lattice, and then about those that did most.
     """
     best = asking.best
-    rows = torch.arange(len(best.images), device=best.images.device)
-    met, asking.first_gap = asking.look(rows, asking.images)
-    _pixel_by_pixel(asking, rows[~met])
+    met, asking.first_gap = asking.look(asking.everyone, asking.images)
+    _pixel_by_pixel(asking, asking.everyone[~met])
     rows = (best.claimed & (best.size > 1)).nonzero().squeeze(1)
     exchange(asking, rows, best.images[rows], _WIDTH)
     for descent in _DESCENTS:
@@ -49,8 +49,7 @@ def fewest_pixels(asking: Asking[Nearest], rng: Rng) -> None:
         exchange(asking, rows, best.images[rows], _WIDTH)
     rows = (~best.claimed).nonzero().squeeze(1)
     if len(rows):
-        found = PixelGreedy()(asking.classifier, asking.images[rows], asking.goal[rows], rng=rng[rows])
-        asking.add(rows, found.steps, found.forwards, found.backwards)
+        found = asking.outcome_of(PixelGreedy(), rows, asking.images[rows], rng[rows])
         best.offer(rows, found.images, found.claimed)
 
 
@@ -81,7 +80,7 @@ def _pixel_by_pixel(asking: Asking[Nearest], rows: Tensor) -> None:
         memory = torch.where(search.gain.isfinite(), search.gain, memory)
         last = functional.one_hot(pixel, memory.shape[1]).bool()
         on = ~met & (margin <= (1 - step / _MANY) * asking.first_gap[rows])
-        rows, x, margin, memory, last = rows[on], x[on], margin[on], memory[on], last[on]
+        rows, x, margin, memory, last = kept(on, rows, x, margin, memory, last)
 
 
 @final
