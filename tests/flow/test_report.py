@@ -448,6 +448,7 @@ KNOWN_TAGS = {
     "tr",
     "u",
     "ul",
+    "wbr",
 }
 
 
