@@ -12,6 +12,7 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Setting, setting
 from brittle.attacks import APGD, Outcome
+from brittle.attacks._aim import Loss
 from brittle.attacks.standard import Standard
 from brittle.goals import Untargeted
 from brittle.rng import Rng
@@ -108,7 +109,7 @@ def _ours(case: Setting, attack: Any) -> Images:
     return outcome.images
 
 
-def _apgd_calls(case: Setting, eps: float, *, loss: str, targets: int) -> Calls:
+def _apgd_calls(case: Setting, eps: float, *, loss: Loss, targets: int) -> Calls:
     """Each library called as its documentation says, with the same steps."""
     adv_lib: Any = importlib.import_module("adv_lib.attacks.auto_pgd")
     torchattacks: Any = importlib.import_module("torchattacks")

@@ -73,7 +73,7 @@ def fit(
     return _reported(study, out, None, workers, watch)
 
 
-def run(
+def run_spec(
     spec: Spec | Mapping[str, Any],
     *,
     out: str | Path,
@@ -86,7 +86,7 @@ def run(
     return _reported(asked.open(), out, command, workers, watch)
 
 
-def report(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
+def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
     """Writes the page of a run directory again, of any study, from that directory alone; None where it has none.
 
     on_flag: is told what only shows now: that images on the disk are damaged.
@@ -103,5 +103,5 @@ def report(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | Non
 
 def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
     done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
-    report(done.directory)
+    write_page(done.directory)
     return done

@@ -1,6 +1,5 @@
 """One algorithm, one file. An import here registers it and makes it a name of this package; no other list knows it."""
 
-from brittle.attacks._contract import Outcome as Outcome
 from brittle.attacks.apgd import APGD as APGD
 from brittle.attacks.best_of import BestOf as BestOf
 from brittle.attacks.boundary_walk import BoundaryWalk as BoundaryWalk
@@ -14,6 +13,7 @@ from brittle.attacks.hopskipjump import HopSkipJump as HopSkipJump
 from brittle.attacks.lbfgs import LBFGS as LBFGS
 from brittle.attacks.minimal import Minimal as Minimal
 from brittle.attacks.parts.contract import Attack as Attack
+from brittle.attacks.parts.contract import Outcome as Outcome
 from brittle.attacks.penalised import Penalised as Penalised
 from brittle.attacks.perturbation import AddPerturbation as AddPerturbation
 from brittle.attacks.pgd import PGD as PGD

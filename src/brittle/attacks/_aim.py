@@ -1,7 +1,7 @@
 """What APGD climbs: a goal together with a loss and a class to go for."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from brittle.goals import Goal, Targeted
 from brittle.types import Logits
 
-LOSSES = ("ce", "dlr", "margin")
+Loss = Literal["ce", "dlr", "margin"]
 
 _TINY = 1e-12
 
@@ -24,7 +24,7 @@ class Aim:
 
     goal: Goal
     steer: Goal
-    kind: str
+    kind: Loss
 
     def is_surely_met(self, logits: Logits) -> Tensor:
         return self.goal.is_surely_met(logits)

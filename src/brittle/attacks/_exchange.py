@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
-from brittle.attacks._loop import margins
+from brittle.attacks.parts.asking import Asking
+from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.rows import kept
 from brittle.geometry.norms import per_row
 from brittle.types import Images
 
@@ -13,7 +14,7 @@ _PUT_BACK = 16  # pixels that may go in each exchange, least needed first
 _ROUNDS = 30
 
 
-def exchange(asking: Asking, rows: Tensor, x: Images, width: int) -> None:
+def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, width: int) -> None:
     """From adversarial images ``x`` of ``rows`` to fewer pixels, as far as single exchanges lead.
 
     While the goal is met, pixels are put back; the first that is needed goes too. With one pixel less than before, the
@@ -32,20 +33,20 @@ def exchange(asking: Asking, rows: Tensor, x: Images, width: int) -> None:
                 continue
             x[at], margin[at], met[at], moves[at] = step(asking, rows[at], x[at], margin[at], without[at], width)
         asking.best.offer(rows, x, met & moves)
-        rows, x, margin, met = rows[moves], x[moves], margin[moves], met[moves]
+        rows, x, margin, met = kept(moves, rows, x, margin, met)
 
 
-def _without(asking: Asking, rows: Tensor, x: Images) -> Tensor:
+def _without(asking: Asking[Nearest], rows: Tensor, x: Images) -> Tensor:
     """The margin with each changed pixel put back alone, ``[n, H * W]``; inf at pixels that are as they were."""
     origin = asking.images[rows].flatten(2)
     row, pixel = (x.flatten(2) != origin).any(1).nonzero(as_tuple=True)
     without = x.new_full((len(rows), origin.shape[2]), torch.inf)
-    without[row, pixel], _ = _tried(asking, rows, x, row, pixel.unsqueeze(1), origin[row, :, pixel].unsqueeze(1))
+    without[row, pixel], _ = tried(asking, rows, x, row, pixel.unsqueeze(1), origin[row, :, pixel].unsqueeze(1))
     return without
 
 
 def _fewer(
-    asking: Asking, rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """As many of the least needed pixels put back as the goal allows, found by halves; at least one, met or not."""
     rank = without.argsort(dim=1, stable=True).argsort(dim=1).view(len(rows), 1, *x.shape[2:])
@@ -53,25 +54,23 @@ def _fewer(
     low, high = torch.ones_like(changed), changed.clone()  # without all of its changed pixels it is the original
 
     def put_back(at: Tensor, count: Tensor) -> tuple[Images, Tensor, Tensor]:
-        tried = torch.where(rank[at] < per_row(count, x), asking.images[rows[at]], x[at])
-        return tried, *margins(asking.classifier, tried, asking.goal[rows[at]])
+        fewer = torch.where(rank[at] < per_row(count, x), asking.images[rows[at]], x[at])
+        return fewer, *asking.margins(rows[at], fewer)
 
     at = (changed > 1).nonzero().squeeze(1)
     moves, met = changed > 1, torch.zeros_like(changed, dtype=torch.bool)
-    asking.forwards[rows[at]] += 1
     fewer, margin = x.clone(), margin.clone()
     fewer[at], margin[at], met[at] = put_back(at, low[at])
     while len(at := (met & (high - low > 1)).nonzero().squeeze(1)):
         middle = (low[at] + high[at]) // 2
-        asking.forwards[rows[at]] += 1
-        tried, less, holds = put_back(at, middle)
-        fewer[at[holds]], margin[at[holds]], low[at[holds]] = tried[holds], less[holds], middle[holds]
+        less, lower, holds = put_back(at, middle)
+        fewer[at[holds]], margin[at[holds]], low[at[holds]] = less[holds], lower[holds], middle[holds]
         high[at[~holds]] = middle[~holds]
     return fewer, margin, met, moves
 
 
 def _exchanged(
-    asking: Asking, rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """The best exchange, where one brings the margin down: one changed pixel goes, another, or another colour, comes.
 
@@ -86,7 +85,7 @@ def _exchanged(
     row, rank = asked.nonzero(as_tuple=True)
     new = comes[row, rank]
     alone = x.new_full(comes.shape, torch.inf)
-    alone[row, rank], _ = _tried(asking, rows, x, row, new.unsqueeze(1), corners[row, :, new].unsqueeze(1))
+    alone[row, rank], _ = tried(asking, rows, x, row, new.unsqueeze(1), corners[row, :, new].unsqueeze(1))
 
     goes = without.argsort(dim=1, stable=True)[:, :_PUT_BACK]
     guess = alone.unsqueeze(1) + without.gather(1, goes).unsqueeze(2) - margin.view(-1, 1, 1)
@@ -99,7 +98,7 @@ def _exchanged(
     pixels = torch.stack([out, new], 1)
     colours = torch.stack([origin[row, :, out], corners[row, :, new]], 1)
     both, holds = x.new_full(pairs.shape, torch.inf), torch.zeros_like(pairs, dtype=torch.bool)
-    both[row, rank], holds[row, rank] = _tried(asking, rows, x, row, pixels, colours)
+    both[row, rank], holds[row, rank] = tried(asking, rows, x, row, pixels, colours)
 
     least, best = both.min(1)
     moves = least < margin
@@ -109,14 +108,12 @@ def _exchanged(
     return x, torch.where(moves, least, margin), holds.gather(1, best.unsqueeze(1)).squeeze(1) & moves, moves
 
 
-def _tried(
-    asking: Asking, rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
+def tried(
+    asking: Asking[Nearest], rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Margin, and whether the goal is met, of ``x[row]`` with pixels painted; a forward pass for each."""
-    goal, found = asking.goal[rows[row]], [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]
+    found = [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]
     for part in asking.classifier.chunks(len(row)):
-        tried = painted(x[row[part]], pixels[part], colours[part])
-        found.append(margins(asking.classifier, tried, goal[part]))
-    asking.forwards.index_add_(0, rows[row], torch.ones_like(row))
+        found.append(asking.margins(rows[row[part]], painted(x[row[part]], pixels[part], colours[part])))
     margin, met = zip(*found, strict=True)
     return torch.cat(margin), torch.cat(met)

@@ -1,17 +1,18 @@
 """APGD, PGD that chooses its own step size, and its targeted form APGD-T (Croce & Hein 2020, arXiv:2003.01690)."""
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from brittle.attacks._aim import LOSSES, Aim
+from brittle.attacks._aim import Aim, Loss
 from brittle.attacks._apgd_l1 import Sparse
 from brittle.attacks._apgd_walk import Halving, Pace, Walk
-from brittle.attacks._contract import Outcome, require, require_budget, require_norm
-from brittle.attacks._loop import ActiveSet
+from brittle.attacks.parts.asking import Asking, asking_first
+from brittle.attacks.parts.best import First
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
 from brittle.geometry import _l1_budget
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
@@ -32,7 +33,6 @@ Stages = list[tuple[float, int]]
     "apgd",
     paper="arXiv:2003.01690",
     kind="budget",
-    norms=("l1", "l2", "linf"),
     cost="2 F + steps * (F + B), for each of the targets; less where it succeeds",
 )
 @final
@@ -69,61 +69,46 @@ class APGD:
     point of both, as in the authors' code.
     """
 
-    norm: NormLike = option(LINF, "norm of the budget: l1, l2 or linf")
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    steps: int = option(100, "gradient steps at the most, for each target; an image leaves at its first success")
-    loss: str = option("ce", "what is climbed: ce, dlr or margin")
-    targets: int = option(0, "most likely other classes to go for in turn; 0 leaves the label any way. APGD-T has 9")
-    shortlist: int = option(0, "of these classes, so many are worth all steps; the others a tenth. 0 for all")
+    norm: NormLike = option(LINF, "norm of the budget", among=(L1, L2, LINF))
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    steps: int = option(
+        100, "gradient steps at the most, for each target; an image leaves at its first success", at_least=1
+    )
+    loss: Loss = option("ce", "what is climbed")
+    targets: int = option(
+        0, "most likely other classes to go for in turn; 0 leaves the label any way. APGD-T has 9", at_least=0
+    )
+    shortlist: int = option(0, "of these classes, so many get all steps; the others a tenth. 0 for all", at_least=0)
     widest: float = option(
-        1.0, "first budget, in multiples of eps, which falls to eps in 60 % of the steps; 1 for none"
+        1.0, "first budget, in multiples of eps, which falls to eps in 60 % of the steps; 1 for none", at_least=1
     )
 
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.loss in LOSSES, "loss ce, dlr or margin", self.loss)
-        require(self.targets >= 0, "targets >= 0", self.targets)
-        require(self.shortlist >= 0, "shortlist >= 0", self.shortlist)
-        require(1 <= self.widest < math.inf, "a finite widest >= 1", self.widest)
-        require_norm(self, self.norm)
-        require(self.norm in (L1, L2, LINF), "norm l1, l2 or linf", self.norm)
-        require_budget(self.eps, self.norm)
-
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        logits = classifier.logits(images)
-        claimed = goal.is_surely_met(logits)
-        found = images.clone()
-        steps, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(2))
-        forwards = torch.ones_like(steps)
-        active = ActiveSet(len(images), images.device)
-        active.drop(claimed)
-
-        def climb(targets: Labels, stages: Stages, draws: Rng) -> Tensor:
-            """All that are left, towards ``[B, T]`` classes; the highest loss of each climb, of the same shape."""
-            highest = torch.zeros_like(targets, dtype=images.dtype)
-            for rows in torch.split(active.rows, _at_once(targets, classifier)):
-                run, highest[rows] = self._climb(
-                    classifier, images[rows], goal[rows], targets[rows], stages, draws[rows]
-                )
-                found[rows], claimed[rows] = run.images, run.claimed
-                taken = run.steps.clamp_min(1)  # the start is one, where by chance it is all that was needed
-                for total, one in ((steps, taken), (forwards, run.forwards), (backwards, run.backwards)):
-                    total[rows] += one
-            active.drop(claimed[active.rows])
-            return highest
-
+        ask = asking_first(classifier, images, goal)
+        logits = ask.logits(ask.everyone, images)
+        ask.note(ask.everyone, images, logits)
         targets = self._targets(goal, logits)
         first, others = targets[:, :1], targets[:, 1:]
         if 0 < self.shortlist < targets.shape[1]:
             brief = [(self.eps, max(_BRIEF, self.steps // _PART))]
-            highest = climb(targets, brief, rng.another(f"apgd {self.loss} {self.targets} brief"))
+            highest = self._wave(ask, targets, brief, rng.another(f"apgd {self.loss} {self.targets} brief"))
             first, others = targets.gather(1, highest.topk(self.shortlist, dim=1).indices), targets[:, :0]
         # Others wait for no one: they make one batch together, and the first to succeed ends it for the others. One
         # after another, few rows at a time would fail for all the steps there are before the next had its turn.
         for number, wave in enumerate((first, others)):
             if wave.shape[1]:
-                climb(wave, self._stages(), rng.another(f"apgd {self.loss} {self.targets} {number}"))
-        return Outcome(found, claimed, steps, forwards, backwards)
+                self._wave(ask, wave, self._stages(), rng.another(f"apgd {self.loss} {self.targets} {number}"))
+        return ask.outcome()
+
+    def _wave(self, ask: Asking[First], targets: Labels, stages: Stages, rng: Rng) -> Tensor:
+        """All that are left, towards ``[B, T]`` classes; the highest loss of each climb, of the same shape."""
+        highest = torch.zeros_like(targets, dtype=ask.images.dtype)
+        left = (~ask.best.claimed).nonzero().squeeze(1)
+        for rows in torch.split(left, _at_once(targets, ask.classifier)):
+            before = ask.steps[rows]
+            highest[rows] = self._climb(ask, rows, targets[rows], stages, rng[rows])
+            ask.stepped(rows[ask.steps[rows] == before])  # the start is one, where by chance it is all that was needed
+        return highest
 
     def _targets(self, goal: Goal, logits: Logits) -> Labels:
         """The classes to go for, ``[B, T]``, the most likely one first."""
@@ -132,24 +117,20 @@ class APGD:
         classes = logits.shape[1] - 1 - (goal.reject is not None)
         return goal.others(logits).argsort(dim=1, descending=True, stable=True)[:, : min(self.targets, classes)]
 
-    def _climb(
-        self, classifier: Classifier, images: Images, goal: Goal, targets: Labels, stages: Stages, rng: Rng
-    ) -> tuple[Outcome, Tensor]:
-        """From random starts, T climbs of each image at once; and the highest loss of each, ``[n, T]``.
+    def _climb(self, ask: Asking[First], rows: Tensor, targets: Labels, stages: Stages, rng: Rng) -> Tensor:
+        """From random starts, T climbs of each image at once; the highest loss of each, ``[n, T]``.
 
         What fails comes back at the highest of these; a climb that has ended before it was within eps has none.
         """
         norm, together = norm_of(self.norm), targets.shape[1]
-        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        aim = self._aim(goal, targets)
-        walk = self._start(norm, stages[0][0], images, targets, rng)
-        active = ActiveSet(len(walk.origin), images.device)  # climbs; ``rows`` are their images
-        rows = active.rows // together
+        aim = self._aim(ask.goal[rows], targets)
+        walk = self._start(norm, stages[0][0], ask.images[rows], targets, rng)
+        owners = rows.repeat_interleave(together)  # of the climbs; those that are left:
+        climbs = torch.arange(len(owners), device=rows.device)
         ends, highest = walk.origin.clone(), torch.full_like(walk.loss, -torch.inf)
 
         for radius, length in stages:
-            if not len(active):
+            if not len(climbs):
                 break
             within = radius == self.eps
             walk = Walk.start(walk.origin, _projected(norm, walk, radius))
@@ -157,46 +138,43 @@ class APGD:
             checks, since = pace.checkpoints(length), 0
             reached = torch.zeros_like(walk.rests)
             for step in range(length):
-                if not len(active):
+                if not len(climbs):
                     break
-                x = walk.at(walk.delta)
-                logits, gradient = classifier.gradient(x, aim.loss)
-                for count in (forwards, backwards):
-                    count += rows.bincount(minlength=len(count))
+                x, asked = walk.at(walk.delta), owners[climbs]
+                logits, gradient = ask.gradient(asked, x, aim.loss)
                 loss, met = aim.loss(logits), aim.is_surely_met(logits)
                 reached |= met
                 if within:
-                    ends[active.rows[met]], highest[active.rows[met]] = x[met], torch.inf
-                    claimed[rows[met]] = True
-                    leaves = claimed[rows] | walk.rests
+                    ends[climbs[met]], highest[climbs[met]] = x[met], torch.inf
+                    ask.best.claimed[asked[met]] = True
+                    leaves = ask.best.claimed[asked] | walk.rests
                     if leaves.any():
                         rests = leaves & ~met
-                        ends[active.rows[rests]] = walk.at(walk.best)[rests]
-                        highest[active.rows[rests]] = walk.best_loss[rests]
-                        keep = active.drop(leaves)
-                        rows, walk, pace, aim, reached = rows[keep], walk[keep], pace[keep], aim[keep], reached[keep]
-                        loss, gradient = loss[keep], gradient[keep]
+                        ends[climbs[rests]] = walk.at(walk.best)[rests]
+                        highest[climbs[rests]] = walk.best_loss[rests]
+                        climbs, walk, pace, aim, reached, loss, gradient = rows_of(
+                            (climbs, walk, pace, aim, reached, loss, gradient), ~leaves
+                        )
                 walk.note(loss, gradient)
                 if step in checks:
                     pace.check(walk, step - since)
                     since = step
                 pace.advance(walk)
-                steps += rows.bincount(minlength=len(steps))
+                ask.stepped(owners[climbs])
             if not within and length >= _BRIEF:  # of fewer steps nothing follows
-                ends[active.rows[~reached]] = walk.at(_projected(norm, walk, self.eps))[~reached]
-                keep = active.drop(~reached)
-                rows, walk, aim = rows[keep], walk[keep], aim[keep]
+                ends[climbs[~reached]] = walk.at(_projected(norm, walk, self.eps))[~reached]
+                climbs, walk, aim = rows_of((climbs, walk, aim), reached)
 
-        if len(active):  # where the last step has led is looked at, no more
+        if len(climbs):  # where the last step has led is looked at, no more
             x = walk.at(walk.delta)
-            logits = classifier.logits(x)
-            forwards += rows.bincount(minlength=len(forwards))
+            logits = ask.logits(owners[climbs], x)
             met = aim.is_surely_met(logits)
-            claimed[rows[met]] = True
+            ask.best.claimed[owners[climbs[met]]] = True
             walk.note(torch.where(met, torch.inf, aim.loss(logits)), walk.gradient)
-            ends[active.rows], highest[active.rows] = walk.at(walk.best), walk.best_loss
+            ends[climbs], highest[climbs] = walk.at(walk.best), walk.best_loss
         highest = highest.view(-1, together)
-        return Outcome(_picked(ends, highest), claimed, steps, forwards, backwards), highest
+        ask.best.leave(rows, _picked(ends, highest), ask.best.claimed[rows])
+        return highest
 
     def _stages(self) -> Stages:
         """The budgets and the number of steps with each; the last is eps itself."""

@@ -6,9 +6,10 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
-from brittle.attacks._contract import Outcome, require, require_norm
-from brittle.attacks._trim import trim
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.trim import trim
 from brittle.attacks.shrinking_ball import descend
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
@@ -16,7 +17,7 @@ from brittle.geometry.norms import L1, L2, NormLike, inner, norm_of
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
-from brittle.types import Images, Labels, Logits
+from brittle.types import Images, Labels
 
 _BEYOND = 0.01  # of an image's first gap: how far behind the boundary the walk keeps at least
 _SPREADS = (1.5, 1.3, 1.2)  # how much farther than the nearest class another may seem, and stay in the race
@@ -38,7 +39,6 @@ _FAR = {"l1": 2.5, "l2": 1.35, "linf": 1.5}
     "boundary-walk",
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
-    norms=("l1", "l2", "linf", "lp"),
     cost="20 to 30 (F + B)",
 )
 @final
@@ -67,23 +67,19 @@ class BoundaryWalk:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    steps: int = option(14, "steps along the boundary, after the race")
-    candidates: int = option(9, "classes in the race, most likely first")
-    polish: int = option(10, "gradient steps at a shrinking size after the walk; a third where the boundary is flat")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.candidates >= 1, "candidates >= 1", self.candidates)
-        require(self.polish >= 0, "polish >= 0", self.polish)
-        require_norm(self, self.norm)
+    steps: int = option(14, "steps along the boundary, after the race", at_least=1)
+    candidates: int = option(9, "classes in the race, most likely first", at_least=1)
+    polish: int = option(
+        10, "gradient steps at a shrinking size after the walk; a third where the boundary is flat", at_least=0
+    )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        asking = Asking(classifier, images, goal, norm_of(self.norm))
+        asking = asking_nearest(classifier, images, goal, norm_of(self.norm))
         walked = self.walk(asking)
-        self.finish(asking, walked, torch.arange(len(images), device=images.device))
+        self.finish(asking, walked, asking.everyone)
         return asking.outcome()
 
-    def walk(self, asking: Asking) -> "Walked":
+    def walk(self, asking: Asking[Nearest]) -> "Walked":
         """To the boundary and along it; what it was like on the way."""
         hunt = _Hunt(asking)
         hunt.race(hunt.set_out(self.candidates))
@@ -92,13 +88,14 @@ class BoundaryWalk:
         hunt.rescue()
         return Walked(hunt.bends(), hunt.turned)
 
-    def finish(self, asking: Asking, walked: "Walked", rows: Tensor) -> None:
+    def finish(self, asking: Asking[Nearest], walked: "Walked", rows: Tensor) -> None:
         """The polish and the way back, for some rows of a batch."""
         rows = rows[asking.best.claimed[rows] & (asking.best.size[rows] > 0)]
-        flat = (walked.turned[rows] > _FLAT) & (asking.norm != L1)
+        norm = asking.best.norm
+        flat = (walked.turned[rows] > _FLAT) & (norm != L1)
         for some, steps in ((rows[flat], self.polish // _LESS), (rows[~flat], self.polish)):
             if steps:
-                descend(asking, asking.norm, some, asking.best.images[some], steps, _POLISH)
+                descend(asking, norm, some, asking.best.images[some], steps, _POLISH)
         trim(asking, rows)
 
 
@@ -138,8 +135,8 @@ class _Hunt:
     turned: the cosine between that and the normal where the walk ended.
     """
 
-    def __init__(self, asking: Asking) -> None:
-        self.asking, self.classifier, self.norm = asking, asking.classifier, asking.norm
+    def __init__(self, asking: Asking[Nearest]) -> None:
+        self.asking, self.classifier, self.norm = asking, asking.classifier, asking.best.norm
         self.images, self.goal, self.best, self.first_gap = asking.images, asking.goal, asking.best, asking.first_gap
         self.beyond = torch.full_like(self.first_gap, _BEYOND)
         self.rows, self.x = torch.arange(0, device=self.images.device), self.images[:0]
@@ -155,22 +152,19 @@ class _Hunt:
             candidates = 1  # towards one class, the only plane that counts is the one to its strongest rival
         walkers = []
         for part in self.classifier.chunks(len(self.images)):
-            rows = torch.arange(part.start, part.stop, device=self.images.device)
-            x = self.images[part]
-            logits, pullback = self.classifier.linearize(x)
+            rows, x = self.asking.everyone[part], self.images[part]
+            logits, pullback = self.asking.linearize(rows, x)
             met = self.asking.note(rows, x, logits)
-            self.asking.forwards[rows] += 1
             self.first_gap[rows] = self.goal[part].margin(logits)
             order = self.goal[part].others(logits).argsort(dim=1, descending=True, stable=True)
             nearest, largest = torch.full_like(logits[:, 0], torch.inf), torch.zeros_like(logits[:, 0])
             ranks = min(candidates, logits.shape[1] - 1)
             for rank in range(ranks):
-                gap, cotangents = _gap_to(self.goal[part], logits, order[:, rank])
+                gap, cotangents = self.goal[part].towards(logits, order[:, rank])
                 asked = ~met & ~(gap > 2 * nearest * largest)
                 if not bool(asked.any()):
                     break
                 w = pullback(cotangents * asked.unsqueeze(1), more=rank < ranks - 1)
-                self.asking.backwards[rows[asked]] += 1
                 size = self.norm.dual.measure(w)
                 nearest = torch.where(size > 0, nearest.minimum(gap / size), nearest)
                 largest = largest.maximum(size)
@@ -206,7 +200,7 @@ class _Hunt:
             beyond = self.beyond[self.rows] * torch.where(met, 1 / _FARTHER, _FARTHER)
             self.beyond[self.rows] = beyond.clamp(_BEYOND, _FARTHEST)
             moved = self._towards(self.rows, self.x, gap, w, pace)
-            self.asking.steps[self.rows] += 1
+            self.asking.stepped(self.rows)
             whole = self.norm.measure(moved - self.x) / pace
             arrived = met & (whole <= _ARRIVED * self.norm.measure(self.x - self.images[self.rows]))
             self.x = moved
@@ -235,7 +229,7 @@ class _Hunt:
             here = gap - inner(w, self.x - self.images[self.rows])
             farther = step * _BEYOND * self.first_gap[self.rows]
             self.x = clip(self.x + L2.to_plane((here + farther).clamp_min(0), w, room(self.x)))
-            self.asking.steps[self.rows] += 1
+            self.asking.stepped(self.rows)
             self._leave(self._look(self.rows, self.x))
 
     def bends(self) -> Tensor:
@@ -253,15 +247,13 @@ class _Hunt:
         gaps, normals, mets = [x.new_zeros(0)], [x[:0]], [torch.zeros(0, dtype=torch.bool, device=x.device)]
         for part in self.classifier.chunks(len(x)):
             r, goal = rows[part], self.goal[rows[part]]
-            logits, pullback = self.classifier.linearize(x[part])
+            logits, pullback = self.asking.linearize(r, x[part])
             rival = goal.others(logits).argmax(1) if rivals is None else rivals[part]
-            gap, cotangents = _gap_to(goal, logits, rival)
+            gap, cotangents = goal.towards(logits, rival)
             w = pullback(cotangents)
             mets.append(self.asking.note(r, x[part], logits) if rivals is None else goal.is_surely_met(logits))
             gaps.append(gap + self.beyond[r] * self.first_gap[r] + inner(w, x[part] - self.images[r]))
             normals.append(w)
-        self.asking.forwards.index_add_(0, rows, torch.ones_like(rows))
-        self.asking.backwards.index_add_(0, rows, torch.ones_like(rows))
         return torch.cat(gaps), torch.cat(normals), torch.cat(mets)
 
     def _leave(self, which: Tensor) -> None:
@@ -278,14 +270,6 @@ class _Hunt:
     def _nobody(self) -> _Walkers:
         none = self.goal.labels[:0]
         return _Walkers(none, none, self.images[:0], self.first_gap[:0], self.images[:0], self.images[:0])
-
-
-def _gap_to(goal: Goal, logits: Logits, rivals: Labels) -> tuple[Tensor, Tensor]:
-    """The logits' difference that must fall to 0, ``[n]``, and the cotangents ``[n, K]`` along which it falls."""
-    sign = 1.0 if isinstance(goal, Untargeted) else -1.0
-    rival, label = rivals.unsqueeze(1), goal.own(logits).unsqueeze(1)
-    cotangents = torch.zeros_like(logits).scatter_(1, rival, sign).scatter_(1, label, -sign)
-    return sign * (logits.gather(1, label) - goal.others(logits).gather(1, rival)).squeeze(1), cotangents
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.attacks._contract import Outcome, require, require_finite, require_norm
-from brittle.attacks._loop import ActiveSet, BestSoFar
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
 from brittle.catalog import option, register
 from brittle.geometry.box import HIGH, LOW, clip
-from brittle.geometry.norms import L2, LINF, Norm, NormLike, norm_of, per_row
+from brittle.geometry.norms import L2, LINF, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -34,7 +35,6 @@ _AT_ONCE = 2**20  # numbers in the probes that are held at a time: what a cache 
     "hopskipjump",
     paper="arXiv:1904.02144",
     kind="minimal",
-    norms=("l2", "linf"),
     access="decision",
     cost="queries * F",
 )
@@ -61,51 +61,42 @@ class HopSkipJump:
     forgets which of them were sure. And what a leap has made worse is not kept.
     """
 
-    norm: NormLike = option(L2, "norm to minimise, l2 or linf")
-    queries: int = option(5000, "decisions asked for, at most, for one image")
-    probes: int = option(20, "probes of the first estimate; the t-th has sqrt(t) times as many")
-    reach: float = option(0.2, "how far away probes are, as a fraction of the distance")
-    colour: float = option(0.1, "variance of probes between channels, against that of the mean; 1 as in the paper")
-    starts: int = option(8, "random images that are compared, to start from the nearest")
-    tries: int = option(100, "random images to try before giving up")
-
-    def __post_init__(self) -> None:
-        require_norm(self, self.norm)
-        require(self.norm in (L2, LINF), "norm l2 or linf", self.norm)
-        for name in ("queries", "probes", "starts", "tries"):
-            require(getattr(self, name) >= 1, f"{name} >= 1", getattr(self, name))
-        require_finite("reach", self.reach)
-        require(0 < self.reach < 1, "reach between 0 and 1", self.reach)
-        require_finite("colour", self.colour)
+    norm: NormLike = option(L2, "norm to minimise", among=(L2, LINF))
+    queries: int = option(5000, "decisions asked for, at most, for one image", at_least=1)
+    probes: int = option(20, "probes of the first estimate; the t-th has sqrt(t) times as many", at_least=1)
+    reach: float = option(0.2, "how far away probes are, as a fraction of the distance", above=0, below=1)
+    colour: float = option(
+        0.1, "variance of probes between channels, against that of the mean; 1 as in the paper", at_least=0
+    )
+    starts: int = option(8, "random images that are compared, to start from the nearest", at_least=1)
+    tries: int = option(100, "random images to try before giving up", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
-        boundary = _Boundary(classifier, goal, images, norm, self.queries)
-        active = ActiveSet(len(images), images.device)
-        active.drop(boundary.ask(active.rows, images))
-        walked, steps = active.rows, torch.zeros_like(boundary.asked)
-        steps[walked] = 1
+        boundary = _Boundary(asking_nearest(classifier, images, goal, norm), self.queries)
+        ask, best = boundary.ask, boundary.ask.best
+        walked = ask.everyone[~boundary.look(ask.everyone, images)]
+        ask.stepped(walked)
 
-        self._start(boundary, active.rows, rng)
-        active.drop(~boundary.best.claimed[active.rows])
+        self._start(boundary, walked, rng)
+        rows = walked[best.claimed[walked]]
         halvings = max(1, math.ceil(math.log2(math.sqrt(images[:1].numel() or 1) / self.reach)))
         after = _LEAPS + halvings  # what a leap and the way back may take
-        boundary.approach(active.rows, boundary.best.images[active.rows], halvings)
+        boundary.approach(rows, best.images[rows], halvings)
         total = torch.zeros_like(images)
         for step in count(1):
-            active.drop(boundary.left(active.rows) < after + _FEWEST)
-            if not len(active):
+            rows = rows[boundary.left(rows) >= after + _FEWEST]
+            if not len(rows):
                 break
-            rows = active.rows
-            steps[rows] += 1
+            ask.stepped(rows)
             probes = (boundary.left(rows) - after).clamp_max(int(self.probes * math.sqrt(step)))
             normal = self._normal(boundary, rows, probes, rng[rows], step)
             kept, length = (_KEPT, 1.0) if norm == LINF else (0.0, 1 / math.sqrt(step))
             total[rows] = kept * total[rows] + normal * per_row(probes.sqrt(), normal)
-            far, moved = _leapt(boundary, rows, norm.steepest(total[rows]), length * boundary.best.size[rows])
+            far, moved = _leapt(boundary, rows, norm.steepest(total[rows]), length * best.size[rows])
             boundary.approach(rows[moved], far[moved], halvings)
-        boundary.approach(walked, boundary.best.images[walked], _FINER, low=1 - 2.0 ** (1 - halvings))
-        return Outcome(boundary.best.images, boundary.best.claimed, steps, boundary.asked, torch.zeros_like(steps))
+        boundary.approach(walked, best.images[walked], _FINER, low=1 - 2.0 ** (1 - halvings))
+        return ask.outcome()
 
     def _start(self, boundary: "_Boundary", rows: Tensor, rng: Rng) -> None:
         """The nearest of some random images that meet the goal, on the way to them.
@@ -113,7 +104,7 @@ class HopSkipJump:
         Once there is one, another is looked into only if it fools from nearer by, which mostly costs one query. Single
         pixels at random look alike to many networks; coarser ones reach more classes.
         """
-        best, origin = boundary.best, boundary.origin
+        best, origin = boundary.ask.best, boundary.ask.images
         for draw in range(max(self.tries, self.starts)):
             rows = rows[(boundary.left(rows) > 0) & (draw < torch.where(best.claimed[rows], self.starts, self.tries))]
             if not len(rows):
@@ -124,13 +115,13 @@ class HopSkipJump:
             squares = functional.interpolate(rng[rows].uniform(f"start {draw}", grains), scale_factor=edge)
             target = squares[:, :, :height, :width]
             far = boundary.between(rows, target, _CLOSER * best.size[rows])
-            met = boundary.ask(rows, far)
+            met = boundary.look(rows, far)
             boundary.approach(rows[met], far[met], _COARSE)
 
     def _normal(self, boundary: "_Boundary", rows: Tensor, probes: Tensor, rng: Rng, step: int) -> Tensor:
         """Estimates of the unit normals at the best images, on the side where the goal is met."""
-        most, start = int(probes.max()), boundary.best.images[rows]
-        radius = self.reach * (start - boundary.origin[rows]).flatten(1).norm(dim=1)
+        most, start = int(probes.max()), boundary.ask.best.images[rows]
+        radius = self.reach * (start - boundary.ask.images[rows]).flatten(1).norm(dim=1)
         normals = torch.zeros_like(start)
         for part in _parts(len(rows), most * start[:1].numel()):
             x = start[part].unsqueeze(1)
@@ -156,25 +147,22 @@ class HopSkipJump:
 
 @final
 class _Boundary:
-    """Asks on which side images are, counts, and keeps of each row the nearest image that met the goal."""
+    """Asks on which side images are, as long as there are queries."""
 
-    def __init__(self, classifier: Classifier, goal: Goal, images: Images, norm: Norm, queries: int) -> None:
-        self.classifier, self.goal, self.origin, self.norm, self.queries = classifier, goal, images, norm, queries
-        self.best = BestSoFar(images, norm)
-        self.asked = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    def __init__(self, ask: Asking[Nearest], queries: int) -> None:
+        self.ask, self.queries = ask, queries
 
     def left(self, rows: Tensor) -> Tensor:
-        return self.queries - self.asked[rows]
+        return self.queries - self.ask.forwards[rows]
 
     def meets(self, rows: Tensor, images: Images) -> Tensor:
         """bool, one for each image; ``rows`` says whose it is, and may repeat."""
-        self.asked += torch.bincount(rows, minlength=len(self.asked))
-        return self.goal[rows].is_surely_met(self.classifier.logits(images))
+        return self.ask.goal[rows].is_surely_met(self.ask.logits(rows, images))
 
-    def ask(self, rows: Tensor, images: Images) -> Tensor:
+    def look(self, rows: Tensor, images: Images) -> Tensor:
         """As ``meets``, for one image of each row; it is kept if it is the nearest so far."""
         met = self.meets(rows, images)
-        self.best.offer(rows[met], images[met], met[met])
+        self.ask.best.offer(rows[met], images[met], met[met])
         return met
 
     def between(self, rows: Tensor, far: Images, distance: Tensor) -> Images:
@@ -182,16 +170,16 @@ class _Boundary:
 
         In L2 on the straight line; in L-infinity where all values keep to the distance, which is nearer to ``far``.
         """
-        origin = self.origin[rows]
-        if self.norm == LINF:
+        origin, norm = self.ask.images[rows], self.ask.best.norm
+        if norm == LINF:
             limit = per_row(distance, far)
             return clip(origin + (far - origin).clamp(-limit, limit))
-        share = distance / self.norm.measure(far - origin).clamp_min(torch.finfo(far.dtype).tiny)
+        share = distance / norm.measure(far - origin).clamp_min(torch.finfo(far.dtype).tiny)
         return clip(origin + per_row(share.clamp_max(1), far) * (far - origin))
 
     def approach(self, rows: Tensor, far: Images, halvings: int, low: float = 0.0) -> None:
         """Bisects the way from ``far``, which meets the goal, to ``low`` of its distance."""
-        high = self.norm.measure(far - self.origin[rows])
+        high = self.ask.best.norm.measure(far - self.ask.images[rows])
         least = low * high
         for _ in range(halvings):
             open_rows = (self.left(rows) > 0) & (least < high)
@@ -199,17 +187,17 @@ class _Boundary:
             if not len(rows):
                 break
             middle = (least + high) / 2
-            met = self.ask(rows, self.between(rows, far, middle))
+            met = self.look(rows, self.between(rows, far, middle))
             least, high = torch.where(met, least, middle), torch.where(met, middle, high)
 
 
 def _leapt(boundary: _Boundary, rows: Tensor, direction: Tensor, length: Tensor) -> tuple[Images, Tensor]:
     """The farthest points along a direction that meet the goal, among lengths each half the one before; bool: any."""
-    start = boundary.best.images[rows]
+    start = boundary.ask.best.images[rows]
     far, open_rows = start.clone(), torch.arange(len(rows), device=rows.device)
     for leap in range(_LEAPS):
         point = clip(start[open_rows] + per_row(0.5**leap * length[open_rows], start) * direction[open_rows])
-        met = boundary.ask(rows[open_rows], point)
+        met = boundary.look(rows[open_rows], point)
         far[open_rows[met]] = point[met]
         open_rows = open_rows[~met]
         if not len(open_rows):

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.attacks._asking import Asking
-from brittle.attacks._contract import Outcome, require, require_finite, require_norm
-from brittle.attacks._trim import trim
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
 from brittle.geometry._l1_budget import project
 from brittle.geometry.box import clip, inward, room
@@ -37,7 +38,6 @@ _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
     "shrinking-ball",
     paper="arXiv:2102.12827",
     kind="minimal",
-    norms=("l1", "l2", "linf", "lp"),
     cost="(8 + steps) * (F + B) + 12 F",
 )
 @final
@@ -62,28 +62,21 @@ class ShrinkingBall:
     """
 
     norm: NormLike = option(L2, "norm to minimise")
-    starts: int = option(4, "climbs, each followed by a descent; the nearest point of all is descended from once more")
-    steps: int = option(24, "gradient steps of each descent; in L1 half as many in L2 before them")
-    shrink: float = option(0.4, "first relative change of the radius")
-
-    def __post_init__(self) -> None:
-        require(self.starts >= 1, "starts >= 1", self.starts)
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require_finite("shrink", self.shrink)
-        require(self.shrink < 1, "shrink < 1", self.shrink)
-        require_norm(self, self.norm)
+    starts: int = option(4, "climbs, each followed by a descent; the nearest is descended from once more", at_least=1)
+    steps: int = option(24, "gradient steps of each descent; in L1 half as many in L2 before them", at_least=1)
+    shrink: float = option(0.4, "first relative change of the radius", at_least=0, below=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        asking = Asking(classifier, images, goal, norm_of(self.norm))
-        rows = torch.arange(len(images), device=images.device)
-        met, asking.first_gap = asking.look(rows, images)
-        self.down(asking, rows[~met], rng)
-        trim(asking, rows[~met])
+        asking = asking_nearest(classifier, images, goal, norm_of(self.norm))
+        met, asking.first_gap = asking.look(asking.everyone, images)
+        rows = asking.everyone[~met]
+        self.down(asking, rows, rng)
+        trim(asking, rows)
         return asking.outcome()
 
-    def down(self, asking: Asking, rows: Tensor, rng: Rng) -> None:
+    def down(self, asking: Asking[Nearest], rows: Tensor, rng: Rng) -> None:
         """All of it but the way back, for some rows of a batch."""
-        norm, best, half = asking.norm, asking.best, self.steps // 2
+        norm, best, half = asking.best.norm, asking.best, self.steps // 2
         balls = _Ball.around(asking, norm, rows, asking.images[rows])
         for number in range(max(self.starts, _TRIES)):
             at = torch.arange(len(rows), device=rows.device)
@@ -114,7 +107,7 @@ def _start(number: int, images: Images, rng: Rng) -> Images:
     return functional.interpolate(draw, size=(height, width))
 
 
-def _climb(asking: Asking, rows: Tensor, x: Images) -> tuple[Images, Tensor]:
+def _climb(asking: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Images, Tensor]:
     """Steps of equal size in all pixels, each longer than the last, until the goal is met: where, and whether it is."""
     x, found = x.clone(), torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     left = torch.arange(len(rows), device=rows.device)
@@ -131,7 +124,7 @@ def _climb(asking: Asking, rows: Tensor, x: Images) -> tuple[Images, Tensor]:
     return x, found
 
 
-def _back(asking: Asking, rows: Tensor, far: Images) -> Images:
+def _back(asking: Asking[Nearest], rows: Tensor, far: Images) -> Images:
     """Back towards the image on a straight line, by halves, as far as the goal is met."""
     low, high = torch.zeros(len(rows), device=far.device), torch.ones(len(rows), device=far.device)
     origin, x = asking.images[rows], far
@@ -155,7 +148,7 @@ class _Ball(NamedTuple):
     nearest: Images
 
     @staticmethod
-    def around(asking: Asking, norm: Norm, rows: Tensor, x: Images) -> "_Ball":
+    def around(asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images) -> "_Ball":
         """At adversarial images; at the images themselves there is nothing yet, and the size is infinite."""
         size = norm.measure(x - asking.images[rows])
         size = torch.where(size > 0, size, torch.inf)
@@ -173,12 +166,12 @@ class _Ball(NamedTuple):
         return _Ball(*mixed)
 
 
-def descend(asking: Asking, norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
+def descend(asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
     """A whole descent from adversarial images ``x`` of ``rows``; the nearest adversarial images that it has found."""
     return _descended(asking, norm, _Ball.around(asking, norm, rows, x), range(steps), steps, shrink).nearest
 
 
-def _descended(asking: Asking, norm: Norm, ball: _Ball, part: range, steps: int, shrink: float) -> _Ball:
+def _descended(asking: Asking[Nearest], norm: Norm, ball: _Ball, part: range, steps: int, shrink: float) -> _Ball:
     """A part of ``steps`` gradient steps with momentum, on balls that shrink after a success and swell after a failure.
 
     After the last one, what it has led to is looked at.

@@ -7,8 +7,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
-from brittle.attacks._contract import Outcome, require, require_finite
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, inward
 from brittle.geometry.norms import L0, LINF, per_row
@@ -40,27 +42,19 @@ class SigmaZero:
     as brittle's L0 has it: they share ``s_p``, and their largest change is compared with tau. Others at their lines.
     """
 
-    steps: int = option(100, "gradient steps")
-    step_size: float = option(1.0, "first step of the component that changes most, in pixels of [0, 1]")
-    sigma: float = option(1e-3, "smoothness of the count, in squared pixels; smaller counts more sharply")
-    tau: float = option(0.3, "first threshold below which a pixel's change is dropped")
-    tau_rate: float = option(0.01, "how fast the threshold follows the boundary, in units of the step")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(0 < self.step_size < math.inf, "a finite step_size > 0", self.step_size)
-        require(0 < self.sigma < math.inf, "a finite sigma > 0", self.sigma)
-        require_finite("tau", self.tau)
-        require_finite("tau_rate", self.tau_rate)
+    steps: int = option(100, "gradient steps", at_least=1)
+    step_size: float = option(1.0, "first step of the component that changes most, in pixels of [0, 1]", above=0)
+    sigma: float = option(1e-3, "smoothness of the count, in squared pixels; smaller counts more sharply", above=0)
+    tau: float = option(0.3, "first threshold below which a pixel's change is dropped", at_least=0)
+    tau_rate: float = option(0.01, "how fast the threshold follows the boundary, in units of the step", at_least=0)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        asking = Asking(classifier, images, goal, L0)
-        rows = torch.arange(len(images), device=images.device)
-        met, asking.first_gap = asking.look(rows, images)
-        self.down(asking, rows[~met], images[~met])
+        asking = asking_nearest(classifier, images, goal, L0)
+        met, asking.first_gap = asking.look(asking.everyone, images)
+        self.down(asking, asking.everyone[~met], images[~met])
         return asking.outcome()
 
-    def down(self, asking: Asking, rows: Tensor, x: Images) -> None:
+    def down(self, asking: Asking[Nearest], rows: Tensor, x: Images) -> None:
         """A descent for some rows of a batch, from images ``x``."""
         images = asking.images[rows]
         delta, trend, square = x - images, torch.zeros_like(x), torch.zeros_like(x)
@@ -73,9 +67,9 @@ class SigmaZero:
             # Deviation: pixels that the box holds do not count as the largest entry. The rest would hardly move.
             descent = inward(descent, x)
             still = ((descent == 0) & (delta == 0) & (trend == 0)).flatten(1).all(1)
-            keep = ~still
-            rows, images, delta, descent, met = rows[keep], images[keep], delta[keep], descent[keep], met[keep]
-            trend, square, tau = trend[keep], square[keep], tau[keep]
+            rows, images, delta, descent, met, trend, square, tau = kept(
+                ~still, rows, images, delta, descent, met, trend, square, tau
+            )
 
             # Deviation: the step ends at a tenth, not at 0. At 0 the last steps find nothing: in 50 steps, LeNet-5
             # trained by adversaries needs 12 pixels at the median, instead of 10.

@@ -7,9 +7,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require
-from brittle.attacks._loop import ActiveSet, margins
-from brittle.attacks.parts.pixels import require_pixels
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -43,48 +43,40 @@ class SparseRS:
     pixels, 1,000 queries: 38 of 48 fooled with 264 queries on average; 35 with 316 without ``near``.
     """
 
-    eps: int = option(10, "budget: pixels that may change, all channels of each")
-    queries: int = option(10_000, "forward passes at the most, the look at the image itself included")
-    alpha: float = option(0.8, "fraction of the changed pixels that the first proposals exchange")
-    shrink: int = option(10_000, "queries in which proposals become as small as they get")
-    near: float = option(0.5, "probability that a new pixel is beside the one it replaces; the paper's is 0")
-
-    def __post_init__(self) -> None:
-        require_pixels(self.eps)
-        require(self.queries >= 1, "queries >= 1", self.queries)
-        require(0 < self.alpha <= 1, "alpha in (0, 1]", self.alpha)
-        require(self.shrink >= 1, "shrink >= 1", self.shrink)
-        require(0 <= self.near <= 1, "near in [0, 1]", self.near)
+    eps: int = option(10, "budget: pixels that may change, all channels of each", at_least=1)
+    queries: int = option(10_000, "forward passes at the most, the look at the image itself included", at_least=1)
+    alpha: float = option(0.8, "fraction of the changed pixels that the first proposals exchange", above=0, at_most=1)
+    shrink: int = option(10_000, "queries in which proposals become as small as they get", at_least=1)
+    near: float = option(
+        0.5, "probability that a new pixel is beside the one it replaces; the paper's is 0", at_least=0, at_most=1
+    )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         channels, pixels = images.shape[1], images.shape[2] * images.shape[3]
         k = min(self.eps, pixels)
-        found, shape = images.clone(), images.shape[1:]
-        claimed = goal.is_surely_met(classifier.logits(images))
-        forwards = torch.ones_like(goal.labels)
-        active = ActiveSet(len(images), images.device)
-        keep = active.drop(claimed | (self.queries == 1))
-        goal, rng, x = goal[keep], rng[keep], images[keep].flatten(2)
+        ask, shape = asking_first(classifier, images, goal), images.shape[1:]
+        met, _ = ask.look(ask.everyone, images)
+        rows = ask.everyone[~met & (self.queries > 1)]
+        draw, x = rng[rows], images[rows].flatten(2)
 
         # ``where``: the changed pixels, no two alike. ``turn``: new ones are those of which it is smallest.
-        order = rng.uniform("sparse-rs queue", x[:, 0]).argsort(dim=1, stable=True)
+        order = draw.uniform("sparse-rs queue", x[:, 0]).argsort(dim=1, stable=True)
         where, turn = order[:, :k], (order.argsort(dim=1) - k) % pixels
-        corner, one = (part[:, 0] for part in _corners(rng.uniform("sparse-rs colours", x[:, :, :k]).unsqueeze(1)))
+        corner, one = (part[:, 0] for part in _corners(draw.uniform("sparse-rs colours", x[:, :, :k]).unsqueeze(1)))
         best = _painted(x.clone(), where, _other(corner, one, _colours(x, where)))
-        least, met = margins(classifier, best.view(-1, *shape), goal)
-        spent, block = 2, _Draws(*[best] * 6)
+        least, met = ask.margins(rows, best.view(-1, *shape))
+        ask.stepped(rows)
+        block = _Draws(*[best] * 6)
         for proposal in range(self.queries - 2):
             if met.any():
-                found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
-                keep = active.drop(met)
-                x, best, least, met, where = x[keep], best[keep], least[keep], met[keep], where[keep]
-                turn, goal, rng = turn[keep], goal[keep], rng[keep]
-                block = _Draws(*(part[keep] for part in block))
-            if not len(active):
+                ask.best.leave(rows, best.view(-1, *shape), met)
+                rows, x, best, least, where, turn, block = rows_of((rows, x, best, least, where, turn, block), ~met)
+                met, draw = met[~met], rng[rows]
+            if not len(rows):
                 break
             number, at = divmod(proposal, _BLOCK)
             if at == 0:
-                draws = rng.uniform(f"sparse-rs {number}", best.new_empty(len(best), _BLOCK, 4 + channels, k))
+                draws = draw.uniform(f"sparse-rs {number}", best.new_empty(len(best), _BLOCK, 4 + channels, k))
                 block = self._drawn(draws)
             m = self.exchanged(proposal, k)
             order, near, alike, aside, corner, one = (part[:, at, ..., :m] for part in block)
@@ -100,16 +92,15 @@ class SparseRS:
             colours = _other(corner, one, _colours(x, coming))
             colours = torch.where((near & alike).unsqueeze(1), _colours(best, leaving), colours)
             tried = _painted(_painted(best.clone(), leaving, _colours(x, leaving)), coming, colours)
-            margin, success = margins(classifier, tried.view(-1, *shape), goal)
-            spent += 1
+            margin, success = ask.margins(rows, tried.view(-1, *shape))
+            ask.stepped(rows)
 
             better = (margin < least - _TIE * least.abs().clamp(1, 1e9)).nonzero().squeeze(1)
             if len(better):
                 where[better] = where[better].scatter_(1, order[better], coming[better])
                 best[better], least[better], met[better] = tried[better], margin[better], success[better]
-        forwards[active.rows] = spent
-        found[active.rows], claimed[active.rows] = best.view(-1, *shape), met
-        return Outcome(found, claimed, forwards - 1, forwards, torch.zeros_like(forwards))
+        ask.best.leave(rows, best.view(-1, *shape), met)
+        return ask.outcome()
 
     def _drawn(self, draws: Tensor) -> "_Draws":
         order, near, down, right = draws[:, :, :4].unbind(2)

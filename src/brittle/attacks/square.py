@@ -9,9 +9,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._contract import Outcome, require, require_budget, require_norm
-from brittle.attacks._loop import ActiveSet, margins
 from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of
 from brittle.goals import Goal
@@ -31,7 +32,6 @@ _TIE = 1e-6  # of the logits' size: an improvement by less is rounding, which de
     "square",
     paper="arXiv:1912.00049",
     kind="budget",
-    norms=("l1", "l2", "linf"),
     access="score",
     cost="queries * F at the most, some 1,000 F where it is hopeless",
 )
@@ -57,32 +57,22 @@ class Square:
     favours (ResNet-8, L1 3, 600 queries: 28 of 32 fooled; 22 by the authors' code).
     """
 
-    norm: NormLike = option(LINF, "norm of the budget: l1, l2 or linf")
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]")
-    queries: int = option(5000, "forward passes at the most, the look at the image itself included")
-    p: float = option(0.8, "fraction of the image that the first squares cover")
-    shrink: int = option(700, "queries in which the squares become as small as they get")
-
-    def __post_init__(self) -> None:
-        require(self.queries >= 1, "queries >= 1", self.queries)
-        require(0 < self.p <= 1, "p in (0, 1]", self.p)
-        require(self.shrink >= 1, "shrink >= 1", self.shrink)
-        require_norm(self, self.norm)
-        require(self.norm in (L1, L2, LINF), "norm l1, l2 or linf", self.norm)
-        require_budget(self.eps, self.norm)
+    norm: NormLike = option(LINF, "norm of the budget", among=(L1, L2, LINF))
+    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]", at_least=0)
+    queries: int = option(5000, "forward passes at the most, the look at the image itself included", at_least=1)
+    p: float = option(0.8, "fraction of the image that the first squares cover", above=0, at_most=1)
+    shrink: int = option(700, "queries in which the squares become as small as they get", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        found, shape = images.clone(), images.shape[1:]
-        claimed = goal.is_surely_met(classifier.logits(images))
-        forwards, spent = torch.ones_like(goal.labels), 2
-        active = ActiveSet(len(images), images.device)
-        keep = active.drop(claimed | (self.queries == 1))
-        goal, rng = goal[keep], rng[keep]
-        squares = self._squares(images[keep])
-        best = squares.start(rng)  # [n, C, H * W]
-        least, met = margins(classifier, best.view(-1, *shape), goal)
+        ask, shape, spent = asking_first(classifier, images, goal), images.shape[1:], 2
+        met, _ = ask.look(ask.everyone, images)
+        rows = ask.everyone[~met & (self.queries > 1)]
+        draw, squares = rng[rows], self._squares(images[rows])
+        best = squares.start(draw)  # [n, C, H * W]
+        least, met = ask.margins(rows, best.view(-1, *shape))
+        ask.stepped(rows)
         before, look = least, _FIRST_LOOK
-        block: tuple[Tensor, ...] = ()
+        block: list[Tensor] = []
         for number, proposals in self._passes():
             leaves = met
             if spent >= look:
@@ -90,16 +80,15 @@ class Square:
                     leaves = met | (least > _HOPE * (before - least) * math.log2(self.queries / spent))
                 before, look = least.clone(), 2 * spent
             if leaves.any():
-                found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
-                keep = active.drop(leaves)
-                squares.keep(keep)
-                best, least, met, block = best[keep], least[keep], met[keep], tuple(part[keep] for part in block)
-                before, goal, rng = before[keep], goal[keep], rng[keep]
-            if not len(active):
+                ask.best.leave(rows, best.view(-1, *shape), met)
+                squares.keep((~leaves).nonzero().squeeze(1))
+                rows, best, least, met, before, *block = kept(~leaves, rows, best, least, met, before, *block)
+                draw = rng[rows]
+            if not len(rows):
                 break
             if proposals.start == 0:
-                draws = rng.uniform(f"square {number}", best.new_empty(len(best), _BLOCK, squares.numbers))
-                block = squares.block(draws, self._sides(number, *shape[1:]))
+                draws = draw.uniform(f"square {number}", best.new_empty(len(best), _BLOCK, squares.numbers))
+                block = list(squares.block(draws, self._sides(number, *shape[1:])))
             side = self.side(number * _BLOCK + proposals.start, *shape[1:])
             patches = squares.patches(best, side, tuple(part[:, proposals] for part in block))
 
@@ -107,7 +96,8 @@ class Square:
             for part in classifier.chunks(together * len(best)):
                 row = torch.arange(part.start, part.stop, device=best.device) // together
                 canvas = painted(best.index_select(0, row), [patch.flat(part) for patch in patches])
-                parts.append(margins(classifier, canvas.view(-1, *shape), goal[row]))
+                parts.append(ask.margins(rows[row], canvas.view(-1, *shape)))
+                ask.stepped(rows[row])
             margin, success = (torch.cat(one).view(-1, together) for one in zip(*parts, strict=True))
             spent += together
 
@@ -118,8 +108,8 @@ class Square:
                 best[better] = painted(best[better], [patch.flat(winner) for patch in patches])
                 least[better], met[better] = smallest[better], success.flatten()[winner]
                 squares.moved(better, best)
-        found[active.rows], claimed[active.rows], forwards[active.rows] = best.view(-1, *shape), met, spent
-        return Outcome(found, claimed, forwards - 1, forwards, torch.zeros_like(forwards))
+        ask.best.leave(rows, best.view(-1, *shape), met)
+        return ask.outcome()
 
     def _squares(self, images: Images) -> "Squares":
         kinds: dict[Norm, type[Spots | Bumps | Corners]] = {L1: Spots, L2: Bumps, LINF: Corners}

@@ -5,10 +5,11 @@ from typing import final
 
 import torch
 
-from brittle.attacks._contract import Attack, Outcome, require, require_budget
-from brittle.attacks._loop import ActiveSet
 from brittle.attacks.apgd import APGD
 from brittle.attacks.minimal import Minimal
+from brittle.attacks.parts.asking import asking_first
+from brittle.attacks.parts.contract import Attack, Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.attacks.pixel_greedy import PixelGreedy
 from brittle.attacks.sigma_zero import SigmaZero
 from brittle.attacks.sparse_rs import SparseRS
@@ -29,7 +30,6 @@ _SHORTLIST = 64  # pixels that each step of the greedy search tries
     "standard",
     paper="arXiv:2003.01690",
     kind="budget",
-    norms=("l0", "l1", "l2", "linf"),
     cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, less where one of them succeeds",
 )
 @final
@@ -53,41 +53,28 @@ class Standard:
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
 
-    norm: NormLike = option(LINF, "norm of the budget: l0, l1, l2 or linf", among=(L0, L1, L2, LINF))
-    eps: float = option(8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]; in l0 how many pixels")
-    steps: int = option(100, "gradient steps of each run of APGD at the most, in l0 of sigma-zero")
-    targets: int = option(9, "most likely other classes that the targeted APGD tries; two get all steps")
-    queries: int = option(5000, "queries of Square at the most, in l0 of Sparse-RS")
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps >= 1", self.steps)
-        require(self.targets >= 1, "targets >= 1", self.targets)
-        require(self.queries >= 1, "queries >= 1", self.queries)
-        object.__setattr__(self, "norm", norm_of(self.norm))
-        require(self.norm in (L0, L1, L2, LINF), "norm l0, l1, l2 or linf", self.norm)
-        require_budget(self.eps, self.norm)
-        require(self.norm != L0 or self.eps >= 1, "eps >= 1 in l0, the number of pixels", self.eps)
+    norm: NormLike = option(LINF, "norm of the budget", among=(L0, L1, L2, LINF))
+    eps: float = option(
+        8 / 255, "budget: largest size of the perturbation, in pixels of [0, 1]; in l0 how many pixels", at_least=0
+    )
+    steps: int = option(100, "gradient steps of each run of APGD at the most, in l0 of sigma-zero", at_least=1)
+    targets: int = option(9, "most likely other classes that the targeted APGD tries; two get all steps", at_least=1)
+    queries: int = option(5000, "queries of Square at the most, in l0 of Sparse-RS", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
-        found = images.clone()
-        claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        steps, forwards, backwards = (torch.zeros_like(claimed, dtype=torch.int64) for _ in range(3))
-        active = ActiveSet(len(images), images.device)
+        ask = asking_first(classifier, images, goal)
+        rows = ask.everyone
         for member in self.members:
-            rows = active.rows
             if not len(rows):
                 break
-            run = member(classifier, images[rows], goal[rows], rng=rng[rows])
-            for total, one in ((steps, run.steps), (forwards, run.forwards), (backwards, run.backwards)):
-                total[rows] += one
+            run = ask.outcome_of(member, rows, images[rows], rng[rows])
             inside = torch.ones_like(run.claimed)
             if entry_of(member).kind == "minimal":
                 inside = norm.measure(run.images - images[rows]) <= self.eps
-            found[rows[inside]] = run.images[inside]
-            claimed[rows] = run.claimed & inside
-            active.drop(claimed[rows])
-        return Outcome(found, claimed, steps, forwards, backwards)
+            ask.best.leave(rows[inside], run.images[inside], run.claimed[inside])
+            (rows,) = kept(~ask.best.claimed[rows], rows)
+        return ask.outcome()
 
     @property
     def members(self) -> list[Attack]:

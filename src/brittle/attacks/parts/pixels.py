@@ -2,13 +2,7 @@
 
 from torch import Tensor
 
-from brittle.attacks._contract import require
 from brittle.types import Images
-
-
-def require_pixels(eps: float) -> None:
-    """Refuses a budget that is no number of pixels."""
-    require(isinstance(eps, int) and eps >= 1, "eps, a number of pixels that may change, of at least 1", eps)
 
 
 def painted(images: Images, where: Tensor, colours: Tensor) -> Images:

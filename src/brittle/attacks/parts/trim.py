@@ -3,14 +3,15 @@
 import torch
 from torch import Tensor
 
-from brittle.attacks._asking import Asking
+from brittle.attacks.parts.asking import Asking
+from brittle.attacks.parts.best import Nearest
 from brittle.geometry.norms import per_row
 
 _TRIMS = 4
 _CLOSE = 5e-4  # of the first gap: how near to the boundary is near enough
 
 
-def trim(asking: Asking, rows: Tensor) -> None:
+def trim(asking: Asking[Nearest], rows: Tensor) -> None:
     """The best points as near to their images, on the line between them, as four trials find them adversarial.
 
     By false position on the margin, a forward pass each, for rows that are not close to the boundary already.
