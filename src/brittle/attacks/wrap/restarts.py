@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import final
 
+from brittle.attacks.budget.pgd import PGD
 from brittle.attacks.parts.asking import asking_nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
-from brittle.attacks.parts.wrapping import check_norms
-from brittle.attacks.pgd import PGD
+from brittle.attacks.wrap.norms import check_norms
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier

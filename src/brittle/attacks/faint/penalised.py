@@ -7,10 +7,10 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
+from brittle.attacks.faint.optimisers import OPTIMISERS, Optimiser
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.parts.optimisers import OPTIMISERS, Optimiser
 from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
 from brittle.geometry.box import HIGH, LOW, clip

@@ -5,15 +5,15 @@ from typing import final
 
 import torch
 
-from brittle.attacks.apgd import APGD
-from brittle.attacks.minimal import Minimal
+from brittle.attacks.black_box.sparse_rs import SparseRS
+from brittle.attacks.black_box.square import Square
+from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.minimal.pixel_greedy import PixelGreedy
+from brittle.attacks.minimal.sigma_zero import SigmaZero
+from brittle.attacks.minimal.strongest import Minimal
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Attack, Outcome
 from brittle.attacks.parts.rows import kept
-from brittle.attacks.pixel_greedy import PixelGreedy
-from brittle.attacks.sigma_zero import SigmaZero
-from brittle.attacks.sparse_rs import SparseRS
-from brittle.attacks.square import Square
 from brittle.catalog import ATTACKS, entry_of, option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, NormLike, norm_of
 from brittle.goals import Goal
@@ -48,7 +48,7 @@ class Standard:
     images of the LeNet-5 trained at 0.3, in L2 at 1.5, APGD leaves 19 and so leaves 7. There, climbs end that fail
     within a larger budget than eps, and the targeted one gives all steps to two of its nine targets
     (``APGD.shortlist``): both cost no image that another member had not fooled. With few classes the loss is a
-    difference of logits (see ``_aim``), so that no fourth class is needed.
+    difference of logits (see ``aim``), so that no fourth class is needed.
 
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """

@@ -6,11 +6,11 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from brittle.attacks.minimal.shrinking_ball import descend
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.trim import trim
-from brittle.attacks.shrinking_ball import descend
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L1, L2, NormLike, inner, norm_of

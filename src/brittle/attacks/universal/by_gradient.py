@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks.parts.fitting import OnStep, Pool, Step
+from brittle.attacks.universal.pool import OnStep, Pool, Step
 from brittle.catalog import option, register_fitter
 from brittle.data.examples import Examples
 from brittle.data.perturbation import Perturbation

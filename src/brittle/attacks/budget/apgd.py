@@ -6,15 +6,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._aim import Aim, Loss
-from brittle.attacks._apgd_l1 import Sparse
-from brittle.attacks._apgd_walk import Halving, Pace, Walk
+from brittle.attacks.budget.aim import Aim, Loss
+from brittle.attacks.budget.apgd_l1 import Sparse
+from brittle.attacks.budget.apgd_walk import Halving, Pace, Walk
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
-from brittle.geometry import _l1_budget
+from brittle.geometry import l1_budget
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
@@ -46,10 +46,10 @@ class APGD:
     one raised the loss, or if neither the size nor the best loss have changed since (conditions 1 and 2, section 3.2).
 
     In L1 it is APGD-L1 (Croce & Hein 2021, arXiv:2103.01208): steps in some coordinates at a time without momentum, P
-    the projection on ball and box together (see ``_apgd_l1``).
+    the projection on ball and box together (see ``apgd_l1``).
 
     loss: ``ce`` is cross-entropy (its monotone equal, the log-odds); ``margin`` is the difference of the two logits
-    that matter; ``dlr`` is that divided by a spread of the largest logits (equations 5 and 6, see ``_aim``).
+    that matter; ``dlr`` is that divided by a spread of the largest logits (equations 5 and 6, see ``aim``).
     targets: 0 leaves the label any way there is. With n > 0 it goes for each of the n most likely other classes in
     turn, as long as none has succeeded: ``APGD(loss="dlr", targets=9)`` is the paper's APGD-T. A targeted goal has
     one class to go for, whatever this says.
@@ -209,7 +209,7 @@ def _at_once(targets: Labels, classifier: Classifier) -> int:
 def _projected(norm: Norm, walk: Walk, radius: float) -> Tensor:
     """The best perturbations, brought into a ball and the box."""
     if norm == L1:
-        return _l1_budget.project(walk.best, radius, walk.room)
+        return l1_budget.project(walk.best, radius, walk.room)
     return walk.at(norm.project(walk.best, radius)) - walk.origin
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import final
 
+from brittle.attacks.budget.pgd import PGD
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.averaged import Averaged

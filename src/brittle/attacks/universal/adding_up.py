@@ -6,9 +6,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.minimal.deepfool import DeepFool
 from brittle.attacks.parts.asking import asking_first
-from brittle.attacks.parts.fitting import OnStep, Pool, Step
+from brittle.attacks.universal.pool import OnStep, Pool, Step
 from brittle.catalog import ATTACKS, Method, label_of, option, register_fitter, traits_of
 from brittle.data.examples import Examples
 from brittle.data.perturbation import Perturbation

@@ -6,10 +6,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from brittle.attacks.black_box.corners import Corners, colours_at
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.parts.corners import Corners, colours_at
 from brittle.attacks.parts.pixels import painted
 from brittle.catalog import option, register
 from brittle.goals import Goal

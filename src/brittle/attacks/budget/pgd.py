@@ -10,7 +10,7 @@ from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
-from brittle.geometry import _l1_budget
+from brittle.geometry import l1_budget
 from brittle.geometry.box import clip, inward, room
 from brittle.geometry.norms import L1, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
@@ -82,9 +82,9 @@ class PGD:
     def _in_l1(self, origin: Images, current: Images, gradient: Images, size: float) -> Images:
         """A step shared by the largest coordinates that have room left, then to the nearest point of ball and box."""
         count = torch.full((len(origin),), math.ceil(math.prod(origin.shape[1:]) * _SHARE), device=origin.device)
-        step = _l1_budget.sparse_step(inward(gradient, current), count)
+        step = l1_budget.sparse_step(inward(gradient, current), count)
         moved = torch.sub(current, origin).add_(step, alpha=size)
-        return clip(_l1_budget.project(moved, self.eps, room(origin)).add_(origin))
+        return clip(l1_budget.project(moved, self.eps, room(origin)).add_(origin))
 
     def _inside_ball(self, norm: Norm, rng: Rng, like: Images) -> Images:
         """A random point of the eps-ball; in L-infinity uniform, in other norms with a uniform cube's directions."""

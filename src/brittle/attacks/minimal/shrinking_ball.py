@@ -13,8 +13,8 @@ from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
-from brittle.geometry._l1_budget import project
 from brittle.geometry.box import clip, inward, room
+from brittle.geometry.l1_budget import project
 from brittle.geometry.norms import L1, L2, Lp, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier

@@ -6,7 +6,7 @@ from typing import final
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
 from brittle.catalog import option, register
-from brittle.geometry import _l1_budget
+from brittle.geometry import l1_budget
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L1, LINF, NormLike, norm_of
 from brittle.goals import Goal
@@ -41,7 +41,7 @@ class FGSM:
         logits, gradient = ask.gradient(ask.everyone, images)
         rows = (~ask.note(ask.everyone, images, logits)).nonzero().squeeze(1)
         if self.box and norm_of(self.norm) == L1:
-            stepped = clip(images + _l1_budget.spend(gradient, self.eps, room(images)))
+            stepped = clip(images + l1_budget.spend(gradient, self.eps, room(images)))
         else:
             stepped = images + self.eps * norm_of(self.norm).steepest(gradient)
             stepped = clip(stepped) if self.box else stepped

@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 
-from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.minimal.deepfool import DeepFool
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome

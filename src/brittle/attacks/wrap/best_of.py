@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import final
 
-from brittle.attacks.deepfool import DeepFool
+from brittle.attacks.minimal.deepfool import DeepFool
 from brittle.attacks.parts.asking import asking_nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
-from brittle.attacks.parts.wrapping import check_norms
+from brittle.attacks.wrap.norms import check_norms
 from brittle.catalog import ATTACKS, Method, label_of, option, register, traits_of
 from brittle.errors import BrittleError
 from brittle.goals import Goal

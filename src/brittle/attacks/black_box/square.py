@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
+from brittle.attacks.black_box.squares import Bumps, Corners, Spots, Squares, painted
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept

@@ -5,13 +5,13 @@ from typing import final
 
 from torch import Tensor
 
-from brittle.attacks._fewest import fewest_pixels
-from brittle.attacks.boundary_walk import BoundaryWalk
+from brittle.attacks.minimal.boundary_walk import BoundaryWalk
+from brittle.attacks.minimal.fewest import fewest_pixels
+from brittle.attacks.minimal.shrinking_ball import ShrinkingBall, descend
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.trim import trim
-from brittle.attacks.shrinking_ball import ShrinkingBall, descend
 from brittle.catalog import option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp, NormLike, norm_of
 from brittle.goals import Goal
@@ -37,7 +37,7 @@ _RING = 0.3  # first relative change of the radius on the way from L2 to L1
 class Minimal:
     """The answer without the choice: the strongest minimal attack for the norm, which spends more where it must.
 
-    In L0 see ``attacks/_fewest.py``: a search from coarse to fine, and exchanges. In all other norms each image
+    In L0 see ``fewest.py``: a search from coarse to fine, and exchanges. In all other norms each image
     begins with a ``BoundaryWalk`` of 4 candidates and few steps. That is nearly all that ordinary networks need: where
     the walk ends, the boundary is much what it seemed to be from the image. Where it is not, because its normal has
     turned by more than 63 degrees, or it is far nearer or farther than the plane that was seen, as on networks that

@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks._apgd_walk import Walk
-from brittle.geometry import _l1_budget
+from brittle.attacks.budget.apgd_walk import Walk
+from brittle.geometry import l1_budget
 from brittle.geometry.norms import per_row
 
 _EVERY = 4  # hundredths of the steps
@@ -61,7 +61,7 @@ class Sparse:
         self.support, self.checked_loss = support, walk.best_loss
 
     def advance(self, walk: Walk) -> None:
-        step = _l1_budget.sparse_step(walk.gradient, self.count.floor().clamp_min(1))
-        ahead = _l1_budget.project(torch.addcmul(walk.delta, step, per_row(self.size, step)), self.eps, walk.room)
+        step = l1_budget.sparse_step(walk.gradient, self.count.floor().clamp_min(1))
+        ahead = l1_budget.project(torch.addcmul(walk.delta, step, per_row(self.size, step)), self.eps, walk.room)
         walk.rests = (walk.gradient == 0).flatten(1).all(1)
         walk.delta = ahead
