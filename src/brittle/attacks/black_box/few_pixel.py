@@ -58,7 +58,7 @@ class FewPixel:
 
     What differs, each for fewer queries: colours are rounded to ``levels`` values a channel and no candidate is shown
     to the network twice. And a generation comes in fifths, each of which has the survivors of those before among its
-    parents. With neither, ResNet-20 is asked 3.3 times as often for as many successes (100 x 50, one pixel).
+    parents.
 
     ``evolve`` also gives the curve of the probability. The thesis's reduced sizes are population 100, generations 50.
     """

@@ -52,7 +52,7 @@ class HopSkipJump:
     An answer is ``goal.is_surely_met``: one bit. The argmax alone would be one as well, but what is returned lies so
     near the boundary that rounding could undo it.
 
-    Where it differs, because queries are what counts (on ResNet-20 the median in L2 after 1000 is less than half): the
+    Where it differs, because queries are what counts: the
     first estimates take fewer probes than the paper's 100, as they are made far from where the walk ends. Probes reach
     for a fixed part of the distance, not for one that shrinks with the number of pixels, and the way back to the
     boundary is halved until what is left does not bias them: nine times for 3072 values, not eighteen. They differ less

@@ -40,8 +40,7 @@ class PixelSearch:
     idea (Croce and Hein 2019, arXiv:1909.05040, section 3.1), which asks about every pixel and corner. But neighbours
     answer alike. So here an even grid of positions is asked about first, each with the corner farthest from its colour;
     then, over and over, the neighbours of the best candidate not yet opened: the four positions around it, and its
-    own with one channel changed. On ResNet-20 that finds all 55 of 100 images that any of the 8,192 candidates fools,
-    after 46 questions on average; of 500 images, 250 within 350, 253 within 600. Given enough it asks about everything.
+    own with one channel changed. Given enough it asks about everything.
 
     More than one pixel: ``visits`` of ``rounds`` questions each add pixels one by one, and then replace one after the
     other, where that leaves a smaller margin. A visit starts from the candidates that were best when last asked about,

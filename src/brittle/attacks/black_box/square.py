@@ -48,13 +48,12 @@ class Square:
     What differs. An image leaves when it is hopeless: at 1,000, 2,000, ... queries, where twice what the last doubling
     of queries has taken from the margin, in each doubling that is left, would not bring it to 0. Squares shrink over
     ``shrink`` queries, whatever the budget: stretched to 5,000 queries, as AutoAttack does, they stay large for too
-    long (ResNet-20, Linf 0.004: 1,434 queries at the median, and 714 so). Late proposals are rarely accepted, so that
-    after 384 an image asks about 2 and then 4 at once, all painted on the same best image, and keeps the best of them:
-    a pass of a few images costs twice as much for each. A proposal in Linf that would change nothing turns one channel
-    over instead of wasting a query. A new bump in L2 gets its share of all energy that the budget has left, where the
-    paper rescales the whole image. In L1, where the paper projects bumps on ball and box, a square is filled from its
-    middle, each value to its wall, with what was around a changed pixel: few values that move far are what that norm
-    favours (ResNet-8, L1 3, 600 queries: 28 of 32 fooled; 22 by the authors' code).
+    long. Late proposals are rarely accepted, so that after 384 an image asks about 2 and then 4 at once, all painted on
+    the same best image, and keeps the best of them: a pass of a few images costs twice as much for each. A proposal in
+    Linf that would change nothing turns one channel over instead of wasting a query. A new bump in L2 gets its share of
+    all energy that the budget has left, where the paper rescales the whole image. In L1, where the paper projects bumps
+    on ball and box, a square is filled from its middle, each value to its wall, with what was around a changed pixel:
+    few values that move far are what that norm favours.
     """
 
     norm: NormLike = option(LINF, "norm of the budget", among=(L1, L2, LINF))

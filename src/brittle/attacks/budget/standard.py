@@ -44,11 +44,9 @@ class Standard:
     What differs. In place of FAB, which looks for the smallest perturbation, stands brittle's own minimal attack,
     second because it costs less than what follows; what it finds counts where it is within eps. A third APGD and the
     targeted one begin with six times the budget, which falls to eps (``APGD.widest``; AutoAttack has three times, in L1
-    alone): on networks trained against L-infinity, of MNIST above all, climbs from near the image get stuck. Of 24
-    images of the LeNet-5 trained at 0.3, in L2 at 1.5, APGD leaves 19 and so leaves 7. There, climbs end that fail
-    within a larger budget than eps, and the targeted one gives all steps to two of its nine targets
-    (``APGD.shortlist``): both cost no image that another member had not fooled. With few classes the loss is a
-    difference of logits (see ``aim``), so that no fourth class is needed.
+    alone): on networks trained against L-infinity, of MNIST above all, climbs from near the image get stuck. Climbs end
+    that fail within a larger budget than eps, and the targeted one gives all steps to two of its nine targets. With few
+    classes the loss is a difference of logits (see ``aim``), so that no fourth class is needed.
 
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """

@@ -44,9 +44,8 @@ class DeepFool:
 
     The box: the paper clips at the end, which sends many examples back over the boundary. Here each step stays within
     the valid pixels, and what is returned is what was tested. A clipped step that still covers most of the gap is taken
-    as it is: the next linearisation knows better how to go on (on ResNet-20, 124 of 128 distances are smaller than with
-    steps that insist on the plane). Where clipping takes more, as on images full of black and white, the step is the
-    smallest one within the box that reaches the plane.
+    as it is: the next linearisation knows better how to go on. Where clipping takes more, as on images full of black
+    and white, the step is the smallest one within the box that reaches the plane.
 
     Lazy candidates: see ``_nearest_plane``.
     """

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
-from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.pixels import painted, tried
 from brittle.attacks.parts.rows import kept
 from brittle.geometry.norms import per_row
 from brittle.types import Images
@@ -106,14 +106,3 @@ def _exchanged(
     x = x.clone()
     x[row[taken]] = painted(x[row[taken]], pixels[taken], colours[taken])
     return x, torch.where(moves, least, margin), holds.gather(1, best.unsqueeze(1)).squeeze(1) & moves, moves
-
-
-def tried(
-    asking: Asking[Nearest], rows: Tensor, x: Images, row: Tensor, pixels: Tensor, colours: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Margin, and whether the goal is met, of ``x[row]`` with pixels painted; a forward pass for each."""
-    found = [(x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device))]
-    for part in asking.classifier.chunks(len(row)):
-        found.append(asking.margins(rows[row[part]], painted(x[row[part]], pixels[part], colours[part])))
-    margin, met = zip(*found, strict=True)
-    return torch.cat(margin), torch.cat(met)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from brittle.attacks.minimal.exchange import exchange, tried
+from brittle.attacks.minimal.exchange import exchange
 from brittle.attacks.minimal.pixel_greedy import PixelGreedy
 from brittle.attacks.minimal.sigma_zero import SigmaZero
 from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
-from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.pixels import painted, tried
 from brittle.attacks.parts.rows import kept
 from brittle.geometry.box import HIGH, LOW
 from brittle.rng import Rng

@@ -28,10 +28,10 @@ class FMN:
     success, set to the estimated distance of the boundary, ``||d|| + gap / ||g||_*`` (lines 5 to 8). Both alpha and
     gamma fall along a cosine. The smallest adversarial point of all steps is kept.
 
-    Deviations: the paper's first step is 1 in L2 whatever the network, which on ResNet-20 is 18 times what is found in
-    the end. Here it is ``step_size`` times the estimated L2 distance of the boundary, and 30 steps find what otherwise
-    takes 100. Eps is set a hundredth beyond that estimate: on a flat boundary every step would end just on it. And a
-    gradient that pushes a pixel out of the box does not count: in L1 such pixels would take the budget of the others.
+    Deviations: the paper's first step is 1 in L2 whatever the network. Here it is ``step_size`` times the estimated L2
+    distance of the boundary, so that 30 steps find what otherwise takes 100. Eps is set a hundredth beyond that
+    estimate: on a flat boundary every step would end just on it. And a gradient that pushes a pixel out of the box does
+    not count: in L1 such pixels would take the budget of the others.
     """
 
     norm: NormLike = option(L2, "norm to minimise")

@@ -54,8 +54,7 @@ class LBFGS:
     classifier once for all of them. The minimiser is a projected L-BFGS: two-loop recursion (Nocedal and Wright 2006,
     algorithm 7.4) over the pixels that the slope does not hold at an end of the box, steps clipped to the box,
     backtracking by interpolation until Armijo's condition holds. On smooth problems it ends where SciPy's L-BFGS-B
-    does. The default tolerance is loose, as the weight is bisected anyway and the pull makes up for it: with 0.03 norms
-    are smaller by 0.1 % (ResNet-20, CIFAR-10), for more than twice the passes.
+    does. The default tolerance is loose, as the weight is bisected anyway and the pull makes up for it.
     """
 
     c: float | None = option(None, "first weight of the distance; default: a quarter of the gradient's norm", above=0)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.parts.pixels import painted
+from brittle.attacks.parts.pixels import painted, tried
 from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
 from brittle.goals import Goal
@@ -21,11 +20,7 @@ _HURRY = 8  # after so many steps each takes one pixel more: an image that needs
 
 
 @register(
-    "pixel-greedy",
-    paper="arXiv:1909.05040",
-    kind="minimal",
-    norms=("l0",),
-    cost="pixels * (F + B + shortlist * F)",
+    "pixel-greedy", paper="arXiv:1909.05040", kind="minimal", norms=("l0",), cost="pixels * (F + B + shortlist * F)"
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +29,14 @@ class PixelGreedy:
 
     Each step asks the gradient which pixels would change the margin most if all their channels went to 0 or 1,
     whichever helps. That is a poor prophet for steps as large as these, so the best ``shortlist`` of them are tried,
-    and the one that leaves the smallest margin is taken. At the end each changed pixel is put back if the goal stays
-    met without it, the least needed first.
+    and the one that leaves the smallest margin is taken. At the end pixels that are not needed are put back.
 
-    Changing pixels by gradient is JSMA's idea (Papernot et al. 2016, arXiv:1511.07528); trying single pixels at the
-    corners of the colour cube and combining the best is CornerSearch's (Croce and Hein 2019, arXiv:1909.05040, section
-    3.1), which tries all of them. A gradient to choose 16 of 1,024 makes that affordable: on ResNet-20 (CIFAR-10) one
-    pixel in a step by the gradient alone needs 9 pixels at the median, the best of 4 tried needs 3, the best of 16 two.
+    Changing pixels by gradient is JSMA's idea (Papernot et al. 2016, arXiv:1511.07528); combining the best of single
+    pixels at the corners of the colour cube CornerSearch's (arXiv:1909.05040, section 3.1), which tries all of them.
     """
 
     shortlist: int = option(16, "pixels that are tried in each step, best by gradient", at_least=1)
-    max_steps: int = option(
-        60, "steps before giving up; each adds a pixel, after 8 steps two, after 16 three, ...", at_least=1
-    )
+    max_steps: int = option(60, "steps at the most; each adds a pixel, after 8 steps two, after 16 three", at_least=1)
     prune: bool = option(True, "put pixels back that are not needed")
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
@@ -63,14 +53,15 @@ class PixelGreedy:
             pixels = gain.argsort(dim=1, descending=True, stable=True)[:, : self.shortlist]
             asked = (gain.gather(1, pixels) > 0) & ~met.unsqueeze(1)
             helped = asked.any(1)  # else the goal is met, or there is no pixel that would help
-            stuck = ~helped & ~met
-            ask.best.leave(rows[stuck], x[stuck])
+            ask.best.leave(rows[~helped & ~met], x[~helped & ~met])
             rows, x, pixels, asked, corners = kept(helped, rows, x, pixels, asked, corners)
             colours = corners.flatten(2).gather(2, pixels.unsqueeze(1).expand(-1, x.shape[1], -1)).transpose(1, 2)
 
             row, rank = asked.nonzero(as_tuple=True)
             margin, met = x.new_full(asked.shape, torch.inf), torch.zeros_like(asked)
-            margin[row, rank], met[row, rank] = _tried(ask, rows[row], x, row, pixels[row, rank], colours[row, rank])
+            margin[row, rank], met[row, rank] = tried(
+                ask, rows, x, row, pixels[row, rank].unsqueeze(1), colours[row, rank].unsqueeze(1)
+            )
             best = margin.argsort(dim=1, stable=True)[:, : 1 + step // _HURRY]
             solved = met.gather(1, best[:, :1]).squeeze(1)
             takes = asked.gather(1, best) & ~(solved.unsqueeze(1) & (torch.arange(best.shape[1]).to(best.device) > 0))
@@ -97,7 +88,7 @@ def _put_back(ask: Asking[First]) -> None:
         changed &= changed.sum(1, keepdim=True) > 1  # without its last pixel an image is the original
         row, pixel = changed.nonzero(as_tuple=True)
         before = images[rows].flatten(2).transpose(1, 2)[row, pixel]
-        margin, met = _tried(ask, rows[row], found[rows], row, pixel, before)
+        margin, met = tried(ask, rows, found[rows], row, pixel.unsqueeze(1), before.unsqueeze(1))
         margin = torch.where(met, margin, torch.inf)
         least = torch.full_like(found[rows, 0, 0, 0], torch.inf).scatter_reduce(0, row, margin, "amin")
         best = met & (margin == least[row])
@@ -106,17 +97,3 @@ def _put_back(ask: Asking[First]) -> None:
         at = row[best]
         found[rows[at]] = painted(found[rows[at]], pixel[best].unsqueeze(1), before[best].unsqueeze(1))
         rows = rows[at]
-
-
-def _tried(
-    ask: Asking[First], asked: Tensor, x: Images, row: Tensor, pixel: Tensor, colour: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Margin, and whether the goal is met, of ``x[row]``, which are ``asked``, each with one pixel painted."""
-    margins, met = [x.new_zeros(0)], [torch.zeros(0, dtype=torch.bool, device=x.device)]
-    for part in ask.classifier.chunks(len(row)):
-        tried = painted(x[row[part]], pixel[part].unsqueeze(1), colour[part].unsqueeze(1))
-        rows = asked[part]
-        logits, goal = ask.logits(rows, tried), ask.goal_of(rows)
-        margins.append(goal.margin(logits))
-        met.append(goal.is_surely_met(logits))
-    return torch.cat(margins), torch.cat(met)

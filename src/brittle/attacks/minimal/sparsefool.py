@@ -41,14 +41,13 @@ class SparseFool:
     Each step is algorithm 2 of the paper: DeepFool from where it stands finds the boundary in L2; the gradient there is
     the normal of a plane; the linear solver (algorithm 1: the pixel and channel with the largest gradient first, each
     to its wall) goes to that plane, and ``lam`` times as far. Where the goal is met to start with, the image comes back
-    as it is. The sources take lam = 3 for CIFAR-10 and ImageNet, and 1 for MNIST. Here it is 2: on ResNet-20 (CIFAR-10)
-    that fools as many as 3 with perturbations a quarter smaller, for an eighth more passes; 1 leaves 2 of 128 unfooled.
+    as it is. The sources take lam = 3 for CIFAR-10 and ImageNet, and 1 for MNIST. Here it is 2, which fools as many
+    with smaller perturbations.
 
     Deviations. DeepFool takes ``walk`` steps at the most and looks at one class, that with the smallest gap; the plane
-    is the linearisation at its last point, which need not be on the boundary. Longer walks and nine classes change
-    fewer or more pixels by a few hundredths, at several times the passes. The overshoot is part of each step, so that
-    what is returned is what was tested. ``trim`` is new: it takes back what the steps turn out not to have needed, a
-    fifth of the perturbation; with 0 this is the paper's method.
+    is the linearisation at its last point, which need not be on the boundary. The overshoot is part of each step, so
+    that what is returned is what was tested. ``trim`` is new: it takes back what the steps turn out not to have needed;
+    with 0 this is the paper's method.
 
     The paper is untargeted. Targeted, gap and normal are those of the target against the largest other logit.
     """

@@ -33,13 +33,11 @@ class Universal:
     ``x + v`` over the boundary, and ``v <- project(v + step, eps)``. Passes go on until a part ``rate`` of the images
     changes its class (the paper's 1 - delta; eps is its xi), or ``passes`` have been made.
 
-    Deviations, with figures from ResNet-20 (CIFAR-10, fitted to 128 images, fooled among 1,000 unseen ones, L2 with
-    eps = 1 and L-infinity with 8/255). Images are attacked ``batch`` at a time from one v, and their steps are added; 1
-    is the paper to the letter. One pass with batches of 1, 8 and 32: 43.9, 45.6 and 40.7 %; 50.4, 50.8 and 50.0 %. The
-    default attack goes twice as far as the boundary, where the paper stops just beyond it (``attack=deepfool``): an
-    image that has only just crossed is back after the next image's step. Four passes: 48.7 instead of 40.9 %, and 56.2
-    instead of 44.5 %, in less time. ``x + v`` is clipped to valid pixels, as it will be when it is used, and what comes
-    back is the best v that a pass has ended with, not the last.
+    Deviations (docs/bench.md has the figures). Images are attacked ``batch`` at a time from one v, and their steps are
+    added; 1 is the paper to the letter. The default attack goes twice as far as the boundary, where the paper stops
+    just beyond it (``attack=deepfool``): an image that has only just crossed is back after the next image's step.
+    ``x + v`` is clipped to valid pixels, as it will be when it is used, and what comes back is the best v that a pass
+    has ended with, not the last.
     """
 
     norm: NormLike = option(L2, "norm of the budget")
