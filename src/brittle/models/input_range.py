@@ -52,8 +52,9 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
     if len(images) >= _FEWEST and given <= _chance(len(images), classes):
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes, and"
-            " no usual normalisation is far better: check weights, the order of the classes and the range of the pixels",
+            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes,"
+            " and no usual normalisation is far better: check weights, the order of the classes and the range of the"
+            " pixels",
         )
     return None
 
