@@ -12,8 +12,8 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Setting, setting
 from brittle.attacks import APGD, Outcome
-from brittle.attacks._aim import Loss
-from brittle.attacks.standard import Standard
+from brittle.attacks.budget.aim import Loss
+from brittle.attacks.budget.standard import Standard
 from brittle.goals import Untargeted
 from brittle.rng import Rng
 from brittle.types import Images
@@ -29,7 +29,8 @@ Calls = dict[str, Callable[[], Images]]
 
 def section_apgd(kind: str) -> Section:
     """``"ce"``: APGD on cross-entropy. ``"t"``: APGD-T, the targeted DLR towards the nine other classes."""
-    loss, targets = {"ce": ("ce", 0), "t": ("dlr", TARGETS)}[kind]
+    runs: dict[str, tuple[Loss, int]] = {"ce": ("ce", 0), "t": ("dlr", TARGETS)}
+    loss, targets = runs[kind]
     return _section(
         f"APGD-{kind.upper()}",
         partial(_apgd_calls, loss=loss, targets=targets),

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome
-from brittle.attacks._aim import Loss
-from brittle.attacks._apgd_walk import checkpoints
-from brittle.attacks.apgd import APGD
+from brittle.attacks.budget.aim import Loss
+from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.budget.apgd_walk import checkpoints
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.attacks import BoundaryWalk, Minimal, Outcome, PixelGreedy, SigmaZero
-from brittle.attacks._exchange import exchange
+from brittle.attacks.minimal.exchange import exchange
 from brittle.attacks.parts.asking import asking_nearest
 from brittle.data import load_data
 from brittle.errors import BrittleError
