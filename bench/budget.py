@@ -12,7 +12,8 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Setting, setting
 from brittle.attacks import APGD, Outcome
-from brittle.attacks.standard import Standard
+from brittle.attacks.budget.aim import Loss
+from brittle.attacks.budget.standard import Standard
 from brittle.goals import Untargeted
 from brittle.rng import Rng
 from brittle.types import Images
@@ -28,7 +29,8 @@ Calls = dict[str, Callable[[], Images]]
 
 def section_apgd(kind: str) -> Section:
     """``"ce"``: APGD on cross-entropy. ``"t"``: APGD-T, the targeted DLR towards the nine other classes."""
-    loss, targets = {"ce": ("ce", 0), "t": ("dlr", TARGETS)}[kind]
+    runs: dict[str, tuple[Loss, int]] = {"ce": ("ce", 0), "t": ("dlr", TARGETS)}
+    loss, targets = runs[kind]
     return _section(
         f"APGD-{kind.upper()}",
         partial(_apgd_calls, loss=loss, targets=targets),
@@ -108,7 +110,7 @@ def _ours(case: Setting, attack: Any) -> Images:
     return outcome.images
 
 
-def _apgd_calls(case: Setting, eps: float, *, loss: str, targets: int) -> Calls:
+def _apgd_calls(case: Setting, eps: float, *, loss: Loss, targets: int) -> Calls:
     """Each library called as its documentation says, with the same steps."""
     adv_lib: Any = importlib.import_module("adv_lib.attacks.auto_pgd")
     torchattacks: Any = importlib.import_module("torchattacks")

@@ -107,6 +107,18 @@ def test_imports_point_one_way(path: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path)], ids=name_of)
+def test_rooms_keep_their_private_modules(path: Path) -> None:
+    """A module or name with an underscore belongs to its folder."""
+    folder = name_of(path).rpartition(".")[0]
+    private = [
+        other
+        for other in imports(path)
+        if any(part.startswith("_") for part in other.split(".")) and other.rpartition("._")[0] != folder
+    ]
+    assert private == []
+
+
 @pytest.mark.parametrize(
     ("module", "imported", "allowed"),
     [

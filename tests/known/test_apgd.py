@@ -4,16 +4,16 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Outcome
-from brittle.attacks._aim import LOSSES
-from brittle.attacks._apgd_walk import checkpoints
-from brittle.attacks.apgd import APGD
+from brittle.attacks.budget.aim import Loss
+from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.budget.apgd_walk import checkpoints
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted
@@ -117,8 +117,8 @@ class Walk(NamedTuple):
 
 
 @pytest.mark.parametrize("steps", [30, 100])
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_example_walks_as_algorithm_1_says(steps: int, loss: str) -> None:
+@pytest.mark.parametrize("loss", get_args(Loss))
+def test_every_example_walks_as_algorithm_1_says(steps: int, loss: Loss) -> None:
     """With two classes all losses are one, up to a positive factor."""
     rows = torch.arange(len(PEAKS))
     images = torch.stack([torch.full((len(PEAKS),), MIDDLE), 0.1 + APART * rows], 1).view(-1, 1, 1, 2)
@@ -188,7 +188,7 @@ def test_it_leaves_where_no_step_would_lead_on() -> None:
     [(2, "ce", 0), (2, "dlr", 0), (2, "margin", 9), (3, "dlr", 9), (3, "margin", 2), (10, "dlr", 9), (10, "margin", 9)],
 )
 def test_affine_classifiers_are_fooled_just_beyond_the_distance(
-    norm: Norm, classes: int, loss: str, targets: int
+    norm: Norm, classes: int, loss: Loss, targets: int
 ) -> None:
     problem = affine_problem(classes, 48, norm.p, move=0.05, count=4)  # type: ignore[attr-defined]
     for row, distance in enumerate(problem.distances.tolist()):
@@ -215,7 +215,7 @@ RANKED = torch.tensor([0.8, 0.6, 0.5, 0.3])
         ("dlr", 1, (-1, 1, -1, -1)),  # equation 6: so are the third and the fourth
     ],
 )
-def test_field_loss(loss: str, targets: int, signs: tuple[int, ...]) -> None:
+def test_field_loss(loss: Loss, targets: int, signs: tuple[int, ...]) -> None:
     """Four pixels that are the four logits: the first step shows the sign of each derivative."""
     net = Recorder(lambda flat: 10 * flat)
     images = RANKED.expand(2, 4).reshape(2, 1, 2, 2)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.few_pixel as module
+import brittle.attacks.black_box.few_pixel as module
 from brittle.attacks import FewPixel, Outcome
-from brittle.attacks.few_pixel import Evolution
+from brittle.attacks.black_box.few_pixel import Evolution
 from brittle.data import load_data
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model

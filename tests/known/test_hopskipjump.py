@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.hopskipjump as module
+import brittle.attacks.black_box.hopskipjump as module
 from brittle.attacks import HopSkipJump, Outcome
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L2, LINF, Norm, norm_named

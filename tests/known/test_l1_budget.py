@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import linprog, minimize  # type: ignore[import-untyped]
 from torch import Tensor
 
-from brittle.geometry import _l1_budget
+from brittle.geometry import l1_budget
 from brittle.geometry.box import Room, room
 from brittle.geometry.norms import L1, inner
 
@@ -37,7 +37,7 @@ def bisected(delta: Tensor, eps: float, within: Room) -> Tensor:
 
 @pytest.mark.parametrize("eps", [0.0, 1e-3, 0.4, 3.0, 12.0, 30.0])
 def test_projection_on_ball_and_box_is_what_bisection_finds(eps: float) -> None:
-    found = _l1_budget.project(DELTA, eps, ROOM)
+    found = l1_budget.project(DELTA, eps, ROOM)
     torch.testing.assert_close(found.double(), bisected(DELTA, eps, ROOM), rtol=0, atol=1e-6)
     assert (L1.measure(found.double()) <= eps * (1 + 1e-6) + 1e-6).all()
     assert ((IMAGES + found).clamp(0, 1) - IMAGES - found).abs().max() < 1e-6
@@ -55,26 +55,26 @@ def test_projection_is_nearest_by_scipy() -> None:
         constraints={"type": "ineq", "fun": lambda both: eps - both.sum(), "jac": lambda both: -np.ones(2 * n)},
         options={"ftol": 1e-12, "maxiter": 1000},
     )
-    part = _l1_budget.project(DELTA[:1, :1], eps, Room(ROOM.low[:1, :1], ROOM.high[:1, :1])).flatten().double().numpy()
+    part = l1_budget.project(DELTA[:1, :1], eps, Room(ROOM.low[:1, :1], ROOM.high[:1, :1])).flatten().double().numpy()
     assert np.square(part - delta).sum() <= found.fun + 1e-5
     np.testing.assert_allclose(part, found.x[:n] - found.x[n:], atol=1e-4)
 
 
 def test_projection_leaves_what_is_inside_alone_and_has_a_radius_for_each_row() -> None:
     small = DELTA.clamp(ROOM.low, ROOM.high) / 100
-    assert torch.equal(_l1_budget.project(small, 2.0, ROOM), small)
+    assert torch.equal(l1_budget.project(small, 2.0, ROOM), small)
     radii = torch.linspace(0, 14, len(DELTA))
-    whole = _l1_budget.project(DELTA, radii, ROOM)
+    whole = l1_budget.project(DELTA, radii, ROOM)
     for row, radius in enumerate(radii.tolist()):
         one = slice(row, row + 1)
         torch.testing.assert_close(
-            whole[one], _l1_budget.project(DELTA[one], radius, Room(ROOM.low[one], ROOM.high[one]))
+            whole[one], l1_budget.project(DELTA[one], radius, Room(ROOM.low[one], ROOM.high[one]))
         )
 
 
 @pytest.mark.parametrize("eps", [0.0, 0.3, 2.0, 9.0, 60.0])
 def test_what_is_spent_is_the_most_that_a_linear_program_finds(eps: float) -> None:
-    step = _l1_budget.spend(DELTA, eps, ROOM)
+    step = l1_budget.spend(DELTA, eps, ROOM)
     n = DELTA[0].numel()
     for row in range(len(DELTA)):
         w, low, high = (part[row].flatten().double().numpy() for part in (DELTA, *ROOM))
@@ -91,5 +91,5 @@ def test_what_is_spent_is_the_most_that_a_linear_program_finds(eps: float) -> No
 
 def test_sparse_steps_are_shared_by_the_largest_and_have_size_one() -> None:
     gradient = torch.tensor([[3.0, -2.0, 1.0, 0.0], [0.0, 0.0, 0.0, -1e-20], [0.0, 0.0, 0.0, 0.0]]).view(3, 1, 2, 2)
-    step = _l1_budget.sparse_step(gradient, torch.tensor([2, 2, 2]))
+    step = l1_budget.sparse_step(gradient, torch.tensor([2, 2, 2]))
     assert step.flatten(1).tolist() == [[0.5, -0.5, 0, 0], [0, 0, 0, -1], [0, 0, 0, 0]]

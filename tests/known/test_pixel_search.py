@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import FewPixel, Outcome, PixelSearch
-from brittle.attacks.parts.corners import Corners
+from brittle.attacks.black_box.corners import Corners
 from brittle.data import load_data
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model

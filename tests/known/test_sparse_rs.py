@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks.sparse_rs as module
+import brittle.attacks.black_box.sparse_rs as module
 from brittle.attacks import Outcome, SparseRS
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted

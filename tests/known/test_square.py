@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import brittle.attacks._squares as module
+import brittle.attacks.black_box.squares as module
 from brittle.attacks import Outcome, Square
-from brittle.attacks._squares import Bumps, Corners, Spots, Squares, painted
+from brittle.attacks.black_box.squares import Bumps, Corners, Spots, Squares, painted
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Norm
 from brittle.goals import Goal, Targeted, Untargeted

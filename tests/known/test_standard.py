@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from brittle.attacks import Minimal, Outcome, PixelGreedy, SigmaZero, SparseRS
-from brittle.attacks.apgd import APGD
-from brittle.attacks.square import Square
-from brittle.attacks.standard import Standard
+from brittle.attacks.black_box.square import Square
+from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.budget.standard import Standard
 from brittle.catalog import entry_of
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Norm

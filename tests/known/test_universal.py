@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from brittle.attacks import FGSM, PGD, AddPerturbation, BestOf, DeepFool, Restarts, Universal, UniversalSGD
-from brittle.attacks.parts import fitting
-from brittle.attacks.parts.fitting import Step
+from brittle.attacks.universal import pool as fitting
+from brittle.attacks.universal.pool import Step
 from brittle.catalog import attacks_from, config_of, label_of, traits_of
 from brittle.data import Examples, digits_split, examples_of, load_data
 from brittle.data.perturbation import Perturbation, read_perturbation, write_perturbation

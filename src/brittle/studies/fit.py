@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from brittle.attacks import AddPerturbation, Outcome
-from brittle.attacks.parts.fitting import OnStep
+from brittle.attacks.universal.pool import OnStep
 from brittle.catalog import FITTERS
 from brittle.data import load_data
 from brittle.data.examples import Examples

@@ -1,6 +1,6 @@
 """Asks a classifier on an attack's behalf, and counts: no attack counts a pass by itself."""
 
-from typing import Generic, Protocol, TypeVar, final
+from typing import Generic, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -10,18 +10,11 @@ from brittle.attacks.parts.contract import Attack, Outcome
 from brittle.catalog import traits_of
 from brittle.geometry.norms import Norm
 from brittle.goals import Goal
-from brittle.models.classifier import Classifier, Pullback
+from brittle.models.classifier import Classifier, Pullback, Score
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
 Best = TypeVar("Best", First, Nearest)
-
-
-class Score(Protocol):
-    """A number for each row, of its goal and its logits, whose gradient is asked for."""
-
-    def __call__(self, goal: Goal, logits: Logits) -> Tensor:
-        """float ``[n]``."""
 
 
 @final
@@ -73,10 +66,9 @@ class Asking(Generic[Best]):
 
     def gradient(self, rows: Tensor, x: Images, score: Score | None = None) -> tuple[Logits, Images]:
         """Logits, and the gradient of each row's score, by default the goal's loss; a pass in each direction."""
-        goal = self.goal_of(rows)
         self._count(self.forwards, rows)
         self._count(self.backwards, rows)
-        return self.classifier.gradient(x, goal.loss if score is None else lambda logits: score(goal, logits))
+        return self.classifier.gradient(x, self.goal_of(rows).loss if score is None else score)
 
     def margin_gradient(self, rows: Tensor, x: Images) -> tuple[Logits, Images]:
         """Logits, and the gradient along which ``goal.margin`` falls; a pass in each direction.

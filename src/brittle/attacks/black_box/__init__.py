@@ -1,0 +1,1 @@
+"""Attacks that see scores or decisions, and no gradients."""

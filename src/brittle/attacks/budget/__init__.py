@@ -1,0 +1,1 @@
+"""Attacks that do what they can within a budget, by gradients."""

@@ -1,0 +1,1 @@
+"""Attacks that keep visibility small, not a norm."""

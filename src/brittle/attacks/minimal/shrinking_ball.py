@@ -1,0 +1,202 @@
+"""ShrinkingBall: down from an adversarial image far away, on balls that shrink and swell about the boundary."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from brittle.attacks.parts.asking import Asking, asking_nearest
+from brittle.attacks.parts.best import Nearest
+from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.trim import trim
+from brittle.catalog import option, register
+from brittle.geometry.box import clip, inward, room
+from brittle.geometry.l1_budget import project
+from brittle.geometry.norms import L1, L2, Lp, Norm, NormLike, norm_of, per_row
+from brittle.goals import Goal
+from brittle.models.classifier import Classifier
+from brittle.rng import Rng
+from brittle.types import Images
+
+_CLIMB, _GROWTH, _CLIMBS = 0.03, 1.3, 10  # length of the climb's first step, in pixels, of each beside the last, count
+_NOISE = 0.5  # of the pixels' range: how far from the image the second climb begins
+_SQUARES = 2  # in a row of the random images from which further climbs begin
+_TRIES = 8  # climbs, where none has met the goal
+_HALVINGS = 5
+_MOMENTUM = 0.6
+_BELOW = 0.9996  # of the smallest size so far: no step stays outside of it
+_TINY = 1e-30
+_STRIDES = {"l1": 0.3, "linf": 1.0}
+"""First step in units of the ball's radius; 0.6 in other norms."""
+_BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
+
+
+@register(
+    "shrinking-ball",
+    paper="arXiv:2102.12827",
+    kind="minimal",
+    cost="(8 + steps) * (F + B) + 12 F",
+)
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShrinkingBall:
+    """Begins far away, where an adversarial image is easily found, and descends on balls that shrink to the boundary.
+
+    On networks that resist, what is seen from the image misleads: gradients vanish or turn, and an attack that begins
+    there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing length
+    until the goal is met, however far away: the first from the image, the second from noise around it, others from
+    random images of four squares. Then it goes back towards the image on a straight line, and descends from there.
+
+    A descent is FMN (algorithm 1): gradient steps on a ball around the image, whose radius shrinks after each success
+    and swells after each failure, by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
+    instead of 0.05, so that the radius rings about the boundary like a temperature that falls, which carries a descent
+    across ridges. Steps have momentum and the norm's own steepest direction, and their length is in units of the
+    radius. In L1 that direction would be a single value: L1.5's is taken instead, the projection is that on ball and
+    box together, and a descent in L2 comes first.
+
+    Half-way the smallest of an image's descents is mostly the one that would end smallest, or nearly so. Only that one
+    is finished, and the best of all points is descended from once more.
+    """
+
+    norm: NormLike = option(L2, "norm to minimise")
+    starts: int = option(4, "climbs, each followed by a descent; the nearest is descended from once more", at_least=1)
+    steps: int = option(24, "gradient steps of each descent; in L1 half as many in L2 before them", at_least=1)
+    shrink: float = option(0.4, "first relative change of the radius", at_least=0, below=1)
+
+    def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
+        asking = asking_nearest(classifier, images, goal, norm_of(self.norm))
+        met, asking.first_gap = asking.look(asking.everyone, images)
+        rows = asking.everyone[~met]
+        self.down(asking, rows, rng)
+        trim(asking, rows)
+        return asking.outcome()
+
+    def down(self, asking: Asking[Nearest], rows: Tensor, rng: Rng) -> None:
+        """All of it but the way back, for some rows of a batch."""
+        norm, best, half = asking.best.norm, asking.best, self.steps // 2
+        balls = _Ball.around(asking, norm, rows, asking.images[rows])
+        for number in range(max(self.starts, _TRIES)):
+            at = torch.arange(len(rows), device=rows.device)
+            at = at if number < self.starts else at[~best.claimed[rows]]
+            if not len(at):
+                break
+            far, found = _climb(asking, rows[at], _start(number, asking.images[rows[at]], rng[rows[at]]))
+            at, far = at[found], far[found]
+            x = _back(asking, rows[at], far)
+            if norm == L1:
+                x = descend(asking, L2, rows[at], x, half, self.shrink)
+            ball = _Ball.around(asking, norm, rows[at], x)
+            balls = balls.or_nearer(at, _descended(asking, norm, ball, range(half), self.steps, self.shrink))
+        found = balls.least.isfinite()
+        _descended(asking, norm, balls.at(found), range(half, self.steps), self.steps, self.shrink)
+        rows = rows[found]
+        descend(asking, norm, rows, best.images[rows], self.steps * 2 // 3, self.shrink)
+
+
+def _start(number: int, images: Images, rng: Rng) -> Images:
+    """Where a climb begins: at the image, in noise around it, at images of a few squares at random."""
+    if number == 0:
+        return images
+    if number == 1:
+        return clip(images + _NOISE * (2 * rng.uniform("noise", images) - 1))
+    height, width = images.shape[2:]
+    draw = rng.uniform(f"squares {number}", images.new_empty(*images.shape[:2], _SQUARES, _SQUARES))
+    return functional.interpolate(draw, size=(height, width))
+
+
+def _climb(asking: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Images, Tensor]:
+    """Steps of equal size in all pixels, each longer than the last, until the goal is met: where, and whether it is."""
+    x, found = x.clone(), torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+    left = torch.arange(len(rows), device=rows.device)
+    for climb in range(_CLIMBS):
+        if not len(left):
+            return x, found
+        gradient, met = asking.descent(rows[left], x[left])
+        found[left] = met
+        keep = ~met & (gradient != 0).flatten(1).any(1)
+        left, gradient = left[keep], gradient[keep]
+        x[left] = clip(x[left] + _CLIMB * _GROWTH**climb * gradient.sign())
+    if len(left):
+        found[left], _ = asking.look(rows[left], x[left])
+    return x, found
+
+
+def _back(asking: Asking[Nearest], rows: Tensor, far: Images) -> Images:
+    """Back towards the image on a straight line, by halves, as far as the goal is met."""
+    low, high = torch.zeros(len(rows), device=far.device), torch.ones(len(rows), device=far.device)
+    origin, x = asking.images[rows], far
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = torch.lerp(origin, far, per_row(middle, far))
+        met, _ = asking.look(rows, tried)
+        low, high = torch.where(met, low, middle), torch.where(met, middle, high)
+        x = torch.where(per_row(met, x), tried, x)
+    return x
+
+
+class _Ball(NamedTuple):
+    """Where descents stand. radius: of the ball around the image; least: size of the nearest adversarial image."""
+
+    rows: Tensor
+    x: Images
+    radius: Tensor
+    trend: Images
+    least: Tensor
+    nearest: Images
+
+    @staticmethod
+    def around(asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images) -> "_Ball":
+        """At adversarial images; at the images themselves there is nothing yet, and the size is infinite."""
+        size = norm.measure(x - asking.images[rows])
+        size = torch.where(size > 0, size, torch.inf)
+        return _Ball(rows, x, size, torch.zeros_like(x), size, x)
+
+    def at(self, which: Tensor) -> "_Ball":
+        return _Ball(*(part[which] for part in self))
+
+    def or_nearer(self, at: Tensor, other: "_Ball") -> "_Ball":
+        """With those of ``other``, which stand at positions ``at``, where they have come nearer."""
+        nearer = other.least < self.least[at]
+        mixed = [part.clone() for part in self]
+        for part, others in zip(mixed, other, strict=True):
+            part[at[nearer]] = others[nearer]
+        return _Ball(*mixed)
+
+
+def descend(asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
+    """A whole descent from adversarial images ``x`` of ``rows``; the nearest adversarial images that it has found."""
+    return _descended(asking, norm, _Ball.around(asking, norm, rows, x), range(steps), steps, shrink).nearest
+
+
+def _descended(asking: Asking[Nearest], norm: Norm, ball: _Ball, part: range, steps: int, shrink: float) -> _Ball:
+    """A part of ``steps`` gradient steps with momentum, on balls that shrink after a success and swell after a failure.
+
+    After the last one, what it has led to is looked at.
+    """
+    rows, x, radius, trend, least, nearest = ball
+    origin, stride, towards = asking.images[rows], _STRIDES.get(norm.name, 0.6), _BETWEEN if norm == L1 else norm
+    around = room(origin)
+    for step in (*part, part.stop) if len(rows) else ():
+        looks = step == steps
+        if looks:
+            met, _ = asking.look(rows, x)
+        elif step == part.stop:
+            break
+        else:
+            gradient, met = asking.descent(rows, x)
+        size = norm.measure(x - origin)
+        nearer = met & (size < least)
+        least, nearest = torch.where(nearer, size, least), torch.where(per_row(nearer, x), x, nearest)
+        if looks:
+            break
+        gradient = inward(gradient, x)
+        trend = _MOMENTUM * trend + gradient / per_row(L1.measure(gradient).clamp_min(_TINY), gradient)
+        fall = (1 + math.cos(math.pi * step / steps)) / 2
+        radius = torch.where(met, (1 - shrink * fall) * least, (1 + shrink * fall) * radius).minimum(_BELOW * least)
+        moved = x + per_row(fall * stride * radius, x) * towards.steepest(inward(trend, x)) - origin
+        moved = project(moved, radius, around) if norm == L1 else norm.project(moved, radius)
+        x = clip(origin + moved)
+    return _Ball(rows, x, radius, trend, least, nearest)

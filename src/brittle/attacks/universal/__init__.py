@@ -1,0 +1,1 @@
+"""One perturbation for many images: what fits it, and what adds it."""
