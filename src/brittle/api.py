@@ -8,15 +8,16 @@ from brittle.attacks import Attack
 from brittle.craft.written import write_crafted
 from brittle.data.examples import Examples
 from brittle.models.classifier import Classifier
-from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest
+from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
+from brittle.report.plain import write_told
 from brittle.run import engine
 from brittle.run.engine import Run
 from brittle.run.sources import Sources
 from brittle.run.spec import Spec
 from brittle.run.study import Study, Watch
 from brittle.run.workers import Executor
-from brittle.studies import spec_of
+from brittle.studies import STUDIES, spec_of
 from brittle.studies.audit import Audit
 from brittle.studies.fit import Fitting
 
@@ -72,7 +73,7 @@ def fit(
     return _reported(study, out, None, workers, watch)
 
 
-def run(
+def run_spec(
     spec: Spec | Mapping[str, Any],
     *,
     out: str | Path,
@@ -85,19 +86,22 @@ def run(
     return _reported(asked.open(), out, command, workers, watch)
 
 
-def report(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
+def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
     """Writes the page of a run directory again, of any study, from that directory alone; None where it has none.
 
     on_flag: is told what only shows now: that images on the disk are damaged.
     """
     place = Path(directory)
-    study = read_manifest(place).study
-    if study == "audit":
+    manifest = read_manifest(place)
+    if manifest.study == "audit":
         return write_report(place, on_flag=on_flag)
-    return write_crafted(place) if study == "craft" else None
+    if manifest.study == "craft":
+        return write_crafted(place)
+    tell = STUDIES[manifest.study].tell
+    return None if tell is None else write_told(place, manifest, tell(manifest, read_records(place, manifest)))
 
 
 def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
     done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
-    report(done.directory)
+    write_page(done.directory)
     return done

@@ -42,7 +42,7 @@ def assert_same_run(directory: Path, other: Path) -> None:
     records, expected = (read_records(one).drop(columns="seconds", errors="ignore") for one in (directory, other))
     pd.testing.assert_frame_equal(records, expected, check_exact=True)
     for name in ours:
-        if not name.endswith((".parquet", ".json", ".toml", "calls", "comparison.png")):
+        if not name.endswith((".parquet", ".json", ".toml", "calls")):
             assert ours[name] == theirs[name], name
     neutral = {"created", "command"}
     assert read_manifest(directory).model_dump(exclude=neutral) == read_manifest(other).model_dump(exclude=neutral)
@@ -81,7 +81,7 @@ def in_child(forks: ForkServerContext, name: str, directory: Path, kill_at: int,
 
 
 @pytest.mark.parametrize(
-    ("name", "workers", "kills"), [("audit", 1, 20), ("craft", 1, 8), ("fit", 1, 8), ("noise", 1, 4), ("models", 2, 3)]
+    ("name", "workers", "kills"), [("audit", 1, 8), ("craft", 1, 4), ("fit", 1, 4), ("noise", 1, 2), ("models", 2, 1)]
 )
 def test_killed_at_random_moments_and_resumed(
     name: str, workers: int, kills: int, forks: ForkServerContext, tmp_path: Path
@@ -104,7 +104,7 @@ def test_killed_at_random_moments_and_resumed(
     if name == "audit":  # the moments were such that something was at stake: from nothing done to nearly all
         assert finished[0] == 0
         assert finished[-1] >= 6
-        assert len(set(finished)) >= 5
+        assert len(set(finished)) >= 4
 
 
 def test_killed_while_writing(whole: Path, tmp_path: Path) -> None:

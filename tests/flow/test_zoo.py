@@ -284,7 +284,7 @@ BAD_SPECS = {
     "resnet2": r"unknown model 'resnet2'; did you mean 'resnet20'\?",
     "resnet20:x": r"unknown model 'resnet20:x'; did you mean 'resnet20'\?",
     "torchvision": "unknown model 'torchvision'",
-    "zzz": "unknown model 'zzz'; known: digits-cnn, python:package.module:factory, resnet20, timm:NAME, torchvision:",
+    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20, timm:",
     "torchvision:squeezenet10": r"torchvision has no image classifier 'squeezenet10'; did you mean 'squeezenet1_0'\?",
     "torchvision:fcn_resnet50": "torchvision has no image classifier 'fcn_resnet50'",
     "torchvision:": "torchvision has no image classifier ''; 'brittle models' says how to list the names",
@@ -309,5 +309,13 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_form_of_spec_is_listed_with_a_summary() -> None:
     forms = [source.form for source in MODELS.values()]
-    assert forms == ["digits-cnn", "resnet20", "torchvision:NAME", "timm:NAME", "python:package.module:factory"]
+    assert forms == [
+        "digits-cnn",
+        "resnet20",
+        "torchvision:NAME",
+        "timm:NAME",
+        "onnx:FILE",
+        "hf:REPO",
+        "python:package.module:factory",
+    ]
     assert all(source.summary and "\n" not in source.summary for source in MODELS.values())

@@ -18,9 +18,10 @@ from brittle.measure import (
     accuracy_at,
     cases,
     curve,
-    doubts,
     families,
+    hero_of,
     summarize,
+    titles,
 )
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
@@ -331,7 +332,49 @@ def test_cases_are_the_smallest_the_lower_median_and_the_largest() -> None:
     found = cases(manifest(6), spec(), table(records))
     assert [(case.role, case.position) for case in found] == [("smallest", 1), ("median", 3), ("largest", 0)]
     assert [case.role for case in cases(manifest(1), spec(), table([row(0)]))] == ["median"]
+    assert [case.role for case in cases(manifest(2), spec(), table([row(0), row(1)]))] == ["median", "largest"]
     assert cases(manifest(1), spec(), table([failed(0)])) == []
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_more_cases_lie_evenly_between_them(count: int) -> None:
+    records = [row(i, l2=float(i)) for i in range(count)] + [failed(100 + i) for i in range(count)]
+    found = cases(manifest(count), spec(), table(records), fooled=5, withstood=2)
+    ranks = [case.rank for case in found if case.rank is not None]
+    assert (ranks[0], ranks[-1], len(ranks)) == (1, count, min(count, 5))
+    assert [case.rank for case in found if case.role == "median"] == [(count + 1) // 2]
+    assert all(case.distance == case.rank - 1 for case in found if case.rank is not None)
+    assert max(np.diff(ranks), default=0) - min(np.diff(ranks), default=0) <= 1, "evenly"
+    assert [case.position for case in found if not case.fooled] == sorted({100, 99 + count})
+
+
+def test_the_first_case_to_show_survives_8_bits_where_one_does() -> None:
+    kept = [False, True, False, False, False, True]
+    records = table([row(i, l2=float(i), fooled_8bit=survives) for i, survives in enumerate(kept)])
+    hero = hero_of(manifest(6), spec(), records)
+    assert hero is not None
+    assert (hero.rank, hero.of, hero.survives_8bit) == (2, 6, True)
+    none = hero_of(manifest(6), spec(), records.assign(fooled_8bit=False))
+    assert none is not None
+    assert (none.role, none.survives_8bit) == ("median", False)
+    assert hero_of(manifest(1), spec(), table([failed(0)])) is None
+
+
+def test_attacks_are_called_by_their_budgets_in_grey_levels() -> None:
+    said = {
+        "fgsm(eps=0.00784314)": ("fgsm", {"eps": 2 / 255}, "fgsm(eps=2/255)"),
+        "fgsm": ("fgsm", {"eps": 8 / 255}, "fgsm(eps=8/255)"),
+        "pgd(norm=l2, eps=0.5, steps=3)": ("pgd", {"eps": 0.5}, "pgd(eps=0.5, norm=l2, steps=3)"),
+        "restarts(attack=pgd(norm=l2, eps=0.00784314), count=3)": (
+            "restarts",
+            {},
+            "restarts(attack=pgd(norm=l2, eps=2/255), count=3)",
+        ),
+    }
+    specs = [spec(label, "budget", **options) for label, (_, options, _) in said.items()]  # type: ignore[arg-type]
+    assert list(titles(manifest(1, *specs)).values()) == [title for _, _, title in said.values()]
+    twins = [spec(label, "budget", eps=eps) for label, eps in (("a(eps=0.1)", 0.1), ("a(eps=0.10000000001)", 0.1))]
+    assert list(titles(manifest(1, *twins)).values()) == [one.label for one in twins], "no two have one title"
 
 
 # --- words
@@ -355,15 +398,18 @@ def test_the_headline_names_the_size_of_change_that_fools_half() -> None:
     number = count()
     assert said(*(row(next(number), **TINY) for _ in range(4)), failed(next(number), label=1)) == (
         "This classifier is right on 80.0 % of 5 images. Changes too small to see make it wrong on every"
-        " image it got right."
+        " image it got right (saved in 8 bits, too)."
     )
     assert said(row(0, **TINY), row(1, **TINY), row(2, **STRONG), failed(3)) == (
         "This classifier is right on all 4 images. Changes too small to see make it wrong on 50.0 % of the images it"
-        " got right, and larger changes on 75.0 %."
+        " got right (saved in 8 bits, too), and larger changes on 75.0 %."
     )
-    assert said(row(0, **TINY), row(1, **FAINT), row(2, **SPIKE)) == (
+    assert said(row(0, **TINY, fooled_8bit=False), row(1, **FAINT), row(2, **SPIKE)) == (
         "This classifier is right on all 3 images. Changes that are barely visible make it wrong on every image it got"
-        " right."
+        " right (66.7 % once saved in 8 bits)."
+    )
+    assert said(row(0, **TINY, fooled_8bit=False), row(0, "b", **FAINT)).endswith(
+        "Changes too small to see make it wrong on the one image it got right (none once saved in 8 bits)."
     )
     assert said(row(0, **TINY), row(1, **STRONG), row(2, **STRONG)) == (
         "This classifier is right on all 3 images. The attacks of this run make it wrong on every image it got right;"
@@ -379,7 +425,7 @@ def test_the_headline_names_the_size_of_change_that_fools_half() -> None:
     )
     assert said(row(0, **TINY), labelled=False) == (
         "This image has no label, so the classifier's own answer stands in for it. Changes too small to see change its"
-        " answer on it."
+        " answer on it (saved in 8 bits, too)."
     )
     assert said() == "No image has been attacked yet."
 
@@ -404,7 +450,7 @@ def test_the_strongest_attack_is_the_one_that_fools_most_then_by_least() -> None
 
 
 def codes(made: View, *rows: dict[str, Any]) -> dict[str, str]:
-    return {flag.code: flag.message for flag in doubts(made, table(list(rows)))}
+    return {flag.code: flag.message for flag in summarize(made, table(list(rows))).flags}
 
 
 def test_a_good_run_raises_no_doubt() -> None:
@@ -436,10 +482,10 @@ def test_unconfirmed_and_what_records_carry() -> None:
     rows.append(row(100, fooled=False, flags=["outside-box", "over-budget", "miscounted-passes"]))
     found = codes(manifest(101, spec(kind="budget", eps=1.0)), *rows)
     assert found == {
-        "unconfirmed": "a claims 1 images that were not confirmed",
-        "outside-box": "1 of 101 images of a have pixels outside [0, 1]",
-        "over-budget": "1 of 101 images of a exceed the budget",
-        "miscounted-passes": "1 of 101 images of a come with another number of passes than was counted",
+        "unconfirmed": "a(eps=1) claims 1 image not confirmed",
+        "outside-box": "1 of 101 images of a(eps=1) have pixels outside [0, 1]",
+        "over-budget": "1 of 101 images of a(eps=1) exceed the budget",
+        "miscounted-passes": "1 of 101 images of a(eps=1) come with another number of passes than was counted",
     }
 
 
@@ -496,8 +542,8 @@ def beside(gradients: int, other: int, name: str = "square", **others: Any) -> d
 
 
 def test_stronger_elsewhere_names_both_and_counts_both() -> None:
-    message = "of 100 images square fools 79 within linf 0.2, and pgd(eps=0.2), the best by gradients, 5; 79 withstand"
-    assert beside(5, 79)["stronger-elsewhere"] == f"{message} the gradients alone"
+    message = "of 100 images square(eps=0.2) fools 79 within linf 0.2, and pgd(eps=0.2), the best by gradients, 5;"
+    assert beside(5, 79)["stronger-elsewhere"] == f"{message} 79 withstand the gradients alone"
     assert beside(5, 79, "fmn").keys() == {"stronger-elsewhere"}
 
 
@@ -519,7 +565,7 @@ def test_no_headway_is_a_margin_that_several_steps_left_as_it_was() -> None:
         rows = [failed(i, **({"adversarial_margin": 5.0, "steps": 20} | facts)) for i in range(count)]
         return codes(made, *rows, *(row(i) for i in range(count, 100)))
 
-    assert stuck(11) == {"no-headway": "a ends no nearer to its goal on 11 of 100 images"}
+    assert stuck(11) == {"no-headway": "a(eps=0.1) ends no nearer to its goal on 11 of 100 images"}
     assert stuck(10) == {}
     assert stuck(40, adversarial_margin=4.9) == stuck(40, steps=1) == stuck(40, backwards=0) == {}
 
@@ -578,5 +624,5 @@ def test_a_sweep_is_one_curve_of_each_images_smallest_perturbation() -> None:
 def test_a_sweep_is_named_by_what_its_attacks_share(label: str, stem: str) -> None:
     specs = [spec(label.replace("0.1", str(eps)), kind="budget", eps=eps) for eps in (0.2, 0.1)]
     (family,) = families(manifest(1, *specs))
-    assert family.label == f"{stem}, 2 eps from 0.1 to 0.2"
+    assert family.title == f"{stem}, 2 eps from 0.1 to 0.2"
     assert [spec.config["eps"] for spec in family.attacks] == [0.1, 0.2]

@@ -9,25 +9,32 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 
-from brittle.models import Averaged, BlackBox, Classifier, Front, Fronted, Network
+from brittle.models import Averaged, BlackBox, Classifier, Front, Fronted, Network, load_model
 from brittle.models.classifier import Score
+from laws.guests import FOLDER, saved_onnx, saved_vit
 from laws.worlds import MEAN, STD, SmallCNN, trained_world
 
 Slope = Literal["own", "approximate", "none"]
+
+
+def score_of_logits(classifier: Classifier, images: Tensor, score: Score) -> Tensor:
+    return score(classifier.logits(images))
 
 
 @dataclass(frozen=True)
 class Kind:
     """name: of the kind. make: a new one. other: one whose function differs in the part that this kind is about.
 
-    slope: whether its gradient is that of its score, or says that it is not. score: of images, as it is differentiated.
+    slope: whether its gradient is that of its score, or says that it is not. scored: of images, what is differentiated.
+    needs: a library that not everybody has.
     """
 
     name: str
     make: Callable[[], Classifier]
     other: Callable[[], Classifier]
     slope: Slope
-    score: Callable[[Any, Tensor, Score], Tensor] = lambda classifier, images, score: score(classifier.logits(images))
+    scored: Callable[[Any, Tensor, Score], Tensor] = score_of_logits
+    needs: str | None = None
 
 
 def expected_score(average: Averaged, images: Tensor, score: Score) -> Tensor:
@@ -41,7 +48,7 @@ def small(seed: int = 0) -> nn.Module:
     net.load_state_dict(trained_world().net.state_dict())
     if seed:
         with torch.no_grad():
-            net.state_dict()["head.2.bias"].add_(0.01 * seed)
+            list(net.parameters())[-1].add_(0.01 * seed)
     return net
 
 
@@ -133,6 +140,21 @@ def _kinds() -> Iterator[Kind]:
         lambda: Fronted(BlackBox(_forest(0), batch_size=5), Front(coarse(levels=1))),
         "none",
     )
+    yield Kind(
+        "ONNX file", lambda: load_model(onnx_file(0)), lambda: load_model(onnx_file(1)), "none", needs="onnxruntime"
+    )
+    yield Kind(
+        "transformers", lambda: load_model(hf_folder(0)), lambda: load_model(hf_folder(1)), "own", needs="transformers"
+    )
+
+
+def onnx_file(seed: int) -> str:
+    return f"onnx:{saved_onnx(small(seed), FOLDER / f'{seed}.onnx')}"
+
+
+@cache
+def hf_folder(seed: int) -> str:
+    return f"hf:{saved_vit(FOLDER / f'vit {seed}', seed=seed)}"
 
 
 KINDS = list(_kinds())

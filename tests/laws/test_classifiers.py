@@ -4,7 +4,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +20,15 @@ from brittle.models.classifier import Score, Settings, is_classifier
 from laws.classifiers import KINDS, Blur, Kind, behind, network, rounded, softly_rounded
 from laws.worlds import one_thread, trained_world
 
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-with_gradients = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.slope != "none"], ids=lambda kind: kind.name
-)
+
+def _params(kinds: list[Kind]) -> list[Any]:
+    missing = {one: f"{one} is not installed" for one in ("onnxruntime", "transformers") if find_spec(one) is None}
+    skips = {one: pytest.mark.skip(reason=reason) for one, reason in missing.items()}
+    return [pytest.param(kind, id=kind.name, marks=skips.get(kind.needs or "", ())) for kind in kinds]
+
+
+each_kind = pytest.mark.parametrize("kind", _params(KINDS))
+with_gradients = pytest.mark.parametrize("kind", _params([kind for kind in KINDS if kind.slope != "none"]))
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +124,7 @@ def test_the_gradient_is_the_slope_of_any_score_or_is_declared_not_to_be(kind: K
     assert bool((gradient.flatten(1).abs().amax(1) > 0).all())
     size = gradient.flatten(1).norm(dim=1)
     step = 2e-3 * gradient / size.view(-1, 1, 1, 1)
-    after, before = (kind.score(classifier, x + way * step, lambda logits: score(logits.double())) for way in (1, -1))
+    after, before = (kind.scored(classifier, x + way * step, lambda logits: score(logits.double())) for way in (1, -1))
     slope = (after - before) / 4e-3 / size
     if kind.slope == "own":
         assert float(slope.median()) == pytest.approx(1, abs=0.02)
@@ -149,7 +156,8 @@ def test_fingerprint_is_that_of_the_function_and_goes_with_it_to_another_process
 
 def test_another_process_answers_the_same(tmp_path: Path) -> None:
     """All kinds at once: starting one takes longer than all their passes."""
-    made = [kind.make() for kind in KINDS]
+    kinds = [kind for kind in KINDS if kind.needs is None or find_spec(kind.needs)]
+    made = [kind.make() for kind in kinds]
     answers = [(one.logits(images()), one.fingerprint) for one in made]
     (tmp_path / "made").write_bytes(pickle.dumps((made, images())))
     script = (
@@ -159,7 +167,7 @@ def test_another_process_answers_the_same(tmp_path: Path) -> None:
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "made")], check=True, env=environment)
-    for kind, here, there in zip(KINDS, answers, torch.load(tmp_path / "made"), strict=True):
+    for kind, here, there in zip(kinds, answers, torch.load(tmp_path / "made"), strict=True):
         torch.testing.assert_close(there[0], here[0], rtol=1e-5, atol=1e-5, msg=kind.name)
         assert there[1] == here[1], kind.name
 

@@ -216,7 +216,7 @@ def run(
 @app.command()
 def report(directory: Directory) -> None:
     """Rebuilds the page of a run from its records."""
-    from brittle.api import report as write
+    from brittle.api import write_page as write
 
     page = write(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True))
     typer.echo(page)

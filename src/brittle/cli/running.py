@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.api import report
+from brittle.api import write_page
 from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
 from brittle.run import engine
@@ -54,7 +54,7 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
         watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
         done = engine.run(watched, out=out, command=command, workers=workers, watch=bars)
-    page = report(done.directory)
+    page = write_page(done.directory)
     print_results(done, page)
 
 

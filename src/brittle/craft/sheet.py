@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from brittle.craft.crafted import Crafted
 from brittle.pages.pen import Pen, length
 from brittle.pages.pictures import PIXELATED, noise_picture, photograph, shrunk
-from brittle.text import colour, duration, percent, similarity, sure, wanted
+from brittle.text import colour, percent, similarity, sure, wanted
 
 _WIDTH, _MARGIN, _GAP = 1500, 48, 36
 _CELL = (_WIDTH - 2 * _MARGIN - 2 * _GAP) // 3
@@ -39,7 +39,7 @@ def comparison(crafted: Crafted) -> Image.Image:
     _classes(pen, lefts[0], below, "before", crafted.before, aim)
     _facts(pen, lefts[1], below, _seen(crafted))
     _classes(pen, lefts[2], below, "after", crafted.after, aim)
-    how = f"{crafted.attack}, {crafted.passes:,} passes, {duration(crafted.seconds)}"
+    how = f"{crafted.attack}, {crafted.passes:,} passes"  # no time: the same run makes the same picture
     pen.text(_MARGIN, height - 52, how, 18, _MUTED, _WIDTH - 2 * _MARGIN)
     sheet.info["Description"] = f"{crafted.photo}, {crafted.wish}: {how}; noise amplified {factor} times"
     return sheet

@@ -101,7 +101,8 @@ def _see(photograph: Tensor, fit: Fit | None) -> Tensor:
     image: Any = published.to_pil_image(photograph)
     if fit is not None:
         if fit.resize is not None:
-            image = published.resize(image, [fit.resize], InterpolationMode(fit.interpolation))
+            size = list(fit.resize) if isinstance(fit.resize, tuple) else [fit.resize]
+            image = published.resize(image, size, InterpolationMode(fit.interpolation))
         image = published.center_crop(image, [fit.height, fit.width])
     seen: Tensor = published.convert_image_dtype(published.pil_to_tensor(image))
     return seen

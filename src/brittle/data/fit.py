@@ -13,29 +13,33 @@ _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamplin
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """The size and colours that a network takes: resize the shorter side, then crop the centre.
+    """The size and colours that a network takes: resize, then crop the centre.
 
     The same arithmetic as torchvision's ``Resize(resize, antialias=True)`` and ``CenterCrop((height, width))`` on a PIL
     image. An image that is already ``height`` x ``width`` passes unchanged, to the bit, when ``resize`` is None or
     equals its shorter side.
 
-    channels: 1 (grey) or 3 (RGB). height, width: pixels. resize: pixels of the shorter side before the crop, or None
-    for no resizing. Raises BrittleError for values that no image can have.
+    channels: 1 (grey) or 3 (RGB). height, width: pixels. resize: pixels of the shorter side before the crop; or height
+    and width, whatever the proportions; or None for no resizing. Raises BrittleError for values that no image can have.
     """
 
     channels: int
     height: int
     width: int
-    resize: int | None = None
+    resize: int | tuple[int, int] | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise BrittleError(f"expected a network of 1 or 3 image channels, got {self.channels}")
-        if min(self.height, self.width) < 1 or (self.resize is not None and self.resize < 1):
+        if min(self.height, self.width) < 1 or (self.resize is not None and min(self._sides) < 1):
             raise BrittleError(f"expected sizes of at least 1 pixel, got {self}")
         if self.interpolation not in _RESAMPLING:
             raise BrittleError(f"expected interpolation {' or '.join(_RESAMPLING)}, got {self.interpolation!r}")
+
+    @property
+    def _sides(self) -> tuple[int, ...]:
+        return self.resize if isinstance(self.resize, tuple) else () if self.resize is None else (self.resize,)
 
     def resized(self, width: int, height: int, name: str) -> tuple[int, int]:
         """Width and height after the resize, before the crop.
@@ -44,7 +48,9 @@ class Fit:
         which no photograph has), or where a long thin image would grow beyond what fits in memory.
         """
         new_width, new_height = width, height
-        if self.resize is not None:
+        if isinstance(self.resize, tuple):
+            new_height, new_width = self.resize
+        elif self.resize is not None:
             short = min(width, height)
             new_width, new_height = int(self.resize * width / short), int(self.resize * height / short)
         if new_width < self.width or new_height < self.height:

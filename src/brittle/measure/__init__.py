@@ -1,14 +1,15 @@
 """From records to numbers with intervals. Pure: no model, no disk."""
 
 from brittle.measure.attack import rate
-from brittle.measure.cases import Case, cases
+from brittle.measure.cases import Case, cases, hero_of
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
-from brittle.measure.outcomes import NORMS
+from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import summaries, summarize
 from brittle.measure.sweeps import Family, families
+from brittle.measure.titles import titles
 from brittle.measure.told import Curve, Told
 from brittle.measure.wording import headline
 
@@ -29,8 +30,11 @@ __all__ = [
     "doubts",
     "families",
     "headline",
+    "hero_of",
+    "judged",
     "rate",
     "summaries",
     "summarize",
     "thin",
+    "titles",
 ]

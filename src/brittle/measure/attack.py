@@ -15,18 +15,19 @@ BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
 
 
-def measure_attack(manifest: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
-    """The measures of one attack of a run, from the records of the whole run."""
+def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame, title: str) -> AttackSummary:
+    """The measures of one attack, from the records of all. title: what it is called where people read."""
     rows = judged(records[records["attack"] == spec.label])
     norm = distance_norm(spec.norm)
     return AttackSummary(
         label=spec.label,
+        title=title,
         name=spec.name,
         kind=spec.kind,
         norm=spec.norm,
         distance_norm=norm,
         paper=spec.paper,
-        measures={**_rates(manifest, rows), **_distances(rows, norm, manifest.image_shape), **_cost(rows)},
+        measures={**_rates(view, rows), **_distances(rows, norm, view.image_shape), **_cost(rows)},
     )
 
 
@@ -41,16 +42,16 @@ def number(value: float, of: int | None = None) -> Measured:
     return Measured(value=float(value) if math.isfinite(value) else None, of=of)
 
 
-def _rates(manifest: View, rows: pd.DataFrame) -> dict[str, Measured]:
+def _rates(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
     correct = rows["correct"]
     right, present = int(correct.sum()), len(rows)
-    share = present / manifest.examples if manifest.examples else None
+    share = present / view.examples if view.examples else None
     accuracy = rate(right, present)
     return {
         "examples": number(present),
-        "completeness": Measured(value=share, count=present, of=manifest.examples),
+        "completeness": Measured(value=share, count=present, of=view.examples),
         "correct": number(right),
-        "clean_accuracy": accuracy if manifest.labelled else Measured(value=None, count=right, of=present),
+        "clean_accuracy": accuracy if view.labelled else Measured(value=None, count=right, of=present),
         "fooling_rate": rate(_count(correct & rows["changed"]), right),
         "attack_success_rate": rate(_count(rows["success"]), _count(rows["attacked"])),
         "robust_accuracy": rate(_count(correct & ~rows["changed"]), present),

@@ -81,6 +81,20 @@ MEASURES: dict[str, Definition] = {
             f" {FAINT[0]:g} and a largest change of at most {FAINT[1]:g} grey levels of 255.",
         ),
         (
+            "invisible_8bit",
+            "The same, saved in 8 bits",
+            "fraction",
+            FOOLED,
+            "Those that a change too small to see still fools when every pixel is rounded to one of 256 levels.",
+        ),
+        (
+            "faint_8bit",
+            "Barely visible, saved in 8 bits",
+            "fraction",
+            FOOLED,
+            "Those that an at most barely visible change still fools when every pixel is rounded to one of 256 levels.",
+        ),
+        (
             "unconfirmed",
             "Claimed but not confirmed",
             "images",

@@ -1,18 +1,19 @@
 """A run's doubts about itself, derived from its records."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 
 import pandas as pd
 
 from brittle.errors import Flag
-from brittle.measure.attack import measure_attack, rate
+from brittle.measure.attack import rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
-from brittle.measure.outcomes import NORMS, judged
+from brittle.measure.outcomes import NORMS
 from brittle.measure.sweeps import families
 from brittle.records import AttackSpec, View
-from brittle.text import percent
+from brittle.text import counted, percent, size
 
 FEW = 100
 LOST = 0.10
@@ -28,36 +29,35 @@ ON_RECORDS = {
 }
 
 
-def doubts(manifest: View, records: pd.DataFrame) -> list[Flag]:
-    """Flags raised by the records of a run; those of the preflight are in ``manifest.flags``.
+def doubts(view: View, rows: pd.DataFrame, attacks: Sequence[AttackSummary]) -> list[Flag]:
+    """Flags raised by the judged records of a run and its measured attacks; those of the preflight are in its view.
 
     Each code is explained in docs/flags.md.
     """
-    attacks = [measure_attack(manifest, spec, records) for spec in manifest.attacks]
-    rows = judged(records)
+    named = {attack.label: attack.title for attack in attacks}
     return [
-        *_incomplete(manifest, records),
-        *_data(manifest, rows),
+        *_incomplete(view, rows),
+        *_data(view, rows),
         *(flag for attack in attacks for flag in _attack(attack, rows[rows["attack"] == attack.label])),
-        *_sweeps(manifest, rows),
-        *_elsewhere(manifest, rows),
+        *_sweeps(view, rows, named),
+        *_elsewhere(view, rows, named),
     ]
 
 
-def _incomplete(manifest: View, records: pd.DataFrame) -> list[Flag]:
-    expected = manifest.examples * len(manifest.attacks)
+def _incomplete(view: View, records: pd.DataFrame) -> list[Flag]:
+    expected = view.examples * len(view.attacks)
     if len(records) >= expected:
         return []
     return [Flag("incomplete", f"{len(records):,} of {expected:,} records are present")]
 
 
-def _data(manifest: View, rows: pd.DataFrame) -> list[Flag]:
+def _data(view: View, rows: pd.DataFrame) -> list[Flag]:
     """Doubts about the images and the classifier before any attack; each image counts once."""
     images = rows.drop_duplicates("position")
-    right, classes = int(images["correct"].sum()), len(manifest.class_names)
+    right, classes = int(images["correct"].sum()), len(view.class_names)
     flags = []
     accuracy = rate(right, len(images))
-    if manifest.labelled and classes > 1 and accuracy.low is not None and accuracy.low <= 1 / classes:
+    if view.labelled and classes > 1 and accuracy.low is not None and accuracy.low <= 1 / classes:
         message = f"clean accuracy is {percent(right / len(images))} of {len(images):,} images"
         flags.append(Flag("near-chance", f"{message}; guessing among {classes:,} classes gives {percent(1 / classes)}"))
     if len(images) and right < FEW:
@@ -70,15 +70,15 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     success, unconfirmed = attack.measures["attack_success_rate"], attack.measures["unconfirmed"].value
     if attack.kind != "budget" and success.of and success.count != success.of:
         left = success.of - (success.count or 0)
-        flags.append(Flag("unbounded-below-100", f"{attack.label} failed on {left:,} of {success.of:,} images"))
+        flags.append(Flag("unbounded-below-100", f"{attack.title} failed on {left:,} of {success.of:,} images"))
     if unconfirmed:
-        flags.append(Flag("unconfirmed", f"{attack.label} claims {unconfirmed:,.0f} images that were not confirmed"))
+        flags.append(Flag("unconfirmed", f"{attack.title} claims {counted(unconfirmed, 'image')} not confirmed"))
     flags += [*_headway(attack, rows), *_longer(attack, rows)]
     fooled = rows[rows["correct"] & rows["success"]]
     lost = int((~fooled["fooled_8bit"]).sum())
     if lost > LOST * len(fooled):
         share = percent(lost / len(fooled))
-        message = f"{lost:,} of {len(fooled):,} images that {attack.label} fooled ({share}) revert"
+        message = f"{lost:,} of {len(fooled):,} images that {attack.title} fooled ({share}) revert"
         typical = attack.measures["typical_change"].value
         if attack.kind == "minimal" and typical is not None and typical < 1:
             message += f"; the typical change is {typical:.2g} grey levels, which 8 bits cannot hold"
@@ -86,7 +86,7 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     counts = Counter(code for codes in rows["flags"] for code in set(codes))
     for code, what in ON_RECORDS.items():
         if counts[code]:
-            flags.append(Flag(code, f"{counts[code]:,} of {len(rows):,} images of {attack.label} {what}"))
+            flags.append(Flag(code, f"{counts[code]:,} of {len(rows):,} images of {attack.title} {what}"))
     return flags
 
 
@@ -97,7 +97,7 @@ def _headway(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     stuck = int((walked & (tried["adversarial_margin"] >= tried["clean_margin"])).sum())
     if attack.kind != "budget" or stuck <= STUCK * len(tried):
         return []
-    return [Flag("no-headway", f"{attack.label} ends no nearer to its goal on {stuck:,} of {len(tried):,} images")]
+    return [Flag("no-headway", f"{attack.title} ends no nearer to its goal on {stuck:,} of {len(tried):,} images")]
 
 
 def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
@@ -106,25 +106,25 @@ def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     left = float(ratios.median()) if len(ratios) else 1.0
     if left >= 1 - SHRUNK:
         return []
-    message = f"a longer run leaves {percent(left)} of the distances of {attack.label}"
+    message = f"a longer run leaves {percent(left)} of the distances of {attack.title}"
     return [Flag("longer-is-smaller", f"{message} (median of {len(ratios):,} images)")]
 
 
-def _sweeps(manifest: View, rows: pd.DataFrame) -> list[Flag]:
+def _sweeps(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
     flags = []
-    for family in families(manifest):
+    for family in families(view):
         for small, large in combinations(family.attacks, 2):
             paired = _broken(rows, small).to_frame("small").join(_broken(rows, large).rename("large"), how="inner")
             back = int((paired["small"] & ~paired["large"]).sum())
             forth = int((~paired["small"] & paired["large"]).sum())
             if back > forth and sign_test(back, forth) < NOISE:
-                message = f"{back:,} images that {small.label} fools withstand {large.label}"
+                message = f"{back:,} images that {named[small.label]} fools withstand {named[large.label]}"
                 flags.append(Flag("not-monotone", f"{message}; the other way round {forth:,}"))
     return flags
 
 
-def _elsewhere(manifest: View, rows: pd.DataFrame) -> list[Flag]:
+def _elsewhere(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Flag]:
     """Budgets at which the best attack by gradients misses what another kind of attack finds within them, beyond luck.
 
     That is any minimal attack, and any that asks for scores or decisions. An attack by gradients that takes one step is
@@ -132,31 +132,31 @@ def _elsewhere(manifest: View, rows: pd.DataFrame) -> list[Flag]:
     """
     by_gradients = set(rows.loc[rows["backwards"] > 0, "attack"])
     iterated = by_gradients & set(rows.loc[rows["steps"] > 1, "attack"])
-    walks = [spec for spec in manifest.attacks if spec.kind == "budget" and spec.label in iterated]
-    others = [spec for spec in manifest.attacks if spec.kind == "minimal" or spec.label not in by_gradients]
+    walks = [spec for spec in view.attacks if spec.kind == "budget" and spec.label in iterated]
+    others = [spec for spec in view.attacks if spec.kind == "minimal" or spec.label not in by_gradients]
     flags = []
-    for norm, eps in dict.fromkeys((spec.norm, spec.config.get("eps")) for spec in walks):
-        if norm not in NORMS or not isinstance(eps, (int, float)):
+    for norm, eps in dict.fromkeys((spec.norm, spec.eps) for spec in walks):
+        if norm not in NORMS or eps is None:
             continue
-        same = [spec for spec in walks if (spec.norm, spec.config.get("eps")) == (norm, eps)]
+        same = [spec for spec in walks if (spec.norm, spec.eps) == (norm, eps)]
         best = max(same, key=lambda spec: int(_broken(rows, spec).sum()))
-        found = {spec.label: _broken(rows, spec, within=(norm, float(eps))) for spec in others}
+        found = {spec.label: _broken(rows, spec, within=(norm, eps)) for spec in others}
         if found:
             other = max(found, key=lambda label: int(found[label].sum()))
-            flags += _missed(best, _broken(rows, best), other, found[other], f"{norm} {eps:.4g}")
+            pair = named[best.label], named[other]
+            flags += _missed(pair, _broken(rows, best), found[other], f"{norm} {size(eps)}")
     return flags
 
 
-def _missed(
-    best: AttackSpec, broken: "pd.Series[bool]", other: str, found: "pd.Series[bool]", budget: str
-) -> list[Flag]:
+def _missed(titles: tuple[str, str], broken: "pd.Series[bool]", found: "pd.Series[bool]", budget: str) -> list[Flag]:
+    best, other = titles
     paired = broken.to_frame("best").join(found.rename("other"), how="inner")
     more = int((paired["other"] & ~paired["best"]).sum())
     fewer = int((~paired["other"] & paired["best"]).sum())
     if more - fewer <= ELSEWHERE * len(paired) or sign_test(more, fewer) >= NOISE:
         return []
     figures = f"of {len(paired):,} images {other} fools {int(paired['other'].sum()):,} within {budget}"
-    message = f"{figures}, and {best.label}, the best by gradients, {int(paired['best'].sum()):,}"
+    message = f"{figures}, and {best}, the best by gradients, {int(paired['best'].sum()):,}"
     return [Flag("stronger-elsewhere", f"{message}; {more:,} withstand the gradients alone")]
 
 

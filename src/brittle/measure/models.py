@@ -32,6 +32,7 @@ class AttackSummary(_Plain):
     """All measures of one attack, by the keys of ``MEASURES``."""
 
     label: str
+    title: str  # as people read it: "pgd(eps=8/255)"
     name: str
     kind: str
     norm: str  # the norm the attack works in
@@ -54,6 +55,7 @@ class Summary(_Plain):
     attacks: list[AttackSummary]
     strongest: str | None  # label of the attack with the highest fooling rate
     strongest_minimal: str | None  # the same among minimal attacks
+    by_norm: dict[str, str]  # and among those of each norm
     flags: list[FlagRecord]  # preflight flags, then those derived from the records
     definitions: dict[str, Definition]
 

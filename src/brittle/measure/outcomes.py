@@ -11,7 +11,7 @@ NORMS = ("l2", "linf", "l1", "l0")
 
 
 def judged(records: pd.DataFrame) -> pd.DataFrame:
-    """Records with four more bool columns.
+    """Records with four more bool columns; judged ones come back as they are.
 
     correct: classified correctly before the attack.
     attacked: the goal was not met to begin with, so there was something to do; an image that is rejected is neither
@@ -21,6 +21,8 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     that is rejected under an untargeted attack is not fooled, so it counts as robust.
     success: the goal is met, confirmed, and was not met to begin with.
     """
+    if "success" in records:
+        return records
     targeted = records["target"].notna()
     correct = records["clean_prediction"] == records["label"]
     wrong = ~correct & (records["clean_prediction"] != records["reject"])

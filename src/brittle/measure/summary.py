@@ -6,28 +6,36 @@ from brittle.measure.attack import measure_attack, rate
 from brittle.measure.definitions import FAINT, INVISIBLE, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
-from brittle.measure.outcomes import grey_levels_rms, judged
+from brittle.measure.outcomes import NORMS, grey_levels_rms, judged
+from brittle.measure.titles import titles
 from brittle.measure.wording import headline
 from brittle.records import FlagRecord, Manifest, View
 
 
-def summarize(manifest: View, records: pd.DataFrame) -> Summary:
+def summarize(view: View, records: pd.DataFrame) -> Summary:
     """All measures of a run, per attack and overall, with flags and a headline; works on unfinished and empty runs."""
-    attacks = [measure_attack(manifest, spec, records) for spec in manifest.attacks]
-    derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(manifest, records)]
+    rows, named = judged(records), titles(view)
+    attacks = [measure_attack(view, spec, rows, named[spec.label]) for spec in view.attacks]
+    minimal = [attack for attack in attacks if attack.kind == "minimal"]
+    derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(view, rows, attacks)]
     summary = Summary(
-        schema_version=manifest.schema_version,
-        model=manifest.model,
-        data=manifest.data,
-        goal=manifest.goal,
-        labelled=manifest.labelled,
-        complete=len(records) >= manifest.examples * len(manifest.attacks),
+        schema_version=view.schema_version,
+        model=view.model,
+        data=view.data,
+        goal=view.goal,
+        labelled=view.labelled,
+        complete=len(records) >= view.examples * len(view.attacks),
         headline=[],
-        overall=_overall(manifest, judged(records)),
+        overall=_overall(view, rows),
         attacks=attacks,
         strongest=_strongest(attacks),
-        strongest_minimal=_strongest([attack for attack in attacks if attack.kind == "minimal"]),
-        flags=[*manifest.flags, *derived],
+        strongest_minimal=_strongest(minimal),
+        by_norm={
+            norm: label
+            for norm in NORMS
+            if (label := _strongest([attack for attack in minimal if attack.norm == norm])) is not None
+        },
+        flags=[*view.flags, *derived],
         definitions=MEASURES,
     )
     return summary.model_copy(update={"headline": headline(summary)})
@@ -38,25 +46,27 @@ def summaries(manifest: Manifest, records: pd.DataFrame) -> list[Summary]:
     return [summarize(view, view.of(records)) for view in manifest.views()]
 
 
-def _overall(manifest: View, rows: pd.DataFrame) -> dict[str, Measured]:
+def _overall(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
     """All attacks together: an image counts as fooled where any of them fools it.
 
     In an unfinished run, rates are over the images that every attack which has begun has reached.
     """
     images = rows.drop_duplicates("position")
     right, present = int(images["correct"].sum()), len(images)
-    expected = manifest.examples * len(manifest.attacks)
+    expected = view.examples * len(view.attacks)
     accuracy = rate(right, present)
     reached = rows.groupby("position")["attack"].transform("nunique") == rows["attack"].nunique()
     common = rows[reached]
-    rms, peak = grey_levels_rms(common["l2"], manifest.image_shape), common["linf"] * 255
+    rms, peak = grey_levels_rms(common["l2"], view.image_shape), common["linf"] * 255
     invisible = common["changed"] & (rms <= INVISIBLE[0]) & (peak <= INVISIBLE[1])
     faint = common["changed"] & (rms <= FAINT[0]) & (peak <= FAINT[1])
+    kept = common["fooled_8bit"]
+    sizes = {"invisible": invisible, "invisible_8bit": invisible & kept, "faint": faint, "faint_8bit": faint & kept}
     any_attack = (
         common[["position", "correct", "changed"]]
-        .assign(invisible=invisible, faint=faint)
+        .assign(**sizes)
         .groupby("position")
-        .agg({"correct": "first", "changed": "any", "invisible": "any", "faint": "any"})
+        .agg({"correct": "first", "changed": "any", **dict.fromkeys(sizes, "any")})
         .astype(bool)
     )
     of = any_attack[any_attack["correct"]]
@@ -64,11 +74,10 @@ def _overall(manifest: View, rows: pd.DataFrame) -> dict[str, Measured]:
         "examples": Measured(value=present),
         "completeness": Measured(value=len(rows) / expected if expected else None, count=len(rows), of=expected),
         "correct": Measured(value=right),
-        "clean_accuracy": accuracy if manifest.labelled else Measured(value=None, count=right, of=present),
+        "clean_accuracy": accuracy if view.labelled else Measured(value=None, count=right, of=present),
         "fooling_rate": rate(int(of["changed"].sum()), len(of)),
         "robust_accuracy": rate(int((~of["changed"]).sum()), len(any_attack)),
-        "invisible": rate(int(of["invisible"].sum()), len(of)),
-        "faint": rate(int(of["faint"].sum()), len(of)),
+        **{key: rate(int(of[key].sum()), len(of)) for key in sizes},
     }
 
 

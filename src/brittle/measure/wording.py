@@ -46,9 +46,12 @@ def _fooled(summary: Summary, right: int) -> str:
     if any_size.count == 0:
         answers = "that one answer" if right == 1 else "any of those answers" if summary.labelled else "any answer"
         return f"No attack of this run changed {answers}, which does not prove that none can."
-    for share, size in ((invisible, "too small to see"), (faint, "that are barely visible")):
+    for key, share, size in (
+        ("invisible_8bit", invisible, "too small to see"),
+        ("faint_8bit", faint, "that are barely visible"),
+    ):
         if (share.value or 0.0) >= 0.5:
-            text = f"Changes {size} {does} {_share(share, summary)}"
+            text = f"Changes {size} {does} {_share(share, summary)} ({_survives(overall[key], share)})"
             if any_size.count - (share.count or 0) >= 0.05 * any_size.of:
                 return f"{text}, and larger changes on {_portion(any_size)}."
             return f"{text}."
@@ -71,6 +74,13 @@ def _share(share: Measured, summary: Summary) -> str:
     if share.count == share.of:
         return f"every image{suffix}" if suffix else "every one of them"
     return f"{_portion(share)} of the images{suffix}" if suffix else f"{_portion(share)} of them"
+
+
+def _survives(saved: Measured, share: Measured) -> str:
+    """How many of them are left when the images are files, whose pixels have 256 levels."""
+    if saved.count == share.count:
+        return "saved in 8 bits, too"
+    return f"{_portion(saved) if saved.count else 'none'} once saved in 8 bits"
 
 
 def _portion(share: Measured) -> str:

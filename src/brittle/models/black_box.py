@@ -36,6 +36,10 @@ class Answering(Protocol):
         """Rows that it likes to be asked about at once."""
 
     @property
+    def class_count(self) -> int | None:
+        """K, where it is known before the first answer."""
+
+    @property
     def channels(self) -> int | None: ...
 
     def answers(self, images: Images) -> Logits:
@@ -81,7 +85,7 @@ class BlackBox:
         self.batch_size = batch_size or self.inside.batch_size
         self.name, self.fit = name or self.inside.name, fit
         self.forwards, self.backwards = 0, 0
-        self._counted: int | None = None  # classes, in the last pass
+        self._counted = self.inside.class_count  # later: in the last pass
 
     def __repr__(self) -> str:
         return f"BlackBox({self.name}, {self.access}s, batch_size={self.batch_size})"

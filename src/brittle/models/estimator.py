@@ -54,6 +54,10 @@ class Estimator:
         return _BATCH
 
     @property
+    def class_count(self) -> int | None:
+        return None if self.classes is None else len(self.classes)
+
+    @property
     def channels(self) -> None:
         """Features have none."""
 

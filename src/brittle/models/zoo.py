@@ -16,6 +16,8 @@ from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
 from brittle.models.factory import made_by
 from brittle.models.network import Network
+from brittle.models.onnx_file import onnx_file
+from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20
 from brittle.models.weights import load_weights
@@ -87,6 +89,13 @@ def _resnet20(_: str, path: Path | None) -> Classifier:
     return Network(net, mean=IMAGENET_MEAN, std=IMAGENET_STD, class_names=CIFAR10_CLASSES, name="resnet20", fit=fit)
 
 
+def _onnx(text: str, path: Path | None) -> Classifier:
+    if path is not None:
+        raise BrittleError(f"an ONNX file holds its weights: expected no --weights, got {path}")
+    inside = onnx_file(text)
+    return BlackBox(inside, name=f"onnx:{text}", fit=inside.fit)
+
+
 def _python(target: str, path: Path | None) -> Classifier:
     made, name = made_by(target), f"python:{target}"
     if path is not None:
@@ -121,6 +130,16 @@ _SOURCES = (
         "timm:NAME",
         "timm classifier (pip install brittle[timm]), published weights or --weights; names: timm.list_models()",
         load_timm,
+    ),
+    ModelSource(
+        "onnx:FILE",
+        "scores of an ONNX file (pip install brittle[onnx]); add ,layout=nhwc or ,range=255 where it does not say so",
+        _onnx,
+    ),
+    ModelSource(
+        "hf:REPO",
+        "classifier of the Hugging Face hub, or a folder of save_pretrained (pip install brittle[transformers])",
+        load_pretrained,
     ),
     ModelSource(
         "python:package.module:factory",

@@ -106,6 +106,21 @@ def shrunk(picture: Image.Image, width: int, height: int, *, smooth: bool) -> Im
     return picture.resize(size, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST)
 
 
+class Embedded(NamedTuple):
+    """A picture as a data URI, and its size."""
+
+    uri: str
+    width: int
+    height: int
+
+
+def embedded(picture: Image.Image, budget: int, side: int = 1024) -> Embedded:
+    """One picture without loss, at most ``side`` pixels a side, smaller where it must be."""
+    small = _Small(picture, False, True).bounded(side)
+    uris, sizes = _within({("", 0): small}, side, budget)
+    return Embedded(uris.get(("", 0), ""), *sizes.get(("", 0), (0, 0)))
+
+
 class Pair(NamedTuple):
     """An original and what became of it, ``[C, H, W]``: uint8, or floats in [0, 1]. name: what the original is called.
 

@@ -1,23 +1,26 @@
 """The curves as data for Vega-Lite, whose specification is chart.vl.json; the browser draws them."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import vl_convert
 
-from brittle.measure import NORMS, Summary, accuracy_at, curve, families, thin
+from brittle.measure import NORMS, Curve, Summary, accuracy_at, curve, families, thin
+from brittle.pages.colours import colours, dash
 from brittle.pages.words import NORM_NAMES
 from brittle.records import View
 from brittle.text import percent
 
+HERE = Path(__file__).parent
 VEGA_LITE = "6.4"
 POINTS = 40_000
 """Points that all curves together may have: about a third of a megabyte."""
-COLOURS = 8
-DASHES = ([1, 0], [7, 4], [2, 3], [10, 3, 2, 3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,10 @@ class Chart:
     """What the page needs to draw the curves, and to say the same in a table."""
 
     data: dict[str, Any]  # for the script
-    legend: list[dict[str, Any]]  # label, colour (1-based), dash
+    spec: dict[str, Any]  # for Vega-Lite
+    legend: list[dict[str, Any]]  # label, colour, dash
     tables: list[dict[str, Any]]  # one per norm: name, attacks, rows of (size, heights)
+    style: str  # that the colours need
 
 
 @cache
@@ -35,40 +40,68 @@ def javascript() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE))
 
 
-def chart_of(manifest: View, summary: Summary, records: pd.DataFrame) -> Chart | None:
-    """The chart of a run, with the budgets of a sweep as one curve; None where no attack has a record."""
-    members = {family.label: [spec.label for spec in family.attacks] for family in families(manifest)}
-    labels = list(members)
-    exact = {(norm, label): curve(records, members[label], norm) for norm in NORMS for label in labels}
-    if not any(len(x) for x, _ in exact.values()):
+def chart_of(view: View, summary: Summary, records: pd.DataFrame, points: int = POINTS) -> Chart | None:
+    """The chart of a view, with the budgets of a sweep as one curve; None where no attack has a record."""
+    members = {family.title: [spec.label for spec in family.attacks] for family in families(view)}
+    exact = {(norm, title): curve(records, members[title], norm) for norm in NORMS for title in members}
+    titles = [title for title in members if any(len(exact[norm, title][0]) for norm in NORMS)]
+    if not titles:
         return None
-    limit = max(20, min(200, POINTS // len(exact)))
+    limit = max(20, min(200, points // len(exact)))
     series, tables = [], []
     for norm in NORMS:
-        drawn = {label: exact[norm, label] for label in labels if len(exact[norm, label][0])}
+        drawn = {title: exact[norm, title] for title in titles if len(exact[norm, title][0])}
         ends = np.concatenate([x for x, _ in drawn.values()])
         right = float(ends.max()) * 1.03 or 1.0
         floor = max(float(ends[ends > 0].min(initial=right)), right / 1e4) * 0.8
-        for label, (x, y) in drawn.items():
+        for title, (x, y) in drawn.items():
             x, y = thin(x, y, limit)
             distance = [float(f"{value:.5g}") for value in [*x, right]]  # carried on to the edge of the chart
             accuracy = [round(float(value), 4) for value in [*y, y[-1]]]
-            line = {"attack": label, "norm": norm, "floor": floor, "distance": distance, "accuracy": accuracy}
+            line = {"name": title, "norm": norm, "floor": floor, "distance": distance, "accuracy": accuracy}
             series.append(line)
         tables.append(_table(norm, drawn, right))
-    legend = [
-        {"label": label, "colour": index % COLOURS + 1, "dash": DASHES[index // COLOURS % len(DASHES)]}
-        for index, label in enumerate(labels)
-    ]
-    data = {
-        "attacks": labels,
-        "colours": [f"var(--c{entry['colour']})" for entry in legend],
-        "dashes": [entry["dash"] for entry in legend],
+    data, legend, style = _lines(titles)
+    data |= {
         "series": series,
         "titles": {norm: f"size of the change, {NORM_NAMES[norm].axis}" for norm in NORMS},
         "still": "still classified correctly" if summary.labelled else "answer unchanged",
     }
-    return Chart(data=data, legend=legend, tables=tables)
+    return Chart(data, _specification("chart.vl.json"), legend, tables, style)
+
+
+def plain_chart(curves: Sequence[Curve], x: str, y: str) -> Chart | None:
+    """Any curves on two axes; None without points."""
+    drawn = [curve for curve in curves if curve.x]
+    if not drawn:
+        return None
+    data, legend, style = _lines([curve.name for curve in drawn])
+    data |= {
+        "series": [{"name": curve.name, "x": list(curve.x), "y": list(curve.y)} for curve in drawn],
+        "x": x,
+        "y": y,
+        "format": ".0%" if is_fraction(y) else "~g",
+    }
+    return Chart(data, _specification("plain.vl.json"), legend, [], style)
+
+
+def is_fraction(title: str) -> bool:
+    """Whether a column or an axis of this title has fractions, to be read as percentages."""
+    return title.lower().endswith(("accuracy", "rate", "share"))
+
+
+def _lines(names: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    used, style = colours(len(names))
+    legend = [
+        {"label": name, "colour": colour, "dash": dash(number, len(names))}
+        for number, (name, colour) in enumerate(zip(names, used, strict=True))
+    ]
+    return {"names": list(names), "colours": used, "dashes": [line["dash"] for line in legend]}, legend, style
+
+
+def _specification(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((HERE / name).read_text(encoding="utf-8"))
+    return found
 
 
 def _table(norm: str, drawn: dict[str, tuple[Any, Any]], right: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The stored images of cases, as pairs to be shown."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from brittle.measure import Case
@@ -9,17 +9,17 @@ from brittle.records import View, image_file, read_images
 
 
 def load(
-    directory: Path, manifest: View, cases: Sequence[Case], damaged: Collection[Path] = ()
+    directory: Path, cases: Iterable[tuple[View, Case]], damaged: Collection[Path] = ()
 ) -> dict[tuple[str, int], Pair]:
     """The images of cases by (slug, position); those that are not there or in a damaged file are left out."""
     pairs = {}
-    for case in cases:
-        shard = case.position // manifest.manifest.shard_size
-        if any(directory / image_file(slug, shard) in damaged for slug in (manifest.originals, case.slug)):
+    for view, case in cases:
+        shard = case.position // view.manifest.shard_size
+        if any(directory / image_file(slug, shard) in damaged for slug in (view.originals, case.slug)):
             continue
         try:
-            clean = read_images(directory, manifest.originals, manifest, [case.position])
-            adversarial = read_images(directory, case.slug, manifest, [case.position])
+            clean = read_images(directory, view.originals, view, [case.position])
+            adversarial = read_images(directory, case.slug, view, [case.position])
         except LookupError:
             continue  # a run can be kept without its images: the numbers stand without them
         pairs[case.slug, case.position] = Pair(clean[0], adversarial[0], f"{case.slug} {case.position}")

@@ -1,14 +1,14 @@
 """What each part of the page says: plain values for the template, taken from measure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from brittle.flags import FLAGS
-from brittle.measure import MEASURES, AttackSummary, Case, Measured, Summary
+from brittle.measure import MEASURES, Case, Measured, Summary
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
-from brittle.records import FlagRecord, View
+from brittle.records import FlagRecord, Manifest, View
 from brittle.report.worded import count_text, interval_text
 from brittle.text import NONE, counted, duration, percent, significant
 
@@ -36,7 +36,7 @@ def _fooled(summary: Summary) -> Figure:
         return Figure(title, "0 %", f"of the {_images(right, summary)} fooled by any attack of this run.")
     fooling = summary.attack(summary.strongest).measures["fooling_rate"]
     role = "the strongest attack of this run" if len(summary.attacks) > 1 else "the attack of this run"
-    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.strongest}, {role}."
+    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.attack(summary.strongest).title}, {role}."
     return _rate(title, fooling, text)
 
 
@@ -48,12 +48,12 @@ def _little(summary: Summary) -> Figure:
     typical, median = attack.measures["typical_change"].value, attack.measures["median_distance"].value
     if typical is None:
         return Figure(title, NONE, "No perturbation was found that reaches the goal.")
-    distance = f"{distance_text(median, attack.distance_norm)}, {label}"
+    distance = f"{distance_text(median, attack.distance_norm)}, {attack.title}"
     if attack.distance_norm == "l0":
         share = attack.measures["changed_pixels"].value
-        text = f"of the pixels is all that changes in the median image ({distance})."
+        text = f"of the pixels is the median of what changes ({distance})."
         return Figure(title, value_text(share, "fraction"), text, bar=share)
-    text = f"is the typical change of a pixel value in the median image ({distance})."
+    text = f"is the typical change of a pixel value, by the median ({distance})."
     if attack.kind == "budget":
         text += " It was not looking for the smallest change; less may do."
     return Figure(title, significant(typical, 2), text, unit="of 255 grey levels", bar=typical / 255)
@@ -68,64 +68,128 @@ def _images(count: int, summary: Summary) -> str:
     return counted(count, "image") + (" it got right" if summary.labelled else "")
 
 
+MAIN = (
+    "fooling_rate",
+    "fooling_rate_8bit",
+    "robust_accuracy",
+    "median_distance",
+    "typical_change",
+    "largest_change",
+    "forwards",
+    "backwards",
+)
+"""Measures that are shown at first; the others come when their group is chosen."""
+
+
 def measures_table(summary: Summary) -> dict[str, Any]:
-    """Groups of rows (one per measure) with a cell for each attack, and first one for all attacks together."""
+    """Columns (one per measure), and a row for each attack by kind and norm; above them one for all together."""
     together = len(summary.attacks) > 1
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for key, definition in MEASURES.items():
-        cells = [_cell(attack.measures.get(key), definition.unit, attack.distance_norm) for attack in summary.attacks]
-        overall = summary.overall.get(key)
-        if together:
-            cells.insert(0, _cell(overall, definition.unit, "l2"))
-        if any(cell["text"] for cell in cells):
-            unit = "grey levels of 255" if definition.unit == "grey levels" else ""
-            row = {"name": definition.name, "unit": unit, "description": definition.description, "cells": cells}
-            groups.setdefault(definition.group, []).append(row)
-    heads = [{"label": attack.label, "under": _kind(attack)} for attack in summary.attacks]
+    groups = list(dict.fromkeys(definition.group for definition in MEASURES.values()))
+    columns: list[dict[str, Any]] = [
+        {
+            "key": key,
+            "name": definition.name,
+            "unit": "grey levels of 255" if definition.unit == "grey levels" else "",
+            "description": definition.description,
+            "group": groups.index(definition.group),
+            "main": key in MAIN,
+        }
+        for key, definition in MEASURES.items()
+        if _is_column(key, summary, together)
+    ]
+    bodies: dict[str, list[dict[str, Any]]] = {}
     if together:
-        heads.insert(0, {"label": "all attacks", "under": "best of all, image by image"})
-    return {"heads": heads, "groups": groups}
+        cells = [
+            measured_cell(summary.overall.get(column["key"]), MEASURES[column["key"]].unit, "l2") for column in columns
+        ]
+        bodies[""] = [{"title": "all attacks", "under": "best of all, image by image", "cells": cells}]
+    for attack in sorted(summary.attacks, key=lambda one: (one.kind != "minimal", one.kind)):
+        cells = [
+            measured_cell(attack.measures.get(column["key"]), MEASURES[column["key"]].unit, attack.distance_norm)
+            for column in columns
+        ]
+        kind = f"{attack.kind}, {norm_text(attack.norm)}"
+        bodies.setdefault(kind, []).append({"title": attack.title, "under": "", "cells": cells})
+    return {"groups": groups, "columns": columns, "bodies": bodies}
 
 
-def _kind(attack: AttackSummary) -> str:
-    return f"{attack.kind}, {norm_text(attack.norm)}"
+def _is_column(key: str, summary: Summary, together: bool) -> bool:
+    """Whether anything has this measure, and it is no copy of another: untargeted, success is to be fooled."""
+    each = [attack.measures.get(key) for attack in summary.attacks]
+    if together:
+        each.insert(0, summary.overall.get(key))
+    if key == "attack_success_rate" and all(
+        attack.measures[key] == attack.measures["fooling_rate"] for attack in summary.attacks
+    ):
+        return False
+    return any(measured is not None and value_text(measured.value, MEASURES[key].unit) for measured in each)
 
 
-def _cell(measured: Measured | None, unit: str, norm: str) -> dict[str, str]:
+def measured_cell(measured: Measured | None, unit: str, norm: str) -> dict[str, Any]:
+    """A number with its interval and what it counts, in words; ``sort`` to order it by."""
     if measured is None:
-        return {"text": "", "interval": "", "count": ""}
+        return {"text": "", "interval": "", "count": "", "sort": None}
     text = value_text(measured.value, unit, norm)
     if unit == "distance" and measured.value is not None:
         text += f" {norm_text(norm)}"
-    return {"text": text, "interval": interval_text(measured, unit, norm), "count": count_text(measured)}
+    return {
+        "text": text,
+        "interval": interval_text(measured, unit, norm),
+        "count": count_text(measured),
+        "sort": measured.value,
+    }
 
 
 def cost_rows(summary: Summary) -> list[dict[str, Any]]:
-    """Passes and time per attack, with the share of the slowest attack's time for a bar."""
-    slowest = max((attack.measures["seconds"].value or 0.0 for attack in summary.attacks), default=0.0)
-    rows = []
+    """Passes and time per attack, with the share of the dearest attack's passes for a bar."""
+    rows: list[dict[str, Any]] = []
     for attack in summary.attacks:
         cost = {
             key: attack.measures[key].value for key in ("steps", "forwards", "backwards", "seconds", "total_seconds")
         }
-        seconds, total = cost["seconds"], cost["total_seconds"]
-        texts = [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")]
+        total = cost["total_seconds"]
         rows.append(
             {
-                "label": attack.label,
-                "passes": texts,
-                "seconds": value_text(seconds, "seconds"),
+                "title": attack.title,
+                "passes": [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")],
+                "seconds": value_text(cost["seconds"], "seconds"),
                 "total": NONE if total is None else duration(total),
-                "bar": (seconds or 0.0) / slowest if slowest else 0.0,
+                "bar": (cost["forwards"] or 0.0) + (cost["backwards"] or 0.0),
             }
         )
-    return rows
+    most = max((row["bar"] for row in rows), default=0.0)
+    return [row | {"bar": row["bar"] / most if most else 0.0} for row in rows]
 
 
-def flag_cards(summary: Summary) -> list[dict[str, Any]]:
+NORM_ORDER = ("l2", "linf", "l1", "l0")
+
+
+def beside(summaries: Sequence[Summary]) -> dict[str, Any]:
+    """Models and goals beside each other: rates over all attacks, and how far the strongest minimal attacks go."""
+    norms = [norm for norm in NORM_ORDER if any(norm in summary.by_norm for summary in summaries)]
+    rows = []
+    for summary in summaries:
+        rates = [measured_cell(summary.overall[key], "fraction", "l2") for key in BESIDE]
+        distances = []
+        for norm in norms:
+            label = summary.by_norm.get(norm)
+            attack = None if label is None else summary.attack(label)
+            cell = measured_cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
+            distances.append(cell | {"count": "" if attack is None else attack.title})
+        rows.append({"model": summary.model, "goal": summary.goal, "cells": [*rates, *distances]})
+    heads = [(MEASURES[key].name, "") for key in BESIDE]
+    heads += [(f"Median distance, {norm_text(norm)}", "strongest minimal attack") for norm in norms]
+    return {"heads": heads, "rows": rows}
+
+
+BESIDE = ("clean_accuracy", "robust_accuracy", "fooling_rate")
+"""Rates over all attacks of a run."""
+
+
+def flag_cards(flags: Iterable[FlagRecord]) -> list[dict[str, Any]]:
     """One card per code with all its messages, doubts first; codes of other versions keep their messages."""
     cards: dict[str, dict[str, Any]] = {}
-    for flag in summary.flags:
+    for flag in flags:
         meaning = FLAGS.get(flag.code)
         card = cards.setdefault(
             flag.code,
@@ -161,16 +225,22 @@ KEPT = {
 """What a run keeps of its adversarial images."""
 
 
-def case_caption(manifest: View, case: Case) -> dict[str, Any]:
+def case_caption(view: View, case: Case, title: str) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
-        "role": case.role,
+        "attack": title,
+        "role": case.role or (f"no. {case.rank:,} of {case.of:,}" if case.fooled else "withstood"),
+        "rank": case.rank,
+        "of": case.of,
+        "fooled": case.fooled,
         "example": case.example,
-        "label": class_name(manifest, case.label),
-        "target": None if case.target is None else class_name(manifest, case.target),
-        "before": class_name(manifest, case.clean_prediction),
+        "position": case.position,
+        "class": case.label,
+        "label": class_name(view, case.label),
+        "target": None if case.target is None else class_name(view, case.target),
+        "before": class_name(view, case.clean_prediction),
         "sure_before": percent(case.clean_confidence),
-        "after": class_name(manifest, case.adversarial_prediction),
+        "after": class_name(view, case.adversarial_prediction),
         "sure_after": percent(case.adversarial_confidence),
         "distance": distance_text(case.distance, case.norm),
         "typical": significant(case.typical_change, 2),
@@ -179,26 +249,33 @@ def case_caption(manifest: View, case: Case) -> dict[str, Any]:
     }
 
 
-def class_name(manifest: View, index: int) -> str:
+def class_name(view: View, index: int) -> str:
     """The name of a class, or its number where it has none."""
-    return manifest.class_names[index] if 0 <= index < len(manifest.class_names) else f"class {index}"
+    return view.class_names[index] if 0 <= index < len(view.class_names) else f"class {index}"
 
 
-def repeat_facts(manifest: View) -> list[tuple[str, str]]:
-    """Everything needed to repeat the run, as term and value."""
-    channels, height, width = manifest.image_shape
-    facts = [
-        ("Model", manifest.model),
-        ("Model fingerprint", manifest.model_fingerprint),
-        ("Data", manifest.data),
-        ("Data fingerprint", manifest.data_fingerprint),
-        ("Images", f"{manifest.examples:,}, {width} \u00d7 {height} pixels, {counted(channels, 'channel')}"),
-        ("Adversarial images kept", KEPT[manifest.images]),
-        ("Goal", manifest.goal),
+def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
+    """Everything needed to repeat a run of any study, as term and value."""
+    facts: list[tuple[str, str]] = []
+    for model in manifest.models:
+        channels, height, width = model.image_shape
+        facts += [
+            ("Model", model.name),
+            ("Fingerprint", model.fingerprint),
+            ("Fingerprint of the data as it sees them", model.data_fingerprint),
+            ("Images as it sees them", f"{width} \u00d7 {height} pixels, {counted(channels, 'channel')}"),
+            ("Device, and batch size (without effect on results)", f"{model.device}, {model.batch_size}"),
+        ]
+    if manifest.goals:
+        facts.append(("Goal" if len(manifest.goals) == 1 else "Goals", ", ".join(manifest.goals)))
+    facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]
+    if manifest.study == "audit":
+        facts.append(("Adversarial images kept", KEPT[manifest.images]))
+    facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
+    return [
+        *facts,
         ("Seed", str(manifest.seed)),
-        ("Device", manifest.device),
         *((f"Version of {name}", version) for name, version in manifest.versions.items()),
         ("Record schema", str(manifest.schema_version)),
         ("Created", manifest.created),
     ]
-    return [*facts, ("Batch size, without effect on results", str(manifest.record.batch_size))]

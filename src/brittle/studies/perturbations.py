@@ -3,14 +3,14 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from io import BytesIO
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from brittle.data.examples import Examples
 from brittle.data.perturbation import Perturbation
 from brittle.geometry.norms import LINF
+from brittle.pages.pictures import perturbation_picture, png_with_texts
 from brittle.rng import Rng
 
 FILE, PICTURE = "perturbation.safetensors", "perturbation.png"
@@ -37,18 +37,10 @@ def random_like(values: Tensor, made: Perturbation, seed: int) -> Tensor:
     return made.norm.project(draws * (size / float(made.norm.measure(draws)[0])), size)
 
 
-def drawn(values: Tensor) -> tuple[bytes, float]:
-    """A PNG of a perturbation ``[C, H, W]``, and how many times as strong as it is it is drawn, around mid-grey."""
-    largest = float(values.abs().max())
-    factor = 0.5 / largest if largest else 1.0
-    grey = (0.5 + factor * values).clamp(0, 1).mul(255).round().byte()
-    shown = grey if len(grey) in (1, 3) else grey[:1]
-    array = shown.permute(1, 2, 0).numpy()
-    image = Image.fromarray(array[:, :, 0] if len(shown) == 1 else array)
+def drawn(values: Tensor) -> tuple[bytes, int]:
+    """A PNG of a perturbation ``[C, H, W]`` around grey, and how many times as strong as it is it is drawn."""
+    image, factor = perturbation_picture(values)
     times = -(-_SIDE // min(image.size))
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Description", f"universal perturbation, amplified {factor:.6g} times around mid-grey")
-    buffer = BytesIO()
     enlarged = image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
-    enlarged.save(buffer, "PNG", pnginfo=text)
-    return buffer.getvalue(), factor
+    enlarged.info.update(image.info)
+    return png_with_texts(enlarged), factor

@@ -1,0 +1,95 @@
+"""A page for any study: what it tells of a run, as sentences, a chart, a table and pictures. Needs no template."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from brittle.errors import BrittleError
+from brittle.measure import Curve, Measured, Told
+from brittle.measure.told import Cell
+from brittle.pages.html import LIMIT, page
+from brittle.pages.pictures import embedded
+from brittle.records import FlagRecord, Manifest
+from brittle.report.charts import javascript, plain_chart
+from brittle.report.page import HERE, write_page
+from brittle.report.sections import flag_cards, measured_cell, repeat_facts
+from brittle.text import significant
+
+
+def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
+    """Write ``report.html`` into the run directory of any study, from what it tells of the run; return its path."""
+    names = ", ".join(model.name for model in manifest.models)
+    html = plain_page(
+        f"{manifest.study.capitalize()}: {names}",
+        told.sentences,
+        about=(names, manifest.data),
+        curves=told.curves,
+        x=told.x,
+        y=told.y,
+        tables=((told.heads, told.rows),),
+        pictures=tuple((caption, directory / name) for caption, name in told.pictures),
+        facts=[*([("Command", manifest.command)] if manifest.command else []), *repeat_facts(manifest)],
+        flags=[flag for model in manifest.models for flag in model.flags],
+    )
+    return write_page(directory / "report.html", html)
+
+
+def plain_page(
+    title: str,
+    sentences: Sequence[str],
+    *,
+    about: tuple[str, str] = ("", ""),
+    curves: Sequence[Curve] = (),
+    x: str = "",
+    y: str = "",
+    tables: Sequence[tuple[Sequence[str], Sequence[Sequence[Cell]]]] = (),
+    pictures: Sequence[tuple[str, Path]] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    flags: Sequence[FlagRecord] = (),
+) -> str:
+    """One HTML file. sentences: the headline, and what else there is to say. about: what, on what.
+
+    curves, x, y: a chart and the titles of its axes; one that ends in "accuracy", "rate" or "share" has fractions.
+    tables: (heads, rows), the first column naming the rows; rates come as ``Measured``. pictures: (caption, file).
+    facts: (term, value) at the end. flags: reasons to doubt it.
+    """
+    chart = plain_chart(curves, x, y)
+    context: dict[str, Any] = {
+        "title": title,
+        "about": about,
+        "sentences": list(sentences),
+        "chart": chart,
+        "tables": [
+            {"heads": list(heads), "rows": [[_cell(cell) for cell in row] for row in rows]} for heads, rows in tables
+        ],
+        "pictures": [],
+        "facts": facts,
+        "flags": flag_cards(flags),
+    }
+    scripts = [javascript()] if chart else []
+    scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
+
+    def rendered(shown: list[dict[str, Any]]) -> str:
+        return page(HERE, "plain.html.j2", context | {"pictures": shown}, styles=["page.css"], scripts=scripts)
+
+    room = LIMIT - len(rendered([]).encode("utf-8"))
+    return rendered([_picture(caption, path, room // len(pictures)) for caption, path in pictures])
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    if isinstance(cell, Measured):
+        return measured_cell(cell, "fraction", "l2") | {"number": True}
+    number = isinstance(cell, (int, float))
+    text = significant(cell) if isinstance(cell, float) and cell != int(cell) else f"{cell:,.0f}" if number else cell
+    return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
+
+
+def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:
+    try:
+        with Image.open(path) as image:
+            small = embedded(image.convert("RGB"), room)
+    except OSError as error:
+        raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None
+    return {"caption": caption, "small": small}
