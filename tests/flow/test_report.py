@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 import vl_convert
-from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, make_run, manifest_of, spec
+from fake_run import ATTACKS, CLASSES, DEEPFOOL, FGSM, HOSTILE, PGD, make_run, manifest_of, spec
 from PIL import Image
 from rich.console import Console
 
@@ -98,7 +98,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         directory,
         n=40,
         missing=5,
-        attacks=[spec("deepfool", "minimal", "l2", evil, option=evil), FGSM],
+        attacks=[spec("deepfool", "minimal", "l2", evil, option=evil), FGSM, PGD],
         class_names=[f"{HOSTILE}{number}{evil}" for number in range(10)],
         ids=[f"{evil}{number}" for number in range(40)],
         models=[evil],
@@ -448,6 +448,7 @@ KNOWN_TAGS = {
     "tr",
     "u",
     "ul",
+    "wbr",
 }
 
 
@@ -499,6 +500,27 @@ DRIVER = """
   }
   await wait(200);
   seen.tooltip = document.querySelector("#vg-tooltip-element")?.textContent ?? "";
+  const shown = () => [...document.querySelectorAll(".case")].filter((card) => !card.hidden);
+  const pick = (by, value) => {
+    const one = document.querySelector(`select[data-by=${by}]`);
+    one.value = value;
+    one.dispatchEvent(new Event("change", { bubbles: true }));
+    return shown();
+  };
+  seen.first = shown().length;
+  seen.own = pick("attack", "1").every((card) => card.dataset.attack === "1");
+  seen.withstood = pick("fooled", "0").map((card) => card.dataset.fooled);
+  document.querySelector(".measures thead .sort").click();
+  seen.order = [...document.querySelector(".measures").tBodies].map((body) =>
+    [...body.rows].map((row) => Number(row.cells[1]?.dataset.sort ?? 1e9)));
+  document.querySelector("input[name=columns][value=all]").click();
+  seen.columns = [...document.querySelectorAll(".measures thead th")].every((head) => head.offsetWidth > 0);
+  document.querySelector("input[name=columns][value=main]").click();
+  const stuck = document.querySelector(".tall");
+  stuck.style.maxHeight = "120px";
+  stuck.scrollTo(200, 60);
+  const [corner, area] = [stuck.querySelector("thead th"), stuck].map((part) => part.getBoundingClientRect());
+  seen.corner = [corner.left - area.left, corner.top - area.top].map(Math.round);
   seen.wide = document.documentElement.scrollWidth > innerWidth;
   const out = document.createElement("pre");
   out.id = "outcome";
@@ -536,11 +558,19 @@ def test_in_a_browser_nothing_complains_and_everything_works(hostile: Path, tmp_
     found = re.search(r'<pre id="outcome">([^<]+)</pre>', document)
     assert found, "the driver did not finish"
     seen = json.loads(base64.b64decode(found[1]))
-    assert seen["drawn"] == {f"{norm} {scale}": 2 for norm in ("linf", "l1", "l0", "l2") for scale in ("log", "linear")}
-    assert (seen["faded"], seen["pressed"]) == (1, 1)
+    assert seen["drawn"] == {f"{norm} {scale}": 3 for norm in ("linf", "l1", "l0", "l2") for scale in ("log", "linear")}
+    assert (seen["faded"], seen["pressed"]) == (2, 1)
     assert HOSTILE in seen["tooltip"]
     assert "still classified correctly" in seen["tooltip"]
     assert seen["alerts"] == 0
+    assert 0 < seen["first"] <= 6
+    assert seen["own"]
+    assert seen["withstood"]
+    assert set(seen["withstood"]) == {"0"}
+    assert all(rates == sorted(rates, reverse=True) for rates in seen["order"])
+    assert max(map(len, seen["order"])) == 3, "a kind's name, and two attacks of it"
+    assert seen["columns"]
+    assert seen["corner"] == [0, 0], "the table's head and first column stay"
     assert not seen["wide"], "the page scrolls sideways"
 
 

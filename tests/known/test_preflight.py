@@ -73,8 +73,8 @@ def test_real_network_raises_no_flag_and_one_without_its_mean_and_std_does() -> 
     (flag,) = preflight(load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1)), images, labels)
     assert flag.code == "suspect-input-range"
     assert flag.message == (
-        "accuracy on 64 images is 23% as given; with CIFAR-10's mean and std it is 92% (with ImageNet's it is as good):"
-        " pass --mean 0.4914,0.4822,0.4465 --std 0.247,0.2435,0.2616, or what it was trained with"
+        "accuracy on 64 images is 23.4 % as given; with CIFAR-10's mean and std it is 92.2 % (with ImageNet's it is as"
+        " good): pass --mean 0.4914,0.4822,0.4465 --std 0.247,0.2435,0.2616, or what it was trained with"
     )
 
 
@@ -192,10 +192,10 @@ def test_zero_gradients_are_flagged_with_their_share() -> None:
     for net in (Rounded(), Detached()):
         flags = preflight(Network(net), IMAGES, LABELS)
         assert [flag.code for flag in flags] == ["zero-gradient", "unbroken-at-eps-1"]
-        assert "zero or nearly so on 40 of 40 images (100.0%)" in flags[0].message
+        assert "zero or nearly so on 40 of 40 images (100 %)" in flags[0].message
         assert "16 of 16 images withstand 20 gradient steps" in flags[1].message
     assert (
-        "zero or nearly so on 20 of 40 images (50.0%)"
+        "zero or nearly so on 20 of 40 images (50.0 %)"
         in preflight(Network(DetachedInPart()), IMAGES, LABELS)[0].message
     )
 
@@ -212,7 +212,7 @@ class NanGradient(Nearest):
 def test_non_finite_gradients_are_flagged_with_their_share() -> None:
     flags = preflight(Network(NanGradient()), IMAGES, LABELS)
     assert [flag.code for flag in flags] == ["non-finite-gradient"]
-    assert "NaN or infinity on 40 of 40 images (100.0%)" in flags[0].message
+    assert "NaN or infinity on 40 of 40 images (100 %)" in flags[0].message
 
 
 class Undifferentiable(Nearest):
@@ -244,14 +244,14 @@ def test_network_whose_backward_pass_fails_gets_one_line() -> None:
         (
             (0.485, 0.456, 0.406),
             (0.229, 0.224, 0.225),
-            "ImageNet's mean and std it is 100%: pass --mean 0.485,0.456,0.406",
+            "ImageNet's mean and std it is 100 %: pass --mean 0.485,0.456,0.406",
         ),
-        ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616), "CIFAR-10's mean and std it is 100%"),
-        ((0.5,) * 3, (0.5,) * 3, "[-1, 1] mean and std it is 100%: pass --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"),
+        ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616), "CIFAR-10's mean and std it is 100 %"),
+        ((0.5,) * 3, (0.5,) * 3, "[-1, 1] mean and std it is 100 %: pass --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5"),
         (
             (0.0,) * 3,
             (1 / 255,) * 3,
-            "0-to-255 mean and std it is 100%: pass --mean 0,0,0 --std 0.003922,0.003922,0.003922",
+            "0-to-255 mean and std it is 100 %: pass --mean 0,0,0 --std 0.003922,0.003922,0.003922",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def test_forgotten_normalisation_is_found(mean: tuple[float, ...], std: tuple[fl
 def test_superfluous_normalisation_is_found() -> None:
     (flag,) = preflight(Network(Nearest(), mean=(5.0, -5.0, 5.0), std=(1.0, 1.0, 1.0)), IMAGES, LABELS)
     assert flag.code == "suspect-input-range"
-    assert "is 25% as given; with no mean and std it is 100% (with ImageNet's or CIFAR-10's or" in flag.message
+    assert "is 25.0 % as given; with no mean and std it is 100 % (with ImageNet's or CIFAR-10's or" in flag.message
     assert "pass --mean 0,0,0 --std 1,1,1, or what it was trained with" in flag.message
 
 
@@ -290,7 +290,7 @@ def test_one_image_more_is_no_evidence_for_another_normalisation() -> None:
 def test_accuracy_of_guessing_is_flagged_even_when_nothing_helps() -> None:
     (flag,) = preflight(Network(Nearest()), IMAGES, (LABELS + 1) % CLASSES)
     assert flag.code == "suspect-input-range"
-    assert "is 0%, no better than guessing among 4 classes" in flag.message
+    assert "is 0 %, no better than guessing among 4 classes" in flag.message
     assert preflight(Network(Nearest()), IMAGES[:9], (LABELS[:9] + 1) % CLASSES) == []  # too few to say
 
 

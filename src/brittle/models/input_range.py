@@ -7,6 +7,7 @@ import torch
 
 from brittle.errors import Flag
 from brittle.models.classifier import Classifier, Settings
+from brittle.text import percent
 from brittle.types import Images, Labels, Logits
 
 _GOOD = 0.8  # above it, no other normalisation can be better by _GAIN
@@ -43,16 +44,16 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
         also = f" (with {' or '.join(usual.name for usual in others)} it is as good)" if others else ""
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {given:.0%} as given; with {best.name} mean and std it is"
-            f" {tried[best]:.0%}{also}: pass --mean {_listed(best.mean)} --std {_listed(best.std)}, or what it was"
-            " trained with",
+            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes,"
+            " and no usual normalisation is far better: check weights, the order of the classes and the range of the"
+            " pixels",
         )
     classes = logits.shape[1]
     if len(images) >= _FEWEST and given <= _chance(len(images), classes):
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {given:.0%}, no better than guessing among {classes} classes, and no"
-            " usual normalisation is far better: check weights, the order of the classes and the range of the pixels",
+            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes}, and"
+            " no usual normalisation is far better: check weights, the order of the classes and the pixels' range",
         )
     return None
 

@@ -17,7 +17,7 @@ from brittle.types import Images, Labels, Logits
 PROBE = 64
 """Preflight looks at no more examples than this."""
 
-GLANCE = 8
+GLANCE = 4
 """A glance at no more than this."""
 
 
@@ -67,14 +67,14 @@ def preflight(classifier: Classifier, images: Images, labels: Labels | None) -> 
 
 
 def glance(classifier: Classifier, images: Images, labels: Labels, logits: Logits, *, gradients: bool) -> list[Flag]:
-    """What some 40 passes of one image show of the same reasons, for an attack on images in memory.
+    """What some 20 passes of one image show of the same reasons, for an attack on images in memory.
 
     images: at least one; logits: what the classifier has given for them. gradients: the attack asks for them.
     """
-    few, seen, known = images[:GLANCE], logits[:GLANCE], labels[:GLANCE]
+    few, seen, known = images[:GLANCE], logits[:GLANCE], labels[:GLANCE]  # batch statistics and coins show on any
     with _generators_kept(classifier.device):
-        random = random_flag(classifier, few[: GLANCE // 2], times=2)
-        flags = [random or company_flag(classifier, few, seen)]
+        random = random_flag(classifier, few, times=2)
+        flags = [random or company_flag(classifier, few, seen, alone=1)]
         if gradients:
             flags += gradient_flags(classifier, few, known, compare=False)
     return [flag for flag in flags if flag is not None]

@@ -40,13 +40,13 @@ def random_flag(classifier: Classifier, images: Images, *, times: int = 8) -> Fl
     )
 
 
-def company_flag(classifier: Classifier, images: Images, logits: Logits) -> Flag | None:
-    """A flag where an image gets other logits alone, or in a batch of another order."""
-    some = images[:_ALONE]
-    alone = torch.cat([classifier.logits(image.unsqueeze(0)) for image in some])
+def company_flag(classifier: Classifier, images: Images, logits: Logits, *, alone: int = _ALONE) -> Flag | None:
+    """A flag where an image gets other logits alone, which so many are tried for, or in a batch of another order."""
+    some = images[:alone]
+    apart = torch.cat([classifier.logits(image.unsqueeze(0)) for image in some])
     turned = classifier.logits(images.flip(0)).flip(0)
     scale = scale_of(logits)
-    by_company = float((alone - logits[:_ALONE]).abs().amax() / scale)
+    by_company = float((apart - logits[: len(some)]).abs().amax() / scale)
     by_order = float((turned - logits).abs().amax() / scale)
     if max(by_company, by_order) <= _COMPANY:
         return None

@@ -12,6 +12,7 @@ from brittle.geometry.norms import L1, L2, per_row
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.repeats import off_grid, resolution
+from brittle.text import percent
 from brittle.types import Images, Labels
 
 _FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
@@ -47,15 +48,15 @@ def gradient_flags(classifier: Classifier, images: Images, labels: Labels, *, co
     if bad:
         yield Flag(
             "non-finite-gradient",
-            f"the gradient has NaN or infinity on {bad} of {count} images ({bad / count:.1%}): gradient attacks fail"
-            " there for numerical reasons, not because the network is robust",
+            f"the gradient has NaN or infinity on {bad} of {count} images ({percent(bad / count)}): gradient attacks"
+            " fail there for numerical reasons, not because the network is robust",
         )
     zero = int((finite & (L1.measure(gradient) < _FLAT)).sum())
     if zero:
         yield Flag(
             "zero-gradient",
-            f"the gradient is zero or nearly so on {zero} of {count} images ({zero / count:.1%}): gradient attacks are"
-            " blind there; look for rounding, thresholds, detach() or saturation inside the network",
+            f"the gradient is zero or nearly so on {zero} of {count} images ({percent(zero / count)}): gradient attacks"
+            " are blind there; look for rounding, thresholds, detach() or saturation inside the network",
         )
     if compare:
         yield from _slope_flags(_Slopes(classifier, images[:_IMAGES], Untargeted(labels[:_IMAGES])))

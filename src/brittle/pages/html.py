@@ -2,19 +2,22 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from brittle.pages.pictures import Key, Pair, Trio, trios
 
 HERE = Path(__file__).parent
 LIMIT = 4_900_000
 """Bytes that a page may have; pictures shrink to keep it."""
+
+_BREAK = re.compile(r"([(,])")  # where the name of an attack may go on in another line
 
 
 def page(
@@ -33,6 +36,7 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
+    environment.filters["wbr"] = lambda text: Markup(_BREAK.sub(r"\1<wbr>", str(escape(text))))
     style = "\n".join((place / name).read_text(encoding="utf-8") for place, name in _sheets(room, styles))
     made = environment.get_template(template).render(
         {"made_by": _made_by()}

@@ -59,10 +59,11 @@ def shown(view: View, summary: Summary, case: Case, pictures: Pictures) -> dict[
     }
 
 
-def gallery(view: View, summary: Summary, found: dict[str, list[Case]], pictures: Pictures) -> dict[str, Any]:
-    """All cards, attack by attack, and what one may choose them by."""
+def gallery(
+    view: View, summary: Summary, found: dict[str, list[Case]], pictures: Pictures, first: str | None
+) -> dict[str, Any]:
+    """All cards, attack by attack, and what one may choose them by. first: label of the attack to begin with."""
     cards = [shown(view, summary, case, pictures) for each in found.values() for case in each]
-    first = summary.strongest_minimal or summary.strongest
     labels = [attack.label for attack in summary.attacks]
     return {
         "cards": cards,

@@ -67,10 +67,7 @@ def render(
     common = _common(manifest, parts)
 
     def rendered(made: gallery.Pictures) -> str:
-        filled = [
-            context | {"gallery": gallery.gallery(part.view, part.summary, part.cases, made)}
-            for part, context in zip(parts, contexts, strict=True)
-        ]
+        filled = [context | {"gallery": _gallery(part, made)} for part, context in zip(parts, contexts, strict=True)]
         return _page(common | {"views": filled})
 
     return within_limit(rendered, pairs, GALLERY_SIDE)
@@ -90,6 +87,11 @@ def _part(view: View, records: pd.DataFrame, prefix: str, views: int) -> _Part:
     summary = summarize(view, rows)
     found = gallery.chosen(view, rows, views * len(view.attacks))
     return _Part(view, rows, summary, found, gallery.hero(view, summary, rows), prefix)
+
+
+def _gallery(part: _Part, made: gallery.Pictures) -> dict[str, Any]:
+    first = None if part.hero is None else part.hero.attack
+    return gallery.gallery(part.view, part.summary, part.cases, made, first)
 
 
 def _key(case: Case) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier, is_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
-from brittle.run.grade import Rules, grade
+from brittle.run.grade import Rounded, Rules, grade
 from brittle.types import Access, Images, Labels, Logits
 
 STUCK = 0.1
@@ -30,12 +30,12 @@ class Found:
     """What an attack found, graded by a fresh pass through the plain network; rows as in the images given.
 
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
-    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget; fooled_8bit: also after
-    rounding to 8-bit pixels. prediction, confidence: of ``images``. margin: the logits that are missing to the goal,
-    negative where it is met. claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN
-    or infinity on ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``.
-    seconds: for all, without the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains
-    each code. They say what a glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
+    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget. prediction, confidence: of
+    ``images``. margin: the logits that are missing to the goal, negative where it is met. claimed: what the attack
+    itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not
+    robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading. flags: reasons to
+    doubt all this, from ``attack``; docs/flags.md explains each code. They say what a glance shows;
+    ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
@@ -46,7 +46,7 @@ class Found:
     confidence: Tensor
     margin: Tensor
     fooled: Tensor
-    fooled_8bit: Tensor
+    rounded: Rounded
     inside_box: Tensor
     within_budget: Tensor
     non_finite: Tensor
@@ -60,6 +60,11 @@ class Found:
     def __repr__(self) -> str:
         codes = ", ".join(flag.code for flag in self.flags) or "none"
         return f"Found({int(self.fooled.sum())} of {len(self.fooled)} fooled; flags: {codes})"
+
+    @property
+    def fooled_8bit(self) -> Tensor:
+        """bool ``[B]``: fooled also after rounding to 8-bit pixels; asked for the first time, it takes a plain pass."""
+        return self.rounded.fooled
 
     def distance(self, norm: NormLike) -> Tensor:
         """Size of the perturbations, ``[B]``, in ``"l0"`` (pixels), ``"l1"``, ``"l2"``, ``"linf"`` or ``"lP"``."""
@@ -80,7 +85,7 @@ def attack(
     images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
     ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
     ``Found.flags`` tells what makes its rates doubtful: answers that change with the batch or by themselves, gradients
-    that are zero, a minimal attack that fails, claims that a fresh pass denies. That costs some 40 passes of one image.
+    that are zero, a minimal attack that fails, claims that a fresh pass denies. That costs some 20 passes of one image.
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """

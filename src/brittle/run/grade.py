@@ -41,10 +41,27 @@ class Rules:
         return inside, norm.measure(perturbed - images) <= eps * (1 + 1e-6) + 2 * rounding
 
 
+@final
+class Rounded:
+    """Whether images still fool after rounding to 8 bits: one more plain pass, made when it is asked for, and once."""
+
+    def __init__(self, classifier: Classifier, images: Images, goal: Goal, kept: Tensor) -> None:
+        self.classifier, self.images, self.goal, self.kept = classifier, images, goal, kept
+        self._fooled: Tensor | None = None
+
+    @property
+    def fooled(self) -> Tensor:
+        """bool ``[B]``: the goal is met, and the rules have been kept before rounding."""
+        if self._fooled is None:
+            logits = self.classifier.logits(to_8bit(self.images), plain=True)
+            self._fooled = self.goal.is_met(logits) & self.kept
+        return self._fooled
+
+
 class Grade(NamedTuple):
     """What was found out about each image; all ``[B]``.
 
-    fooled: the goal is met by a fresh pass, and the rules are kept. fooled_8bit: also after rounding to 8 bits.
+    fooled: the goal is met by a fresh pass, and the rules are kept. rounded: tells it of 8 bits.
     margin: logits missing to the goal, by that pass.
     non_finite: the network gives NaN or infinity; that is neither fooled nor robust.
     """
@@ -53,14 +70,14 @@ class Grade(NamedTuple):
     confidence: Tensor
     margin: Tensor
     fooled: Tensor
-    fooled_8bit: Tensor
+    rounded: Rounded
     inside_box: Tensor
     within_budget: Tensor
     non_finite: Tensor
 
 
 def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, rules: Rules) -> Grade:
-    """Grades an attack's outcome on images ``[B, C, H, W]``; two passes through the plain network."""
+    """Grades an attack's outcome on images ``[B, C, H, W]``; a pass through the plain network."""
     perturbed = outcome.images
     if perturbed.shape != images.shape or perturbed.dtype != images.dtype:
         raise TypeError(
@@ -76,7 +93,7 @@ def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, 
         confidence=confidence,
         margin=goal.margin(logits),
         fooled=goal.is_met(logits) & kept,
-        fooled_8bit=goal.is_met(classifier.logits(to_8bit(perturbed), plain=True)) & kept,
+        rounded=Rounded(classifier, perturbed, goal, kept),
         inside_box=inside,
         within_budget=within,
         non_finite=~logits.isfinite().all(1),
