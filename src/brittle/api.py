@@ -6,7 +6,7 @@ from typing import Any
 
 from brittle.attacks import Attack
 from brittle.craft.written import write_crafted
-from brittle.data.examples import Examples
+from brittle.data.given import as_examples
 from brittle.models.classifier import Classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
@@ -24,7 +24,7 @@ from brittle.studies.fit import Fitting
 
 def audit(
     classifier: Classifier | Mapping[str, Classifier],
-    examples: Examples,
+    examples: Any,
     attacks: Sequence[Attack],
     *,
     out: str | Path,
@@ -37,7 +37,8 @@ def audit(
 ) -> Run:
     """Attacks all examples with all attacks, records every result in ``out`` and writes ``out/report.html``.
 
-    The same call again resumes what was interrupted. classifier: one, or several by name. goals: "untargeted",
+    The same call again resumes what was interrupted. classifier: one, or several by name. examples: ``Examples``,
+    ``(images, labels)``, or a Dataset or DataLoader of (image, label): see ``brittle.data.given``. goals: "untargeted",
     "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is kept of the
     adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the
     originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes
@@ -48,7 +49,7 @@ def audit(
     labels that do not fit the classifier, and non-finite logits.
     """
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
-    sources = Sources.made_of(by_name, dict.fromkeys(by_name, examples))
+    sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
     study = Audit(sources, attacks, goals, seed, images, shard_size)
     return _reported(study, out, None, workers, watch)
 
@@ -56,10 +57,10 @@ def audit(
 def fit(
     classifier: Classifier,
     attack: Any,
-    examples: Examples,
+    examples: Any,
     *,
     out: str | Path,
-    unseen: Examples | None = None,
+    unseen: Any = None,
     seed: int = 0,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -69,7 +70,8 @@ def fit(
     attack: one that fits, such as ``UniversalSGD()``. unseen: other examples; by default every second one of
     ``examples`` is held out. ``out`` gets the perturbation, its picture, and a record for each example.
     """
-    study = Fitting.of(classifier, attack, examples, unseen, seed=seed)
+    others = None if unseen is None else as_examples(unseen)
+    study = Fitting.of(classifier, attack, as_examples(examples), others, seed=seed)
     return _reported(study, out, None, workers, watch)
 
 
