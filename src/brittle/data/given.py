@@ -64,7 +64,7 @@ def _read(dataset: Any, places: Sequence[int]) -> Images:
 
 def _item(dataset: Any, place: int) -> tuple[Tensor, int | None]:
     item = dataset[place]
-    image, label = item[:2] if isinstance(item, tuple | list) else (item, None)
+    image, label = (*item, None)[:2] if isinstance(item, tuple | list) else (item, None)
     pixels = image if isinstance(image, Tensor) else _pixels(image, dataset, place)
     if pixels.ndim != 3 or not pixels.is_floating_point() or not (pixels.min() >= 0 and pixels.max() <= 1):
         raise BrittleError(
