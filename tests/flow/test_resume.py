@@ -213,9 +213,6 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 CHANGED: dict[str, dict[str, Any]] = {
     "seed: there 0; now 7": {"seed": 7},
-    "attacks: there fgsm(eps=0.1), pgd(": {"attacks": killable.ATTACKS[:1]},
-    "attacks: there fgsm(eps=0.1), ": {"attacks": killable.ATTACKS[::-1]},
-    "; now fgsm(eps=0.11), pgd(": {"attacks": (brittle.FGSM(eps=0.11), *killable.ATTACKS[1:])},
     "examples: there 24; now 16": {"examples": killable.examples(16)},
     "data: there memory (": {"examples": killable.examples(data=5)},
     "model: there DigitsCNN (": {"classifier": killable.classifier(weights=5)},
@@ -224,6 +221,30 @@ CHANGED: dict[str, dict[str, Any]] = {
         "classifier": brittle.Network(killable.classifier().net, class_names=list("abcdefghij"))
     },
 }
+
+
+def test_a_run_grows_and_is_then_the_run_made_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By attacks, a model and goals, in steps, and nothing is done twice; what is not named again stays."""
+    both = {"one": killable.classifier(), "two": killable.classifier(1)}
+    first, more = killable.ATTACKS[:1], (killable.ATTACKS[1], brittle.FGSM(eps=0.2))
+    every = (*first, *more)
+    killable.small_run(tmp_path / "whole", classifier=both, attacks=every, goals=("untargeted", "random"))
+    seen = attacked(monkeypatch)
+    steps: list[dict[str, Any]] = [
+        {"classifier": {"one": both["one"]}, "attacks": first},
+        {"classifier": {"one": both["one"]}, "attacks": more},
+        {"classifier": both, "attacks": every},
+        {"classifier": both, "attacks": every, "goals": ("random",)},
+    ]
+    for step in steps:
+        killable.small_run(tmp_path / "run", **step)
+    assert len(seen) == 2 * 3 * 2 * 3  # models, attacks, goals, shards
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    killable.small_run(tmp_path / "run", classifier={"two": both["two"]}, attacks=more[:1], goals=("random",))
+    assert len(seen) == 2 * 3 * 2 * 3
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    with pytest.raises(BrittleError, match="model: there two "):
+        killable.small_run(tmp_path / "run", classifier={"two": killable.classifier(2)}, attacks=first)
 
 
 @pytest.mark.parametrize("difference", CHANGED)

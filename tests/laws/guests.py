@@ -21,7 +21,7 @@ def saved_onnx(
     net: nn.Module,
     path: Path,
     *,
-    shape: tuple[int | str, ...] = ("images", 1, 8, 8),
+    shape: tuple[Any, ...] = ("images", 1, 8, 8),
     kind: str = "FLOAT",
     nhwc: bool = False,
     about: dict[str, str] | None = None,

@@ -44,16 +44,17 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
         also = f" (with {' or '.join(usual.name for usual in others)} it is as good)" if others else ""
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes,"
-            " and no usual normalisation is far better: check weights, the order of the classes and the range of the"
-            " pixels",
+            f"accuracy on {len(images)} images is {percent(given)} as given; with {best.name} mean and std it is"
+            f" {percent(tried[best])}{also}: pass --mean {_listed(best.mean)} --std {_listed(best.std)}, or what it was"
+            " trained with",
         )
     classes = logits.shape[1]
     if len(images) >= _FEWEST and given <= _chance(len(images), classes):
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes}, and"
-            " no usual normalisation is far better: check weights, the order of the classes and the pixels' range",
+            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes,"
+            " and no usual normalisation is far better: check weights, the order of the classes and the range of the"
+            " pixels",
         )
     return None
 

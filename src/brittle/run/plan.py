@@ -45,25 +45,76 @@ def attack_specs(attacks: Sequence[Any]) -> list[AttackSpec]:
     return [_spec(method, slug) for method, slug in zip(attacks, slugs_of(labels), strict=True)]
 
 
-def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> list[str]:
-    """What makes two manifests different runs, one line for each field; none means that one may resume the other.
+def grown(stored: Manifest, wanted: Manifest) -> Manifest:
+    """A stored run with what is wanted beside what it has: its attacks, models and goals, and then the new ones.
 
+    What both name is as it is wanted now, so that ``differences`` tells where that is a contradiction.
+    """
+    attacks = {one.label: one for one in (*stored.attacks, *wanted.attacks)}
+    models = {one.name: one for one in (*stored.models, *wanted.models)}
+    goals = list(dict.fromkeys((*stored.goals, *wanted.goals)))
+    whole = (len(attacks), len(models), len(goals)) == (len(wanted.attacks), len(wanted.models), len(wanted.goals))
+    return wanted.model_copy(
+        update={
+            "attacks": _placed(stored.attacks, list(attacks.values())),
+            "models": _placed(stored.models, list(models.values())),
+            "goals": goals,
+            "created": stored.created,
+            "command": wanted.command if whole else _both(stored.command, wanted.command),
+            "spec": _grown_spec(stored.spec, wanted.spec),
+        }
+    )
+
+
+def _placed(stored: Sequence[Any], now: Sequence[Any]) -> list[Any]:
+    """Each with the folder that it has; a new one's is one that no other has."""
+    taken = [one.slug for one in stored]
+    placed = [one.model_copy(update={"slug": slug}) for one, slug in zip(now, taken, strict=False)]
+    for one in now[len(taken) :]:
+        slug, number = one.slug, 1
+        while slug in taken:
+            number += 1
+            slug = f"{one.slug}-{number}"
+        taken.append(slug)
+        placed.append(one.model_copy(update={"slug": slug}))
+    return placed
+
+
+def _both(before: str | None, now: str | None) -> str | None:
+    """Commands that together make a run, one a line."""
+    lines = list(dict.fromkeys(line for text in (before, now) if text for line in text.splitlines()))
+    return "\n".join(lines) or None
+
+
+def _grown_spec(before: dict[str, Any] | None, now: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Both specs in one; None where one of them cannot be said."""
+    if before is None or now is None:
+        return None
+    lists = {key for key in (*before, *now) if isinstance(before.get(key, now.get(key)), list)}
+    merged = {key: [*before.get(key, [])] for key in lists}
+    for key, values in merged.items():
+        values += [one for one in now.get(key, []) if one not in values]
+    return {**before, **now, **merged}
+
+
+def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> list[str]:
+    """What contradicts a stored run, one line for each field; none means that the other may resume it, or extend it.
+
+    wanted: has all that the stored one has, and may have more attacks, models and goals behind it.
     mended: the data may have changed since.
     """
     old, new = stored.model_dump(exclude=_NEUTRAL), wanted.model_dump(exclude=_NEUTRAL)
     lines = []
     for key in old:
-        if old[key] == new[key]:
-            continue
         if key == "attacks":
-            lines.append(_attack_difference(stored.attacks, wanted.attacks))
-        else:
+            lines += _attack_differences(stored.attacks, wanted.attacks)
+        elif old[key] != (new[key][: len(old[key])] if key == "goals" else new[key]):
             there, now = (_shortened(str(side[key])) for side in (old, new))
             lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")
     before, after = ([model.name for model in one.models] for one in (stored, wanted))
-    if before != after:
+    if before != after[: len(before)]:
         return [*lines, f"models: there {', '.join(before)}; now {', '.join(after)}"]
-    for one, other in zip(stored.models, wanted.models, strict=True):
+    for one, other in zip(stored.models, wanted.models, strict=False):
         lines += _model_differences(one, other, stored.data, wanted.data, mended)
     return lines
 
@@ -96,14 +147,16 @@ def _model_differences(
     return lines
 
 
-def _attack_difference(old: Sequence[AttackSpec], new: Sequence[AttackSpec]) -> str:
+def _attack_differences(old: Sequence[AttackSpec], new: Sequence[AttackSpec]) -> list[str]:
     before, after = ([spec.label for spec in specs] for specs in (old, new))
-    if before != after:
-        return f"attacks: there {', '.join(before)}; now {', '.join(after)}"
-    one, other = next((one, other) for one, other in zip(old, new, strict=True) if one != other)
-    there, now = one.model_dump() | one.config, other.model_dump() | other.config
-    changed = next(key for key in {**there, **now} if key != "config" and there.get(key) != now.get(key))
-    return f"{changed} of {one.label}: there {there.get(changed)}; now {now.get(changed)}"
+    if before != after[: len(before)]:
+        return [f"attacks: there {', '.join(before)}; now {', '.join(after)}"]
+    for one, other in zip(old, new, strict=False):
+        there, now = one.model_dump() | one.config, other.model_dump() | other.config
+        changed = [key for key in {**there, **now} if key != "config" and there.get(key) != now.get(key)]
+        if changed:
+            return [f"{changed[0]} of {one.label}: there {there.get(changed[0])}; now {now.get(changed[0])}"]
+    return []
 
 
 def _shortened(text: str) -> str:

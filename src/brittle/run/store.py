@@ -77,13 +77,25 @@ def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterat
             leftover.unlink()
         check_same(directory, wanted, mended=mended)  # again: another writer may have come and gone before the lock
         stored = stored_manifest(directory)
-        if stored is None or mended:
-            wanted = wanted if stored is None else stored.model_copy(update={"models": wanted.models})
+        if stored is not None:
+            wanted = _kept(stored, wanted)
+        if wanted != stored:
             if wanted.spec is not None:
                 write(directory / SPEC, toml_of(wanted.spec, directory).encode())
             write(directory / MANIFEST, (wanted.model_dump_json(indent=2) + "\n").encode())
-            stored = wanted
-        yield Store(directory, stored)
+        yield Store(directory, wanted)
+
+
+def _kept(stored: Manifest, wanted: Manifest) -> Manifest:
+    """What is in force: the stored manifest, unless the run has grown, or its data were mended."""
+    names, fingerprints = (
+        [[getattr(model, field) for model in one.models] for one in (stored, wanted)]
+        for field in ("name", "data_fingerprint")
+    )
+    has_grown = len(wanted.attacks) > len(stored.attacks) or len(wanted.goals) > len(stored.goals)
+    if has_grown or names[0] != names[1]:
+        return wanted
+    return stored if fingerprints[0] == fingerprints[1] else stored.model_copy(update={"models": wanted.models})
 
 
 @final

@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from brittle.attacks import Attack
-from brittle.catalog import attacks_from
+from brittle.catalog import attacks_from, label_of
 from brittle.errors import BrittleError
-from brittle.records import UNTARGETED, Kept, Manifest, View, image_file, kept_of
+from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, View, image_file, kept_of
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal
 from brittle.run.grade import to_8bit
-from brittle.run.plan import about, attack_specs
+from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.store import encoded
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
     model: str
     goal: str
-    attack: int
+    attack: str
     shard: int
 
 
@@ -94,7 +94,7 @@ class Audit:
                 check_access(method, source.classifier)
         facts = self.sources.facts(stored, self.shard_size)
         check_goals(self.goals, facts["models"])
-        return Manifest(
+        wanted = Manifest(
             study=self.name,
             spec=self.spec,
             seed=self.seed,
@@ -104,9 +104,11 @@ class Audit:
             **facts,
             **about(command),
         )
+        return wanted if stored is None else grown(stored, wanted)
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
         """Shard by shard, so that the attacks of one share what the network says of it."""
+        mine = {label_of(attack) for attack in self.attacks}
         alone = len(manifest.models) == len(manifest.goals) == 1
         return [
             Unit(
@@ -114,13 +116,15 @@ class Audit:
                 group=spec.label if alone else f"{view.name}, {spec.label}",
                 start=start,
                 stop=stop,
-                at=Place(view.model, view.goal, index, number),
+                at=Place(view.model, view.goal, spec.label, number),
             )
             for model in manifest.models
+            if model.name in self.sources.of
             for number, start, stop in self.sources.spans(manifest)
             for view in manifest.views()
-            if view.record is model
-            for index, spec in enumerate(manifest.attacks)
+            if view.record is model and view.goal in self.goals
+            for spec in manifest.attacks
+            if spec.label in mine
         ]
 
     def given(self, unit: Unit) -> str:
@@ -137,7 +141,7 @@ class Audit:
         """One attack on one shard. Images are graded, then stored."""
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
-        classifier, method = self.sources.of[place.model].classifier, self.attacks[place.attack]
+        classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
         shard = self.sources.shard(place.model, unit)
         rng = Rng(self.seed, shard.ids)
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
@@ -146,21 +150,28 @@ class Audit:
         longer = None
         if not place.shard:
             longer = longer_ratio(classifier, method, found, shard.logits, rng, of=manifest.examples)
-        table = table_of(view, manifest.attacks[place.attack], shard, found, longer)
+        table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
         return Done(table, {**self.shared(unit, manifest), **self._kept(unit, view, manifest, found)})
 
     def count(self, table: pa.Table) -> int:
         """Examples fooled."""
         return int(pc.sum(table["fooled"]).as_py() or 0)
 
+    def _attack(self, label: str) -> Attack:
+        return next(attack for attack in self.attacks if label_of(attack) == label)
+
     def _kept(self, unit: Unit, view: View, manifest: Manifest, found: Found) -> dict[str, bytes]:
-        name = image_file(view.slug(manifest.attacks[unit.at.attack]), unit.at.shard)
+        name = image_file(view.slug(_spec(manifest, unit.at.attack)), unit.at.shard)
         if manifest.images == "none":
             return {}
         if manifest.images == "fooled":
             rows = found.fooled.nonzero().squeeze(1)
             return {name: encoded(found.images[rows], rows)}
         return {name: encoded(to_8bit(found.images) if manifest.images == "8bit" else found.images)}
+
+
+def _spec(manifest: Manifest, label: str) -> AttackSpec:
+    return next(spec for spec in manifest.attacks if spec.label == label)
 
 
 register_study("audit", AuditSpec)

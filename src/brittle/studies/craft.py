@@ -168,6 +168,8 @@ class Crafting:
             shard_size=1,
             images="8bit",
             settings={
+                "ways": names,
+                "wishes": list(self.wishes),
                 "confidence": self.confidence,
                 "photographs": [photograph.sha256 for photograph in self.photographs],
             },

@@ -10,6 +10,7 @@ from brittle.geometry.box import clip
 from brittle.geometry.norms import norm_named
 from brittle.measure import Curve, Told, rate
 from brittle.models.classifier import Classifier
+from brittle.pages.words import norm_text
 from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.sources import Shard
@@ -47,8 +48,8 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     names = dict.fromkeys(name for name, _, _ in rows)
     points = {name: [(size, one.value or 0.0) for other, size, one in rows if other == name] for name in names}
     curves = [Curve(name, *map(tuple, zip(*mine, strict=True))) for name, mine in points.items()]
-    sentence = f"Accuracy of {len(names)} model(s) on {manifest.examples:,} images, as random noise grows."
-    axis = f"{manifest.settings['norm']} norm of the noise"
+    sentence = f"How accurate {' and '.join(names)} stay on {manifest.examples:,} images, as random noise grows."
+    axis = f"{norm_text(manifest.settings['norm'])} norm of the noise"
     return Told((sentence,), axis, "accuracy", tuple(curves), ("model", axis, "accuracy"), tuple(rows))
 
 
