@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 import torch
-from brittle.attacks.parts.asking import asking_nearest
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brittle.attacks import BoundaryWalk, Minimal, Outcome, PixelGreedy, SigmaZero
 from brittle.attacks._exchange import exchange
+from brittle.attacks.parts.asking import asking_nearest
 from brittle.data import load_data
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp
@@ -181,8 +181,26 @@ def test_exchanges_leave_fewer_pixels() -> None:
     far = torch.tensor([1.0, 1, 1, 0, 1, 0, 0, 0, 0]).view(1, 1, 3, 3)
     asking.look(torch.tensor([0]), far)
     assert float(asking.best.size) == 4
-    exchange(asking, torch.tensor([0]), far, 4)
+    exchange(asking, torch.tensor([0]), far, torch.full((1, 9), -torch.inf), 4)
     assert asking.best.images.flatten().tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
+
+
+def unseen(x: Tensor) -> Tensor:
+    """Pixels 0 and 1 do it together; so does 3 alone, of which the gradient at 0 knows nothing."""
+    return 1.0 - 0.55 * x[:, :2].sum(1) - 2.1 * torch.relu(x[:, 3] - 0.5)
+
+
+def test_an_exchange_remembers_what_the_gradient_does_not_know() -> None:
+    images, goal = torch.zeros(1, 1, 3, 3), Untargeted(torch.zeros(1, dtype=torch.int64))
+    counts = {}
+    for what in (-torch.inf, 1.05):
+        asking = asking_nearest(Network(Formula(unseen), fast=False), images, goal, L0)
+        known = torch.full((1, 9), -torch.inf)
+        known[0, 3] = what
+        asking.look(torch.tensor([0]), both := torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0, 0]).view(1, 1, 3, 3))
+        exchange(asking, torch.tensor([0]), both, known, 4)
+        counts[what] = int(asking.best.size)
+    assert counts == {-torch.inf: 2, 1.05: 1}
 
 
 def flat(x: Tensor) -> Tensor:
