@@ -152,7 +152,7 @@ def test_each_option_of_sigma_zero_matter() -> None:
         (lambda: SigmaZero(step_size=0.0), "expected a finite step_size > 0, got 0.0"),
         (lambda: SigmaZero(sigma=-1.0), "expected a finite sigma > 0, got -1.0"),
         (lambda: SigmaZero(tau=float("nan")), "expected a finite tau >= 0, got nan"),
-        (lambda: Minimal(norm=cast(Any, 2)), "expected norm l0, l1, l2, linf or lP, got 2"),
+        (lambda: Minimal(norm=cast(Any, None)), "expected norm as l0, l1, l2, linf or lP, got None"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(make: Callable[[], Any], message: str) -> None:

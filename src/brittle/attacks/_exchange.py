@@ -88,9 +88,11 @@ def _exchanged(
     flat, origin, corners = x.flatten(2), asking.images[rows].flatten(2), (w > 0).to(x.dtype).flatten(2)
     gain = (w.flatten(2) * (corners - flat)).sum(1)
     comes = gain.argsort(dim=1, descending=True, stable=True)[:, :width]
-    others = torch.where(without.isfinite(), -torch.inf, known).scatter(1, comes, -torch.inf)
+    by_gradient = gain.gather(1, comes) > 0
+    others = torch.where(without.isfinite(), -torch.inf, known)
+    others = others.scatter(1, comes, torch.where(by_gradient, -torch.inf, others.gather(1, comes)))
     also = others.argsort(dim=1, descending=True, stable=True)[:, :width]
-    asked = torch.cat([gain.gather(1, comes) > 0, others.gather(1, also) > 0], 1)
+    asked = torch.cat([by_gradient, others.gather(1, also) > 0], 1)
     farther = (origin < (LOW + HIGH) / 2).to(x.dtype)
     remembered = torch.zeros_like(gain, dtype=torch.bool).scatter(1, also, True)
     corners = torch.where(remembered.unsqueeze(1), farther, corners)
