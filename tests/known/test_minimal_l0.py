@@ -152,7 +152,7 @@ def test_each_option_of_sigma_zero_matter() -> None:
         (lambda: SigmaZero(step_size=0.0), "expected a finite step_size > 0, got 0.0"),
         (lambda: SigmaZero(sigma=-1.0), "expected a finite sigma > 0, got -1.0"),
         (lambda: SigmaZero(tau=float("nan")), "expected a finite tau >= 0, got nan"),
-        (lambda: Minimal(norm=cast(Any, 2)), "expected norm l0, l1, l2, linf or lP, got 2"),
+        (lambda: Minimal(norm=cast(Any, None)), "expected norm as l0, l1, l2, linf or lP, got None"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(make: Callable[[], Any], message: str) -> None:
@@ -181,8 +181,26 @@ def test_exchanges_leave_fewer_pixels() -> None:
     far = torch.tensor([1.0, 1, 1, 0, 1, 0, 0, 0, 0]).view(1, 1, 3, 3)
     asking.look(torch.tensor([0]), far)
     assert float(asking.best.size) == 4
-    exchange(asking, torch.tensor([0]), far, 4)
+    exchange(asking, torch.tensor([0]), far, torch.full((1, 9), -torch.inf), 4)
     assert asking.best.images.flatten().tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
+
+
+def unseen(x: Tensor) -> Tensor:
+    """Pixels 0 and 1 do it together; so does 3 alone, of which the gradient at 0 knows nothing."""
+    return 1.0 - 0.55 * x[:, :2].sum(1) - 2.1 * torch.relu(x[:, 3] - 0.5)
+
+
+def test_an_exchange_remembers_what_the_gradient_does_not_know() -> None:
+    images, goal = torch.zeros(1, 1, 3, 3), Untargeted(torch.zeros(1, dtype=torch.int64))
+    counts = {}
+    for what in (-torch.inf, 1.05):
+        asking = asking_nearest(Network(Formula(unseen), fast=False), images, goal, L0)
+        known = torch.full((1, 9), -torch.inf)
+        known[0, 3] = what
+        asking.look(torch.tensor([0]), both := torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0, 0]).view(1, 1, 3, 3))
+        exchange(asking, torch.tensor([0]), both, known, 4)
+        counts[what] = int(asking.best.size)
+    assert counts == {-torch.inf: 2, 1.05: 1}
 
 
 def flat(x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted, tried
 from brittle.attacks.parts.rows import kept
+from brittle.geometry.box import HIGH, LOW
 from brittle.geometry.norms import per_row
 from brittle.types import Images
 
@@ -14,12 +15,13 @@ _PUT_BACK = 16  # pixels that may go in each exchange, least needed first
 _ROUNDS = 30
 
 
-def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, width: int) -> None:
+def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, known: Tensor, width: int) -> None:
     """From adversarial images ``x`` of ``rows`` to fewer pixels, as far as single exchanges lead.
 
     While the goal is met, pixels are put back; the first that is needed goes too. With one pixel less than before, the
     margin is then brought down by exchanging one changed pixel for another, or for another colour, until the goal is
-    met again or no exchange helps. Each round tries ``width`` pixels that may come, and as many pairs.
+    met again or no exchange helps. Each round tries ``width`` pixels that may come by gradient, as many that are
+    known to have helped, and ``width`` pairs. known: what each did when a search tried it, ``[B, H * W]``, else -inf.
     """
     x, met, margin = x.clone(), torch.ones_like(rows, dtype=torch.bool), x.new_full((len(rows),), torch.inf)
     for _ in range(_ROUNDS):
@@ -31,7 +33,9 @@ def exchange(asking: Asking[Nearest], rows: Tensor, x: Images, width: int) -> No
             at = part.nonzero().squeeze(1)
             if not len(at):
                 continue
-            x[at], margin[at], met[at], moves[at] = step(asking, rows[at], x[at], margin[at], without[at], width)
+            x[at], margin[at], met[at], moves[at] = step(
+                asking, rows[at], x[at], margin[at], without[at], known[rows[at]], width
+            )
         asking.best.offer(rows, x, met & moves)
         rows, x, margin, met = kept(moves, rows, x, margin, met)
 
@@ -46,7 +50,7 @@ def _without(asking: Asking[Nearest], rows: Tensor, x: Images) -> Tensor:
 
 
 def _fewer(
-    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, known: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """As many of the least needed pixels put back as the goal allows, found by halves; at least one, met or not."""
     rank = without.argsort(dim=1, stable=True).argsort(dim=1).view(len(rows), 1, *x.shape[2:])
@@ -70,18 +74,27 @@ def _fewer(
 
 
 def _exchanged(
-    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, width: int
+    asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor, without: Tensor, known: Tensor, width: int
 ) -> tuple[Images, Tensor, Tensor, Tensor]:
     """The best exchange, where one brings the margin down: one changed pixel goes, another, or another colour, comes.
 
-    The gradient names the pixels that may come. What each does alone, and what it does alone that each changed one
-    goes, are added to guess what both do; the best of these guesses are tried.
+    The gradient names the pixels that may come, and those that are known to have helped, at their farther end. What
+    each does alone, and what it does alone that each changed one goes, are added to guess what both do; the best of
+    these guesses are tried.
     """
     w, _ = asking.descent(rows, x)
     flat, origin, corners = x.flatten(2), asking.images[rows].flatten(2), (w > 0).to(x.dtype).flatten(2)
     gain = (w.flatten(2) * (corners - flat)).sum(1)
     comes = gain.argsort(dim=1, descending=True, stable=True)[:, :width]
-    asked = gain.gather(1, comes) > 0
+    by_gradient = gain.gather(1, comes) > 0
+    others = torch.where(without.isfinite(), -torch.inf, known)
+    others = others.scatter(1, comes, torch.where(by_gradient, -torch.inf, others.gather(1, comes)))
+    also = others.argsort(dim=1, descending=True, stable=True)[:, :width]
+    asked = torch.cat([by_gradient, others.gather(1, also) > 0], 1)
+    farther = (origin < (LOW + HIGH) / 2).to(x.dtype)
+    remembered = torch.zeros_like(gain, dtype=torch.bool).scatter(1, also, True)
+    corners = torch.where(remembered.unsqueeze(1), farther, corners)
+    comes = torch.cat([comes, also], 1)
     row, rank = asked.nonzero(as_tuple=True)
     new = comes[row, rank]
     alone = x.new_full(comes.shape, torch.inf)

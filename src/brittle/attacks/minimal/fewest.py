@@ -1,4 +1,4 @@
-"""Minimal in L0: pixel by pixel, each looked for from coarse to fine, and exchanges; else descents of sigma-zero."""
+"""Minimal in L0: pixel by pixel, looked for from coarse to fine, and exchanges; else descents of sigma-zero."""
 
 import math
 from typing import final
@@ -13,15 +13,17 @@ from brittle.attacks.minimal.sigma_zero import SigmaZero
 from brittle.attacks.parts.asking import Asking
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.pixels import painted, tried
-from brittle.attacks.parts.rows import kept
 from brittle.geometry.box import HIGH, LOW
 from brittle.rng import Rng
 from brittle.types import Images
 
 _LATTICE = 128  # pixels of it at the most: every third of every third row of small images
-_BY_GRADIENT, _BY_MEMORY = 8, 24  # pixels that are tried in each step
+_BY_GRADIENT = 8  # pixels that are tried in each step
 _FIRST_BY_GRADIENT = 32  # before the lattice: mostly all that an image needs which a single pixel is enough for
-_PEAKS, _CLOSER = 4, 2  # pixels whose neighbours are tried next, and how often
+_PEAKS = 4  # first pixels whose neighbours are tried next
+_STARTS = ((24, 2), (8, 1), (8, 1))  # from the best first pixels: tried by memory in each step, and peaks
+_FEW = 2  # pixels, that a second start is not for
+_BEHIND = 0.25  # of a pixel: as far may another start fall behind the first
 _MANY = 24  # steps; images whose margin falls too slowly for that leave earlier
 _WIDTH = 8  # pixels and pairs that are tried in each exchange
 _DESCENTS = (SigmaZero(steps=32, tau_rate=0.06), SigmaZero(steps=20, step_size=0.5, tau_rate=0.06))
@@ -37,50 +39,84 @@ def fewest_pixels(asking: Asking[Nearest], rng: Rng) -> None:
     """
     best = asking.best
     met, asking.first_gap = asking.look(asking.everyone, asking.images)
-    _pixel_by_pixel(asking, asking.everyone[~met])
-    rows = (best.claimed & (best.size > 1)).nonzero().squeeze(1)
-    exchange(asking, rows, best.images[rows], _WIDTH)
+    known = _from_single_pixels(asking, asking.everyone[~met])
     for descent in _DESCENTS:
         rows = (~best.claimed).nonzero().squeeze(1)
         if not len(rows):
             return
         descent.down(asking, rows, asking.images[rows])
         rows = rows[best.claimed[rows]]
-        exchange(asking, rows, best.images[rows], _WIDTH)
+        exchange(asking, rows, best.images[rows], known, _WIDTH)
     rows = (~best.claimed).nonzero().squeeze(1)
     if len(rows):
         found = asking.outcome_of(PixelGreedy(), rows, asking.images[rows], rng[rows])
         best.offer(rows, found.images, found.claimed)
 
 
-def _pixel_by_pixel(asking: Asking[Nearest], rows: Tensor) -> None:
-    """The pixel that helps most, again and again, until the goal is met or the margin falls too slowly."""
-    x, margin = asking.images[rows], asking.first_gap[rows]
-    memory = x.new_full((len(rows), x.shape[2] * x.shape[3]), -torch.inf)  # what each did when last tried
-    last = torch.zeros_like(memory, dtype=torch.bool)
+def _from_single_pixels(asking: Asking[Nearest], rows: Tensor) -> Tensor:
+    """On from the pixel that does most; where that takes many, from the next best too. What each did, ``[B, H * W]``.
+
+    Which first pixel leads to the fewest is not known from what it does alone.
+    """
+    best, plane = asking.best, asking.images.shape[2] * asking.images.shape[3]
+    known = asking.images.new_full((len(best.images), plane), -torch.inf)
+    if not len(rows):
+        return known
+    search = _Search(asking, rows, asking.images[rows], asking.first_gap[rows])
+    search.by_gradient(_FIRST_BY_GRADIENT)
+    search.finer(search.on_a_lattice(), _PEAKS)
+    pace = known.new_full((len(known), _MANY + 1), torch.inf)  # the first start's margin by the number of pixels
+    known[rows], pace[rows, 0] = search.gain, search.margin
+    at, first = torch.arange(len(rows), device=rows.device), search.gain.clone()
+    for by_memory, peaks in _STARTS:
+        pixel = first[at].argmax(1)
+        first[at, pixel] = -torch.inf
+        ends, met = _pixel_by_pixel(asking, search, at, pixel, known, pace, by_memory, peaks)
+        met &= best.size[rows[at]] > 1
+        exchange(asking, rows[at[met]], ends[met], known, _WIDTH)
+        at = (best.claimed[rows] & (best.size[rows] > _FEW)).nonzero().squeeze(1)
+    return known
+
+
+def _pixel_by_pixel(
+    asking: Asking[Nearest],
+    start: "_Search",
+    at: Tensor,
+    pixel: Tensor,
+    known: Tensor,
+    pace: Tensor,
+    by_memory: int,
+    peaks: int,
+) -> tuple[Images, Tensor]:
+    """The pixel that helps most after a first one, again and again; the last images, and whether the goal is met there.
+
+    It ends where the goal is met, the margin falls too slowly, as many pixels are changed as in the best known image,
+    or another start than the first falls behind it. ``known`` and, at the first start, ``pace`` are kept up to date.
+    """
+    best, rows, ends, ends_met = asking.best, start.rows[at], start.x[at], torch.zeros_like(at, dtype=torch.bool)
+    to, again = torch.arange(len(at), device=at.device), best.claimed[rows]
+    x, margin, gain, colour, met = start.x[at], start.margin[at], start.gain[at], start.colour[at], start.met[at]
     for step in range(_MANY):
+        i = torch.arange(len(rows), device=rows.device)
+        x = painted(x, pixel.unsqueeze(1), colour[i, :, pixel].unsqueeze(1))
+        margin, now = margin - gain[i, pixel], met[i, pixel]
+        best.offer(rows, x, now)
+        ends[to], ends_met[to] = x, now
+        slowest = torch.lerp(pace[rows, step + 1], pace[rows, step], _BEHIND)
+        pace[rows, step + 1] = torch.where(again, pace[rows, step + 1], margin)
+        on = ~now & (margin <= (1 - step / _MANY) * asking.first_gap[rows])
+        on &= ~again | ((step + 1 < best.size[rows]) & (margin < slowest))
+        rows, x, margin, to, again, pixel = rows[on], x[on], margin[on], to[on], again[on], pixel[on]
         if not len(rows):
-            return
+            break
         search = _Search(asking, rows, x, margin)
-        if step == 0:
-            search.by_gradient(_FIRST_BY_GRADIENT)
-            stride = search.on_a_lattice()
-        else:
-            search.by_gradient(_BY_GRADIENT, _largest(memory, _BY_MEMORY) | search.about(last, 1))
-            stride = 2
-        while stride > 1:
-            stride //= 2
-            search.ask(search.about(_largest(search.gain, _PEAKS), stride))
-        search.ask(search.about(_largest(search.gain, _PEAKS), 1))
-        gain, pixel = search.gain.max(1)
-        at = torch.arange(len(rows), device=rows.device)
-        x = painted(x, pixel.unsqueeze(1), search.colour[at, :, pixel].unsqueeze(1))
-        margin, met = margin - gain, search.met[at, pixel]
-        asking.best.offer(rows, x, met)
-        memory = torch.where(search.gain.isfinite(), search.gain, memory)
-        last = functional.one_hot(pixel, memory.shape[1]).bool()
-        on = ~met & (margin <= (1 - step / _MANY) * asking.first_gap[rows])
-        rows, x, margin, memory, last = kept(on, rows, x, margin, memory, last)
+        last = functional.one_hot(pixel, known.shape[1]).bool()
+        search.by_gradient(_BY_GRADIENT, _largest(known[rows], by_memory) | search.about(last, 1))
+        search.finer(2, peaks)
+        gain, colour, met = search.gain, search.colour, search.met
+        known[rows] = torch.where(gain.isfinite(), gain, known[rows])
+        pixel = gain.argmax(1)
+    return ends, ends_met
 
 
 @final
@@ -118,6 +154,13 @@ class _Search:
         first = _largest(torch.where(self.untried & ~others & (praise > 0), praise, -torch.inf), count)
         self.colour = torch.where(first.unsqueeze(1), corners, self.colour)
         self.ask(first | others)
+
+    def finer(self, stride: int, peaks: int) -> None:
+        """Tries the neighbours of the best ``peaks``, closer and closer, and once more the closest."""
+        while stride > 1:
+            stride //= 2
+            self.ask(self.about(_largest(self.gain, peaks), stride))
+        self.ask(self.about(_largest(self.gain, peaks), 1))
 
     def on_a_lattice(self) -> int:
         """Tries every so many-th pixel of every so many-th row; how many."""

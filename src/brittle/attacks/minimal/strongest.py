@@ -30,7 +30,7 @@ _RING = 0.3  # first relative change of the radius on the way from L2 to L1
     "minimal",
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
-    cost="20 to 30 (F + B), in l1 90, where the boundary bends 140; in l0 some 170 F + 2 B, there 300 to 400 F + 6 B",
+    cost="20 to 30 (F + B), in l1 90, where the boundary bends 140; in l0 some 200 F + 3 B, there 400 to 500 F + 10 B",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
