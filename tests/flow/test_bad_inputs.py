@@ -165,7 +165,10 @@ CASES: dict[str, list[str]] = {
     audit("--out notes.txt"): ["expected a directory for --out, got the file 'notes.txt'"],
     audit("--out notes.txt/run"): ["cannot", "'notes.txt/run'", "choose another --out"],
     audit("--out foreign"): ["'foreign' is not empty and not a run directory (it has 'thesis.tex')"],
-    audit("--out run"): ["'run' holds a different run (", "attacks: there fgsm(eps=0.01), ", "; now fgsm"],
+    audit("--out run"): [
+        "the run that is to grow is of other data (cifar/test.parquet; now digits",
+        "choose another --out",
+    ],
     audit("--out /proc/brittle/run"): ["cannot", "'/proc/brittle/run'", "choose another --out"],
     audit(f"--out {'x' * 300}"): ["cannot", "File name too long", "choose another --out"],
     audit("--out corrupt"): [
@@ -175,7 +178,7 @@ CASES: dict[str, list[str]] = {
     audit("--images some"): ["expected images as all, fooled, 8bit or none, got 'some'"],
     audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 3"],
     "demo --out notes.txt": ["expected a directory for --out, got the file 'notes.txt'"],
-    "demo --out run": ["'run' holds a different run"],
+    "demo --out run": ["the run that is to grow is of other data"],
     # what has been written
     "report nowhere": ["expected a run directory with manifest.json, got 'nowhere'"],
     "report notes.txt": ["expected a run directory with manifest.json, got 'notes.txt'"],

@@ -382,11 +382,11 @@ def test_the_start_is_random_and_as_far_as_it_may_be() -> None:
     [
         ({"norm": "l3"}, "expected norm l1, l2 or linf, got l3"),
         ({"widest": 0.5}, "expected a finite widest >= 1, got 0.5"),
-        ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
+        ({"norm": "l0"}, "expected norm l1, l2 or linf, got l0"),
         ({"eps": -0.1}, "expected a finite eps >= 0, got -0.1"),
         ({"eps": 8}, "expected eps <= 1 in linf"),
         ({"steps": 0}, "expected steps >= 1, got 0"),
-        ({"loss": "mse"}, "expected loss ce, dlr or margin, got mse"),
+        ({"loss": "mse"}, "expected loss ce, dlr or margin, got 'mse'"),
         ({"targets": -1}, "expected targets >= 0, got -1"),
         ({"shortlist": -1}, "expected shortlist >= 0, got -1"),
     ],

@@ -352,7 +352,7 @@ def test_attacks_that_cannot_take_the_steps_are_refused() -> None:
     held: Any
     for held, message in (
         (UniversalSGD(), "expected an attack, got the fitter universal-sgd"),
-        (DeepFool(box=False), "expected an attack that stays in the box in Universal"),
+        (DeepFool(box=False), "that stays in the box, got deepfool"),
     ):
         with pytest.raises(BrittleError, match=message):
             Universal(attack=held)
@@ -496,8 +496,8 @@ def test_files_that_hold_no_perturbation_are_refused(made: Perturbation, tmp_pat
     cut.write_bytes(whole[:150])
     text.write_text("not a perturbation")
     save_file({"fc.weight": torch.zeros(2, 2)}, weights)
-    metadata = {"format": "brittle perturbation 1", "norm": "linf", "eps": "0.05"}
-    save_file(load_file(path), large, metadata)
+    says = json.dumps({"format": "brittle perturbation 2", "norm": "linf", "eps": "0.05"})
+    save_file(load_file(path), large, {"brittle": says})
     for file, message in (
         (cut, "expected a perturbation file, got "),
         (text, "expected a perturbation file, got "),

@@ -120,7 +120,7 @@ class Option:
             return value
         if self.type in (int, float):
             return self._number(value)
-        if not isinstance(value, self.type):
+        if not isinstance(value, get_origin(self.type) or self.type):
             raise self._refused(value)
         return value
 

@@ -53,6 +53,11 @@ def grown(stored: Manifest, wanted: Manifest) -> Manifest:
     attacks = {one.label: one for one in (*stored.attacks, *wanted.attacks)}
     models = {one.name: one for one in (*stored.models, *wanted.models)}
     goals = list(dict.fromkeys((*stored.goals, *wanted.goals)))
+    if stored.data != wanted.data and len(models) == len(stored.models) + len(wanted.models):
+        raise BrittleError(
+            f"the run that is to grow is of other data ({stored.data}; now {wanted.data}), as far as its name tells;"
+            f" choose another --out directory, or name its model {stored.models[0].name} again"
+        )
     whole = (len(attacks), len(models), len(goals)) == (len(wanted.attacks), len(wanted.models), len(wanted.goals))
     return wanted.model_copy(
         update={
