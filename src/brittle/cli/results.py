@@ -1,6 +1,7 @@
 """The results of a run, of any study, on stdout: a table for people, or JSON."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ from rich.text import Text
 
 from brittle.craft.summary import line_of
 from brittle.craft.written import read_crafted
-from brittle.measure import Measured, Told, summaries
+from brittle.measure import Measured, Sized, Told, summaries
 from brittle.measure.told import Cell
-from brittle.pages.words import value_text
+from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
-from brittle.text import significant
+from brittle.text import plain
 
 
 def print_results(run: Run, page: Path | None = None) -> None:
@@ -48,10 +49,13 @@ def results_json(run: Run) -> str:
     elif run.manifest.study == "craft":
         content = {"crafted": json.loads(run.records.to_json(orient="records"))}
     else:
-        told = _told(run)
-        rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
-        content = {"sentences": told.sentences, "rows": rows}
+        content = _content(_told(run))
     return json.dumps(head | content, indent=2)
+
+
+def comparisons_json(told: Sequence[Told]) -> str:
+    """The first of some audits against each other one, as JSON."""
+    return json.dumps({"comparisons": [_content(one) for one in told]}, indent=2)
 
 
 def print_told(told: Told) -> None:
@@ -71,10 +75,21 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, Measured):
         rate = f"{value_text(cell.value, 'fraction')} ({count_text(cell)})"
         return f"{rate}\n{interval_text(cell, 'fraction')}"
-    return significant(cell) if isinstance(cell, float) else cell
+    if isinstance(cell, Sized):
+        text = value_text(cell.measured.value, cell.unit, cell.norm)
+        known = cell.measured.value is not None and cell.unit == "distance"
+        return f"{text} {norm_text(cell.norm)}" if known else text
+    return plain(cell) if isinstance(cell, (int, float)) else cell
+
+
+def _content(told: Told) -> dict[str, Any]:
+    rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
+    return {"sentences": told.sentences, "rows": rows}
 
 
 def _json(cell: Cell) -> Any:
+    if isinstance(cell, Sized):
+        return cell.measured.model_dump(mode="json") | {"unit": cell.unit}
     return cell.model_dump(mode="json") if isinstance(cell, Measured) else cell
 
 
