@@ -45,7 +45,7 @@ def test_compare_says_the_same_in_terminal_json_and_page(cli: Cli, runs: Path, t
     (one,) = json.loads(said.out)["comparisons"]
     robust = next(row for row in one["rows"] if row["measure"] == "Robust accuracy" and row["attack"] == "all attacks")
     assert robust["in before"]["of"] == robust["in after"]["of"] == 40
-    assert robust["difference"] == {
+    assert robust["change"] == {
         "value": (robust["in after"]["count"] - robust["in before"]["count"]) / 40,
         "low": None,
         "high": None,
@@ -57,7 +57,7 @@ def test_compare_says_the_same_in_terminal_json_and_page(cli: Cli, runs: Path, t
         robust["more in after"] - robust["more in before"] == robust["in after"]["count"] - robust["in before"]["count"]
     )
     assert robust["p"] < 0.01
-    points = f"+{100 * robust['difference']['value']:.1f} points"
+    points = f"+{100 * robust['change']['value']:.1f} points"
     html = page.read_text(encoding="utf-8")
     for text in (shown.out, html):
         assert points in text
@@ -201,7 +201,8 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
     there = tmp_path / "there.csv"
     there.write_text("mine")
     new = tmp_path / "new.tex"
-    make_run(tmp_path / "none", n=4, shape=(3, 8, 8), attacks=(FGSM,), kept="none")
+    without = make_run(tmp_path / "none", n=4, shape=(3, 8, 8), attacks=(FGSM,)).model_copy(update={"images": "none"})
+    (tmp_path / "none" / "manifest.json").write_text(without.model_dump_json())
     make_run(tmp_path / "torn", n=4, shape=(3, 8, 8), attacks=(FGSM,))
     torn = next((tmp_path / "torn" / "images").rglob("*.safetensors"))
     content = bytearray(torn.read_bytes())

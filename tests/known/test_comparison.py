@@ -6,11 +6,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from fake_run import DEEPFOOL, FGSM, PGD, manifest_of
-from test_measure import row, table
 
 from brittle.errors import BrittleError
 from brittle.measure import Measured, Side, Sized, Told, comparison
 from brittle.measure.intervals import mcnemar
+from known.rows import row, table
 
 
 def side(name: str, rows: list[dict], *, attacks=(FGSM,), **facts) -> Side:  # type: ignore[no-untyped-def,type-arg]
@@ -23,7 +23,7 @@ def outcomes(fooled: str, attack: str = FGSM.label, start: int = 0) -> list[dict
     """A row for each letter: x fooled, . withstood, w wrong to begin with."""
     made = {
         "x": {},
-        ".": {"adversarial": 0, "fooled": False, "fooled_8bit": False},
+        ".": {"adversarial": 0, "claimed": False, "fooled": False, "fooled_8bit": False},
         "w": {"clean": 1, "adversarial": 1},
     }
     return [row(start + place, attack, **made[letter]) for place, letter in enumerate(fooled)]
@@ -51,7 +51,7 @@ def test_counts_by_hand() -> None:
         "measure",
         "in before",
         "in after",
-        "difference",
+        "change",
         "more in before",
         "more in after",
         "p",

@@ -65,7 +65,7 @@ def print_told(told: Told) -> None:
         console.print(Text(sentence), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for head in told.heads:
-        table.add_column(head)
+        table.add_column(Text(head), overflow="fold")
     for row in told.rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     console.print(table)
@@ -73,8 +73,8 @@ def print_told(told: Told) -> None:
 
 def _text(cell: Cell) -> str:
     if isinstance(cell, Measured):
-        rate = f"{value_text(cell.value, 'fraction')} ({count_text(cell)})"
-        return f"{rate}\n{interval_text(cell, 'fraction')}"
+        interval = interval_text(cell, "fraction").replace(" to ", "\u2013").replace(" %", "")
+        return f"{value_text(cell.value, 'fraction')}\n{count_text(cell)}\n{interval}".rstrip()
     if isinstance(cell, Sized):
         text = value_text(cell.measured.value, cell.unit, cell.norm)
         known = cell.measured.value is not None and cell.unit == "distance"

@@ -88,7 +88,7 @@ def comparison(a: Side, b: Side) -> Told:
         "attack",
         "measure",
         *(f"in {x.name}" for x in (a, b)),
-        "difference",
+        "change",
         *(f"more in {x.name}" for x in (a, b)),
     )
     rows, headlines = [], []
