@@ -1,6 +1,7 @@
 """The results of a run, of any study, on stdout: a table for people, or JSON."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,9 @@ def print_told(told: Told) -> None:
     for sentence in told.sentences:
         console.print(Text(sentence), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for head in told.heads:
-        table.add_column(Text(head), overflow="fold")
+    for number, head in enumerate(told.heads):
+        whole = any(not isinstance(row[number], str) for row in told.rows)  # a number is not broken
+        table.add_column(Text(textwrap.fill(head, 9) if whole else head), overflow="fold", no_wrap=whole)
     for row in told.rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     console.print(table)
@@ -78,7 +80,7 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, Sized):
         text = value_text(cell.measured.value, cell.unit, cell.norm)
         known = cell.measured.value is not None and cell.unit == "distance"
-        return f"{text} {norm_text(cell.norm)}" if known else text
+        return f"{text} {norm_text(cell.norm)}" if known else text.replace(" ", "\n")
     return plain(cell) if isinstance(cell, (int, float)) else cell
 
 
