@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brittle.api import audit, fit, run_spec, write_page
+    from brittle.api import audit, compare, fit, run_spec, write_page
     from brittle.attacks import *  # noqa: F403 - what it imports is the list of all attacks
     from brittle.data import Examples, examples_of, load_data
     from brittle.errors import BrittleError, Unsupported
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from brittle.run.engine import Run
 
 _HOMES = {
-    "brittle.api": ("audit", "fit", "run_spec", "write_page"),
+    "brittle.api": ("audit", "compare", "fit", "run_spec", "write_page"),
     "brittle.data": ("Examples", "examples_of", "load_data"),
     "brittle.errors": ("BrittleError", "Unsupported"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
@@ -49,6 +49,7 @@ __all__ = [
     "Untargeted",
     "attack",
     "audit",
+    "compare",
     "examples_of",
     "fit",
     "load_data",

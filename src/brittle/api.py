@@ -7,9 +7,12 @@ from typing import Any
 from brittle.attacks import Attack
 from brittle.craft.written import write_crafted
 from brittle.data.given import as_examples
+from brittle.errors import BrittleError
+from brittle.measure import Side, Told, comparison
 from brittle.models.classifier import Classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
+from brittle.report.compared import write_compared
 from brittle.report.plain import write_told
 from brittle.run import engine
 from brittle.run.engine import Run
@@ -101,6 +104,30 @@ def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] |
         return write_crafted(place)
     tell = STUDIES[manifest.study].tell
     return None if tell is None else write_told(place, manifest, tell(manifest, read_records(place, manifest)))
+
+
+def compare(*directories: str | Path, out: str | Path | None = None) -> list[Told]:
+    """The first of some audits against each of the others, example by example; see ``brittle.measure.comparison``.
+
+    directories: two or more, named by their last parts where these differ. out: an HTML file to write the same to.
+    Raises BrittleError for what is no audit, or cannot be paired.
+    """
+    places = [Path(directory) for directory in directories]
+    if len({place.resolve() for place in places}) < max(2, len(places)):
+        raise BrittleError(f"expected two or more different runs, got {', '.join(map(repr, map(str, places)))}")
+    names = [place.resolve().name for place in places]
+    if len(set(names)) < len(names):
+        names = [str(place) for place in places]
+    sides = []
+    for name, place in zip(names, places, strict=True):
+        manifest = read_manifest(place)
+        if manifest.study != "audit":
+            raise BrittleError(f"expected audits to compare, got {str(place)!r}, a {manifest.study} run")
+        sides.append(Side(name, manifest, read_records(place, manifest)))
+    told = [comparison(sides[0], other) for other in sides[1:]]
+    if out is not None:
+        write_compared(Path(out), sides, told)
+    return told
 
 
 def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:

@@ -221,6 +221,11 @@ FLAGS: dict[str, Meaning] = {
 }
 
 
+def is_doubt(code: str) -> bool:
+    """Whether a number may be wrong where this was raised; a code of another version counts as a doubt."""
+    return code not in FLAGS or FLAGS[code].weight == "doubt"
+
+
 def flags_markdown() -> str:
     """The text of docs/flags.md."""
     parts = [

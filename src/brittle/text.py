@@ -40,6 +40,20 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:,.{max(places, 0)}f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def plain(value: float) -> str:
+    """A number of no unit: a whole one in full, others to three significant digits."""
+    return f"{value:,.0f}" if value == int(value) else significant(value)
+
+
+def points(difference: float) -> str:
+    """By how much one fraction is above another: ``0.05`` -> ``"+5.0 points"``; only a true 0 reads 0."""
+    if difference == 0:
+        return "0 points"
+    if abs(difference) >= 0.0005:
+        return f"{100 * difference:+.1f} points"
+    return f"{'+' if difference > 0 else '-'}{significant(abs(100 * difference), 1)} points"
+
+
 def size(value: float) -> str:
     """The size of a budget: in grey levels, ``"8/255"``, where it is a whole number of them and no short decimal."""
     levels = round(255 * value)

@@ -155,6 +155,8 @@ def test_version_and_help(cli: Cli) -> None:
         "run",
         "report",
         "summary",
+        "compare",
+        "export",
         "attacks",
         "models",
         "data",

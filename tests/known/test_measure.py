@@ -7,8 +7,6 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 from fake_run import manifest_of
 
@@ -25,8 +23,9 @@ from brittle.measure import (
 )
 from brittle.measure import thin as thinned
 from brittle.measure.intervals import median_ranks, sign_test, wilson
-from brittle.records import RECORD, AttackSpec, FlagRecord, View, slugs_of
+from brittle.records import AttackSpec, FlagRecord, View, slugs_of
 from brittle.text import percent
+from known.rows import row, table
 
 
 def spec(label: str = "a", kind: str = "minimal", norm: str = "l2", **config: Any) -> AttackSpec:
@@ -41,53 +40,10 @@ def spec(label: str = "a", kind: str = "minimal", norm: str = "l2", **config: An
     return AttackSpec.model_validate(facts | {"kind": kind, "norm": norm})
 
 
-def row(
-    position: int, attack: str = "a", label: int = 0, clean: int = 0, adversarial: int = 1, **other: Any
-) -> dict[str, Any]:
-    """A confirmed success on a correctly classified image, unless told otherwise."""
-    facts = {
-        "model": "net",
-        "attack": attack,
-        "example": f"image {position}",
-        "position": position,
-        "goal": "untargeted",
-        "label": label,
-        "target": None,
-        "reject": None,
-        "clean_prediction": clean,
-        "clean_confidence": 0.9,
-        "adversarial_prediction": adversarial,
-        "adversarial_confidence": 0.5,
-        "clean_margin": 5.0,
-        "adversarial_margin": -0.1,
-        "claimed": True,
-        "fooled": True,
-        "fooled_8bit": True,
-        "l0": 4,
-        "l1": 1.0,
-        "l2": 0.5,
-        "linf": 0.1,
-        "relative_l2": 0.01,
-        "longer_ratio": None,
-        "steps": 3,
-        "forwards": 4,
-        "backwards": 5,
-        "seconds": 0.25,
-        "flags": [],
-    }
-    assert not other.keys() - facts.keys()
-    return facts | other
-
-
 def failed(position: int, attack: str = "a", **other: Any) -> dict[str, Any]:
     nothing = {"l0": 0, "l1": 0.0, "l2": 0.0, "linf": 0.0, "relative_l2": 0.0, "adversarial_margin": 1.0}
     missed: dict[str, Any] = {"adversarial": 0, "claimed": False, "fooled": False, "fooled_8bit": False}
     return row(position, attack, **(missed | nothing | other))
-
-
-def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    frame: pd.DataFrame = pa.Table.from_pylist(rows, schema=RECORD).to_pandas()
-    return frame
 
 
 def manifest(examples: int, *attacks: AttackSpec, goal: str = "untargeted", **other: Any) -> View:

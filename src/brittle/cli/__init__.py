@@ -2,6 +2,7 @@
 
 import sys
 
+import brittle.cli.looking  # noqa: F401 - which adds its commands
 from brittle.cli.app import app
 from brittle.cli.ending import run
 

@@ -1,4 +1,4 @@
-"""The commands. Each only makes a spec, or looks at a run; torch is imported inside them."""
+"""The commands that run something, each of which only makes a spec, and the lists; torch is imported inside them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,6 @@ from brittle.cli.arguments import (
     BatchSize,
     Data,
     Device,
-    Directory,
     DryRun,
     Limit,
     Mean,
@@ -25,6 +24,7 @@ from brittle.cli.arguments import (
     batch_size_of,
     models_of,
 )
+from brittle.cli.gate import FailUnder, Gate, Strict
 
 app = typer.Typer(
     name="brittle",
@@ -90,12 +90,15 @@ def audit(
     reject: Reject = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
+    strict: Strict = False,
+    fail_under: FailUnder = None,
 ) -> None:
     """Attacks classifiers on a data set, records every result and writes the report."""
     from brittle.cli.running import run_spec
     from brittle.studies.audit import AuditSpec
 
-    run_spec(
+    gate = Gate.of(strict, fail_under)
+    done = run_spec(
         lambda: AuditSpec(
             models=models_of(model, weights, mean, std, reject),
             data=data,
@@ -111,6 +114,8 @@ def audit(
         workers=workers,
         dry_run=dry_run,
     )
+    if done is not None:
+        gate.judge(done)
 
 
 @app.command()
@@ -211,28 +216,6 @@ def run(
     from brittle.cli.running import run_file
 
     run_file(spec, out, workers=workers, dry_run=dry_run)
-
-
-@app.command()
-def report(directory: Directory) -> None:
-    """Rebuilds the page of a run from its records."""
-    from brittle.api import write_page as write
-
-    page = write(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True))
-    typer.echo(page)
-
-
-@app.command()
-def summary(
-    directory: Directory,
-    json: Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdout")] = False,
-) -> None:
-    """Prints the numbers of a run."""
-    from brittle.cli.results import print_results, results_json
-    from brittle.run.engine import Run
-
-    opened = Run.open(directory)
-    typer.echo(results_json(opened)) if json else print_results(opened)
 
 
 @app.command()

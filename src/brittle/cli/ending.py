@@ -18,7 +18,7 @@ _RESUMABLE = ("audit", "demo", "craft", "fit", "run")
 
 
 def run(app: typer.Typer) -> int:
-    """Runs what the command line says: 0, 2 for a user's mistake, told in one line, or 130 for Ctrl-C."""
+    """Runs what the command line says: 0, 2 for a user's mistake, told in one line, 130 for Ctrl-C, or a gate's."""
     with _quiet_libraries():
         return _run(app)
 

@@ -1,6 +1,8 @@
 """The results of a run, of any study, on stdout: a table for people, or JSON."""
 
 import json
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,15 @@ from rich.text import Text
 
 from brittle.craft.summary import line_of
 from brittle.craft.written import read_crafted
-from brittle.measure import Measured, Told, summaries
+from brittle.measure import Measured, Sized, Told, summaries
 from brittle.measure.told import Cell
-from brittle.pages.words import value_text
+from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
 from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
-from brittle.text import significant
+from brittle.text import plain
 
 
 def print_results(run: Run, page: Path | None = None) -> None:
@@ -48,10 +50,13 @@ def results_json(run: Run) -> str:
     elif run.manifest.study == "craft":
         content = {"crafted": json.loads(run.records.to_json(orient="records"))}
     else:
-        told = _told(run)
-        rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
-        content = {"sentences": told.sentences, "rows": rows}
+        content = _content(_told(run))
     return json.dumps(head | content, indent=2)
+
+
+def comparisons_json(told: Sequence[Told]) -> str:
+    """The first of some audits against each other one, as JSON."""
+    return json.dumps({"comparisons": [_content(one) for one in told]}, indent=2)
 
 
 def print_told(told: Told) -> None:
@@ -60,8 +65,9 @@ def print_told(told: Told) -> None:
     for sentence in told.sentences:
         console.print(Text(sentence), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for head in told.heads:
-        table.add_column(head)
+    for number, head in enumerate(told.heads):
+        whole = any(not isinstance(row[number], str) for row in told.rows)  # a number is not broken
+        table.add_column(Text(textwrap.fill(head, 9) if whole else head), overflow="fold", no_wrap=whole)
     for row in told.rows:
         table.add_row(*(Text(_text(cell)) for cell in row))
     console.print(table)
@@ -69,12 +75,23 @@ def print_told(told: Told) -> None:
 
 def _text(cell: Cell) -> str:
     if isinstance(cell, Measured):
-        rate = f"{value_text(cell.value, 'fraction')} ({count_text(cell)})"
-        return f"{rate}\n{interval_text(cell, 'fraction')}"
-    return significant(cell) if isinstance(cell, float) else cell
+        interval = interval_text(cell, "fraction").replace(" to ", "\u2013").replace(" %", "")
+        return f"{value_text(cell.value, 'fraction')}\n{count_text(cell)}\n{interval}".rstrip()
+    if isinstance(cell, Sized):
+        text = value_text(cell.measured.value, cell.unit, cell.norm)
+        known = cell.measured.value is not None and cell.unit == "distance"
+        return f"{text} {norm_text(cell.norm)}" if known else text.replace(" ", "\n")
+    return plain(cell) if isinstance(cell, (int, float)) else cell
+
+
+def _content(told: Told) -> dict[str, Any]:
+    rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
+    return {"sentences": told.sentences, "rows": rows}
 
 
 def _json(cell: Cell) -> Any:
+    if isinstance(cell, Sized):
+        return cell.measured.model_dump(mode="json") | {"unit": cell.unit}
     return cell.model_dump(mode="json") if isinstance(cell, Measured) else cell
 
 

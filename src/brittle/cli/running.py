@@ -39,8 +39,8 @@ def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
     run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
 
 
-def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool) -> None:
-    """Runs a spec, reports, and prints the results; dry: prints what would be done, and writes nothing."""
+def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool) -> engine.Run | None:
+    """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing."""
     if not dry_run:
         check_place(out)  # before models and data are loaded
     spec: Any = make()
@@ -48,7 +48,7 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     command = shlex.join(["brittle", *sys.argv[1:]])
     if dry_run:
         _print_plan(spec, study, workers, command)
-        return
+        return None
     with Bars() as bars:
         hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
@@ -56,6 +56,7 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
         done = engine.run(watched, out=out, command=command, workers=workers, watch=bars)
     page = write_page(done.directory)
     print_results(done, page)
+    return done
 
 
 def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:

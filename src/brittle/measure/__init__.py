@@ -2,30 +2,35 @@
 
 from brittle.measure.attack import rate
 from brittle.measure.cases import Case, cases, hero_of
+from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
-from brittle.measure.summary import summaries, summarize
+from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
 from brittle.measure.titles import titles
-from brittle.measure.told import Curve, Told
+from brittle.measure.told import Curve, Sized, Told
 from brittle.measure.wording import headline
 
 __all__ = [
     "MEASURES",
     "NORMS",
+    "OVERALL",
     "AttackSummary",
     "Case",
     "Curve",
     "Definition",
     "Family",
     "Measured",
+    "Side",
+    "Sized",
     "Summary",
     "Told",
     "accuracy_at",
     "cases",
+    "comparison",
     "curve",
     "doubts",
     "families",

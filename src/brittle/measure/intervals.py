@@ -1,4 +1,4 @@
-"""Intervals: Wilson's for rates, order statistics for medians, and a sign test for paired counts."""
+"""Intervals: Wilson's for rates, order statistics for medians, and tests for paired counts."""
 
 import math
 from functools import lru_cache
@@ -38,4 +38,16 @@ def median_ranks(n: int) -> tuple[int, int] | None:
 def sign_test(more: int, fewer: int) -> float:
     """P(at least ``more`` heads in ``more + fewer`` fair tosses): one-sided evidence that more is not luck."""
     n = more + fewer
-    return float(sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n)
+    total, term = 0, math.comb(n, more)
+    for k in range(more, n + 1):
+        total += term
+        term = term * (n - k) // (k + 1)
+    return float(total / 2**n)
+
+
+def mcnemar(one: int, other: int) -> float:
+    """McNemar's exact two-sided p of two paired counts: of examples that have something in one case only, or the other.
+
+    Twice the smaller tail of a fair binomial, at most 1; 1 where the cases never differ (McNemar 1947).
+    """
+    return min(1.0, 2 * sign_test(max(one, other), min(one, other)))

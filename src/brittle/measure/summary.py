@@ -11,6 +11,20 @@ from brittle.measure.titles import titles
 from brittle.measure.wording import headline
 from brittle.records import FlagRecord, Manifest, View
 
+OVERALL = (
+    "examples",
+    "completeness",
+    "correct",
+    "clean_accuracy",
+    "fooling_rate",
+    "robust_accuracy",
+    "invisible",
+    "invisible_8bit",
+    "faint",
+    "faint_8bit",
+)
+"""The measures of all attacks together: the keys of ``Summary.overall``."""
+
 
 def summarize(view: View, records: pd.DataFrame) -> Summary:
     """All measures of a run, per attack and overall, with flags and a headline; works on unfinished and empty runs."""

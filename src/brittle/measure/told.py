@@ -5,7 +5,16 @@ from typing import NamedTuple, final
 
 from brittle.measure.models import Measured
 
-Cell = str | float | Measured
+
+class Sized(NamedTuple):
+    """A number that is no rate. unit: as in ``MEASURES``, or "points", by which two rates differ, or "times"."""
+
+    measured: Measured
+    unit: str
+    norm: str = "l2"
+
+
+Cell = str | float | Measured | Sized
 
 
 class Curve(NamedTuple):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from brittle.text import NONE, duration, of, percent, significant
+from brittle.text import NONE, duration, of, percent, points, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ def value_text(value: float | None, unit: str, norm: str = "l2") -> str:
         return NONE
     if unit == "fraction":
         return percent(value)
+    if unit == "points":
+        return points(value)
+    if unit == "times":
+        return f"{significant(value)} times"
     if unit == "seconds":
         return duration(value)
     if unit == "images" or (unit == "distance" and norm == "l0" and value == int(value)):

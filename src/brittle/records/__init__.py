@@ -23,6 +23,7 @@ from brittle.records.reading import (
     read_shard,
     readable_shard,
     record_path,
+    stored_images,
 )
 from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS
 
@@ -52,4 +53,5 @@ __all__ = [
     "readable_shard",
     "record_path",
     "slugs_of",
+    "stored_images",
 ]

@@ -158,6 +158,25 @@ def read_images(directory: Path, slug: str, view: View, positions: list[int]) ->
     return torch.stack(out) if out else torch.empty(0, *view.image_shape)
 
 
+def stored_images(directory: Path, slug: str, view: View, positions: Collection[int]) -> tuple[Images, list[int]]:
+    """What is kept of the images at some positions, ``[n, C, H, W]``, and the positions of those, in order.
+
+    uint8 where every file of them is, otherwise float32 in ``[0, 1]``; slug: as for ``read_images``. The files must be
+    whole: see ``damaged_images``.
+    """
+    size, wanted = view.manifest.shard_size, set(positions)
+    images, places = [torch.empty(0, *view.image_shape, dtype=torch.uint8)], []
+    for shard in sorted({position // size for position in wanted}):
+        stored = load_file(directory / image_file(slug, shard))
+        kept = stored["rows"].tolist() if "rows" in stored else range(len(stored["images"]))
+        rows = [row for row, kept_row in enumerate(kept) if shard * size + kept_row in wanted]
+        images.append(stored["images"][rows])
+        places += [shard * size + kept[row] for row in rows]
+    if any(one.dtype != torch.uint8 for one in images[1:]):
+        images = [one.float() / 255 if one.dtype == torch.uint8 else one for one in images]
+    return torch.cat(images), places
+
+
 def _index(rows: list[int], row: int) -> int:
     if row not in rows:
         raise LookupError(f"row {row} is not kept")

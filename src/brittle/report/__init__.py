@@ -1,4 +1,4 @@
-"""From a run directory to one self-contained HTML file, and to a table in the terminal. Computes no measure."""
+"""From a run directory to one HTML file, a table in the terminal, and files for others. Computes no measure."""
 
 from brittle.report.page import write_report
 from brittle.report.terminal import summary_table

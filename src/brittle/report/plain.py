@@ -8,14 +8,14 @@ from PIL import Image
 
 from brittle.errors import BrittleError
 from brittle.measure import Curve, Measured, Told
-from brittle.measure.told import Cell
+from brittle.measure.told import Cell, Sized
 from brittle.pages.html import LIMIT, page
 from brittle.pages.pictures import embedded
 from brittle.records import FlagRecord, Manifest
 from brittle.report.charts import javascript, plain_chart
 from brittle.report.page import HERE, write_page
 from brittle.report.sections import flag_cards, measured_cell, repeat_facts
-from brittle.text import significant
+from brittle.text import plain
 
 
 def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
@@ -81,8 +81,10 @@ def plain_page(
 def _cell(cell: Cell) -> dict[str, Any]:
     if isinstance(cell, Measured):
         return measured_cell(cell, "fraction", "l2") | {"number": True}
+    if isinstance(cell, Sized):
+        return measured_cell(cell.measured, cell.unit, cell.norm) | {"number": True}
     number = isinstance(cell, (int, float))
-    text = significant(cell) if isinstance(cell, float) and cell != int(cell) else f"{cell:,.0f}" if number else cell
+    text = plain(cell) if isinstance(cell, (int, float)) else cell
     return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
 
 

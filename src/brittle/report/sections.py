@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from brittle.flags import FLAGS
+from brittle.flags import FLAGS, is_doubt
 from brittle.measure import MEASURES, Case, Measured, Summary
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
@@ -195,7 +195,7 @@ def flag_cards(flags: Iterable[FlagRecord]) -> list[dict[str, Any]]:
             flag.code,
             {
                 "code": flag.code,
-                "weight": meaning.weight if meaning else "doubt",
+                "weight": "doubt" if is_doubt(flag.code) else "note",
                 "sentence": meaning.sentence if meaning else "This version of brittle does not know this flag.",
                 "raised": meaning.raised if meaning else "",
                 "remedy": meaning.remedy if meaning else "",

@@ -1,0 +1,74 @@
+"""The commands that look at runs that there are. torch is imported inside them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.cli.app import app
+from brittle.cli.arguments import Directory
+from brittle.cli.gate import FailUnder, Gate, Strict
+from brittle.errors import BrittleError
+
+Json = Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdout")]
+
+
+@app.command()
+def report(directory: Directory) -> None:
+    """Rebuilds the page of a run from its records."""
+    from brittle.api import write_page as write
+
+    page = write(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True))
+    typer.echo(page)
+
+
+@app.command()
+def summary(directory: Directory, json: Json = False, strict: Strict = False, fail_under: FailUnder = None) -> None:
+    """Prints the numbers of a run."""
+    from brittle.cli.results import print_results, results_json
+    from brittle.run.engine import Run
+
+    gate = Gate.of(strict, fail_under)
+    opened = Run.open(directory)
+    typer.echo(results_json(opened)) if json else print_results(opened)
+    gate.judge(opened)
+
+
+@app.command()
+def compare(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="run directories of audits")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="a page with the same")] = None,
+    json: Json = False,
+) -> None:
+    """Holds the first of some audits against each of the others, image by image."""
+    from brittle.api import compare as compared
+    from brittle.cli.results import comparisons_json, print_told
+
+    told = compared(*directories, out=out)
+    if json:
+        typer.echo(comparisons_json(told))
+        return
+    for number, one in enumerate(told):
+        typer.echo() if number else None
+        print_told(one)
+    if out is not None:
+        typer.echo(f"page: {out}")
+
+
+@app.command()
+def export(
+    directory: Directory,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
+    latex: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's summary as a booktabs table")] = None,
+    npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
+) -> None:
+    """Writes what a run has for other programs, to new files."""
+    from brittle.report.export import export as write
+
+    named = {"csv": csv, "latex": latex, "npz": npz}
+    targets = {name: target for name, target in named.items() if target is not None}
+    if not targets:
+        raise BrittleError("expected one or more of --csv, --latex and --npz with a file (see: brittle export --help)")
+    write(directory, targets)
+    for target in targets.values():
+        typer.echo(target)

@@ -1,0 +1,326 @@
+"""Commands that look at finished runs: compare, export, and what a pipeline asks of the numbers."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fake_run import DEEPFOOL, FGSM, HOSTILE, make_run
+
+from brittle.flags import is_doubt
+from brittle.measure import MEASURES, OVERALL, summaries
+from brittle.pages.words import value_text
+from brittle.records import read_images, read_manifest, read_records
+from brittle.report.export import export
+from brittle.report.latex import escaped, latex_table
+from brittle.report.worded import interval_text
+from conftest import Cli
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two audits of the same images, of which the second is fooled less."""
+    folder = tmp_path_factory.mktemp("runs")
+    facts: dict[str, Any] = {"n": 40, "shape": (3, 8, 8), "attacks": (FGSM, DEEPFOOL), "shard_size": 16}
+    make_run(folder / "before", success=0.9, **facts)
+    make_run(folder / "after", success=0.3, models=("hardened",), **facts)
+    return folder
+
+
+# --- compare
+
+
+def test_compare_says_the_same_in_terminal_json_and_page(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    page = tmp_path / "compared.html"
+    shown = cli("compare", runs / "before", runs / "after", "--out", page)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[-1] == f"page: {page}"
+    said = cli("compare", runs / "before", runs / "after", "--json")
+    assert (said.code, said.err) == (0, "")
+    (one,) = json.loads(said.out)["comparisons"]
+    robust = next(row for row in one["rows"] if row["measure"] == "Robust accuracy" and row["attack"] == "all attacks")
+    assert robust["in before"]["of"] == robust["in after"]["of"] == 40
+    assert robust["change"] == {
+        "value": (robust["in after"]["count"] - robust["in before"]["count"]) / 40,
+        "low": None,
+        "high": None,
+        "count": None,
+        "of": 40,
+        "unit": "points",
+    }
+    assert (
+        robust["more in after"] - robust["more in before"] == robust["in after"]["count"] - robust["in before"]["count"]
+    )
+    assert robust["p"] < 0.01
+    points = f"+{100 * robust['change']['value']:.1f} points"
+    html = page.read_text(encoding="utf-8")
+    for text in (shown.out, html):
+        assert points in text
+        assert "The model is resnet20 in before and hardened in after." in " ".join(text.split())
+    assert "flag-unbounded-below-100" in html
+
+
+def test_compare_takes_several_runs_the_first_against_each(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "before", n=40, shape=(3, 8, 8), attacks=(FGSM,), success=0.5)
+    ran = cli("compare", runs / "before", runs / "after", tmp_path / "before", "--json")
+    heads = [list(one["rows"][0])[2:4] for one in json.loads(ran.out)["comparisons"]]
+    first = f"in {runs / 'before'}"  # the last parts do not tell them apart
+    assert heads == [[first, f"in {runs / 'after'}"], [first, f"in {tmp_path / 'before'}"]]
+
+
+def test_compare_refuses_in_one_line(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "other", n=8, shape=(3, 8, 8), attacks=(FGSM,), ids=[f"x{i}" for i in range(8)])
+    for arguments, message in (
+        ([runs / "before"], "expected two or more different runs"),
+        ([runs / "before", runs / "before" / ".." / "before"], "expected two or more different runs"),
+        ([runs / "before", tmp_path], "expected a run directory with manifest.json"),
+        ([runs / "before", tmp_path / "other"], "expected examples that both runs have"),
+        ([runs / "before", runs / "after", "--out", tmp_path / "no" / "x.html"], "expected to write"),
+    ):
+        ran = cli("compare", *arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert message in ran.err
+        assert ran.err.count("\n") == 1
+
+
+# --- export
+
+
+def test_csv_has_the_records(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    target = tmp_path / "records.csv"
+    assert cli("export", runs / "before", "--csv", target).out == f"{target}\n"
+    records = read_records(runs / "before")
+    back = pd.read_csv(target, dtype={"example": str})
+    assert list(back.columns) == list(records.columns)
+    for name in ("attack", "example", "label", "fooled", "l2", "seconds"):
+        assert back[name].tolist() == records[name].tolist(), name  # to the last digit
+
+
+def test_csv_keeps_whole_numbers_lists_and_commas(tmp_path: Path) -> None:
+    make_run(
+        tmp_path / "run", n=6, shape=(3, 8, 8), attacks=(FGSM,), goals=("untargeted", "next-best"), ids=list('",\n=é;')
+    )
+    export(tmp_path / "run", {"csv": tmp_path / "x.csv"})
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["example"] for row in rows] == list('",\n=é;') * 2
+    targets = [row["target"] for row in rows]
+    assert targets[:6] == [""] * 6
+    assert all(target.isdecimal() for target in targets[6:])
+
+
+def test_latex_speaks_as_the_page_does(runs: Path) -> None:
+    manifest = read_manifest(runs / "before")
+    (summary,) = summaries(manifest, read_records(runs / "before"))
+    text = latex_table([summary])
+    for rule in ("toprule", "midrule", "bottomrule", "begin{tabular}{lrrrr}", "end{tabular}"):
+        assert f"\\{rule}" in text
+    rows = {line.split(" & ")[0]: line for line in text.splitlines() if " & " in line}
+    assert list(rows) == ["Attack", "Clean accuracy", "all attacks", "fgsm(eps=0.01)", "deepfool"]
+    assert all(line.count(" & ") == 4 and line.endswith(" \\\\") for line in rows.values())
+    for attack in summary.attacks:
+        for key in ("fooling_rate", "fooling_rate_8bit", "robust_accuracy"):
+            measured = attack.measures[key]
+            said = f"{value_text(measured.value, 'fraction')} ({interval_text(measured, 'fraction')})"
+            assert said.replace("%", "\\%") in rows[attack.title]
+    assert (
+        f"{value_text(summary.attack('deepfool').measures['median_distance'].value, 'distance')} L2" in rows["deepfool"]
+    )
+
+
+def test_latex_groups_models_says_budgets_in_grey_levels_and_escapes_names(tmp_path: Path) -> None:
+    eps = 8 / 255
+    attack = FGSM.model_copy(
+        update={"label": f"fgsm(eps={eps:.6g})", "eps": eps, "config": {"eps": eps, "norm": "linf"}}
+    )
+    names = ("a_b & 50%", HOSTILE + "\n\\input{x}")
+    make_run(tmp_path / "run", n=8, shape=(3, 8, 8), attacks=(attack,), models=names)
+    text = latex_table(summaries(read_manifest(tmp_path / "run"), read_records(tmp_path / "run")))
+    assert "fgsm(eps=8/255) & " in text
+    assert "a\\_b \\& 50\\%, untargeted" in text
+    assert "\\input" not in text
+    assert "L$\\infty$" in text
+    plain = re.sub(r"\\[&%$#_{}]", "", "\n".join(text.splitlines()[1:]))  # the first line is a comment
+    assert plain.count("{") == plain.count("}")
+    assert not set("%#_^~") & set(plain)
+
+
+def test_escaped() -> None:
+    assert escaped("a\\b~c^d") == r"a\textbackslash{}b\textasciitilde{}c\textasciicircum{}d"
+    assert escaped("> 99.9 %, x\x00y\nz") == r"\textgreater{} 99.9 \%, x y z"
+
+
+@pytest.mark.parametrize("models", [("net",), ("net", "other")])
+def test_npz_has_the_images_with_their_originals(models: tuple[str, ...], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run, n=10, shape=(3, 8, 8), attacks=(FGSM, DEEPFOOL), models=models, shard_size=4, missing=3)
+    export(run, {"npz": tmp_path / "images.npz"})
+    manifest, records = read_manifest(run), read_records(run)
+    with np.load(tmp_path / "images.npz") as arrays:
+        assert len(arrays.files) == len(models) * (3 + 2 * 5)
+        for view in manifest.views():
+            clean = arrays[f"{view.originals}/images"]
+            assert (clean.dtype, clean.shape) == (np.uint8, (10, 3, 8, 8))
+            assert np.array_equal(
+                clean, (read_images(run, view.originals, view, list(range(10))) * 255).round().numpy()
+            )
+            for spec, kept in zip(manifest.attacks, (10, 7), strict=True):
+                mine = view.of(records)
+                mine = mine[mine["attack"] == spec.label]
+                slug = view.slug(spec)
+                expected = read_images(run, slug, view, list(range(kept)))
+                assert torch.equal(torch.from_numpy(arrays[f"{slug}/images"]), expected)
+                assert arrays[f"{slug}/rows"].tolist() == list(range(kept))
+                for name, column in (("predictions", "adversarial_prediction"), ("fooled", "fooled")):
+                    assert arrays[f"{slug}/{name}"].tolist() == mine[column].tolist()
+                assert set(arrays[f"{slug}/targets"].tolist()) == {-1}
+            assert arrays[f"{view.originals}/examples"].tolist() == [f"{i:05d}" for i in range(10)]
+
+
+def test_npz_of_those_that_fooled(cli: Cli, tmp_path: Path) -> None:
+    command = "audit --model digits-cnn --data digits --limit 12 --attack fgsm,eps=0.1 --images fooled --out"
+    assert cli(*command.split(), tmp_path / "run").code == 0
+    assert cli("export", tmp_path / "run", "--npz", tmp_path / "x.npz").code == 0
+    records = read_records(tmp_path / "run").set_index("position")
+    with np.load(tmp_path / "x.npz") as arrays:
+        folder = next(name for name in arrays.files if name.endswith("rows")).removesuffix("/rows")
+        rows, images, clean = (
+            arrays[name] for name in (f"{folder}/rows", f"{folder}/images", "digits-cnn/clean/images")
+        )
+        assert rows.tolist() == records.index[records["fooled"]].tolist()
+        change = np.abs(images - clean[rows] / np.float32(1 if clean.dtype == np.float32 else 255)).max(axis=(1, 2, 3))
+        assert change == pytest.approx(records["linf"].to_numpy()[rows], abs=1e-6)
+
+
+def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    there = tmp_path / "there.csv"
+    there.write_text("mine")
+    new = tmp_path / "new.tex"
+    without = make_run(tmp_path / "none", n=4, shape=(3, 8, 8), attacks=(FGSM,)).model_copy(update={"images": "none"})
+    (tmp_path / "none" / "manifest.json").write_text(without.model_dump_json())
+    make_run(tmp_path / "torn", n=4, shape=(3, 8, 8), attacks=(FGSM,))
+    torn = next((tmp_path / "torn" / "images").rglob("*.safetensors"))
+    content = bytearray(torn.read_bytes())
+    content[-1] ^= 1
+    torn.write_bytes(content)
+    for arguments, message in (
+        ([runs / "before"], "expected one or more of --csv, --latex and --npz"),
+        ([runs / "before", "--latex", new, "--csv", there], "which exists"),
+        ([runs / "before", "--latex", new, "--csv", new], "twice"),
+        ([runs / "before", "--latex", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),
+        ([tmp_path, "--csv", new], "expected a run directory"),
+        ([tmp_path / "none", "--npz", new], "which keeps none"),
+        ([tmp_path / "torn", "--latex", new, "--npz", tmp_path / "x.npz"], "is missing or not as written"),
+    ):
+        ran = cli("export", *arguments)
+        assert (ran.code, ran.out) == (2, ""), arguments
+        assert message in ran.err
+        assert ran.err.count("\n") == 1
+    assert there.read_text() == "mine"
+    assert not new.exists()
+
+
+# --- what a pipeline asks
+
+
+def test_what_is_overall_is_what_can_be_asked(runs: Path) -> None:
+    for summary in summaries(read_manifest(runs / "before"), read_records(runs / "before")):
+        assert tuple(summary.overall) == OVERALL
+    assert set(OVERALL) <= set(MEASURES)
+
+
+def test_strict_names_the_doubts_and_not_the_notes(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    (summary,) = summaries(read_manifest(runs / "before"), read_records(runs / "before"))
+    codes = {flag.code for flag in summary.flags}
+    assert {is_doubt(code) for code in codes} == {True, False}
+    ran = cli("summary", runs / "before", "--strict")
+    assert ran.code == 3
+    assert ran.out == cli("summary", runs / "before").out
+    assert set(ran.err.removeprefix("brittle: --strict: ").split(": ")[1].strip().split(", ")) == {
+        code for code in codes if is_doubt(code)
+    }
+    make_run(tmp_path / "sound", n=20, shape=(3, 8, 8), attacks=(FGSM,))
+    sound = cli("summary", tmp_path / "sound", "--strict", "--json")
+    assert (sound.code, sound.err) == (0, "")
+    assert "few-examples" in sound.out  # a note
+
+
+def test_fail_under(cli: Cli, runs: Path) -> None:
+    (summary,) = summaries(read_manifest(runs / "before"), read_records(runs / "before"))
+    robust = summary.overall["robust_accuracy"].value or 0.0
+    exact = cli("summary", runs / "before", "--fail-under", f"robust_accuracy={robust!r}")
+    assert (exact.code, exact.err) == (0, "")
+    ran = cli(
+        "summary",
+        runs / "before",
+        "--json",
+        "--fail-under",
+        "robust_accuracy=0.9",
+        "--fail-under",
+        "clean_accuracy=0.1",
+    )
+    assert (ran.code, ran.err) == (4, f"brittle: --fail-under: robust_accuracy is {robust:.6g}, under 0.9\n")
+    assert json.loads(ran.out)["study"] == "audit"
+    both = cli("summary", runs / "before", "--strict", "--fail-under", "robust_accuracy=1")
+    assert (both.code, both.err.count("\n")) == (3, 2)
+
+
+def test_a_number_that_is_not_known_is_not_enough_and_every_model_counts(cli: Cli, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", n=20, shape=(3, 8, 8), attacks=(FGSM,), models=("a", "b"), labelled=False)
+    ran = cli("summary", tmp_path / "run", "--fail-under", "clean_accuracy=0")
+    assert ran.code == 4
+    assert ran.err == (
+        "brittle: --fail-under: clean_accuracy of a, untargeted is not known, under 0; clean_accuracy of b, untargeted"
+        " is not known, under 0\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("robust_acuracy=0.4", "did you mean 'robust_accuracy'?"),
+        ("0.4", "known: clean_accuracy"),
+        ("robust_accuracy", "a fraction of at most 1, such as robust_accuracy=0.4"),
+        ("robust_accuracy=40", "a fraction of at most 1"),
+        ("robust_accuracy=nan", "a fraction of at most 1"),
+    ],
+)
+def test_a_wrong_threshold_is_told_before_any_work(asked: str, message: str, cli: Cli, tmp_path: Path) -> None:
+    command = "audit --model digits-cnn --data digits --attack fgsm --out"
+    ran = cli(*command.split(), tmp_path / "run", "--fail-under", asked)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_audit_is_written_before_it_is_judged(cli: Cli, tmp_path: Path) -> None:
+    command = "audit --model digits-cnn --data digits --limit 12 --attack fgsm,eps=0.3 --fail-under robust_accuracy=1"
+    ran = cli(*command.split(), "--out", tmp_path / "run")
+    assert ran.code == 4
+    assert ran.err.splitlines()[-1].startswith("brittle: --fail-under: robust_accuracy is 0")
+    assert ran.out.splitlines()[-1] == f"report: {tmp_path / 'run' / 'report.html'}"
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_other_studies_have_no_such_numbers(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "noise.toml").write_text(
+        'study = "noise"\ndata = "digits"\nlimit = 8\nsizes = [0.0, 1.0]\n[[models]]\nmodel = "digits-cnn"\n'
+    )
+    assert cli("run", tmp_path / "noise.toml", "--out", tmp_path / "run").code == 0
+    assert cli("export", tmp_path / "run", "--csv", tmp_path / "x.csv").code == 0
+    assert len(pd.read_csv(tmp_path / "x.csv")) == 16
+    for arguments in (
+        ("summary", tmp_path / "run", "--strict"),
+        ("export", tmp_path / "run", "--latex", tmp_path / "x.tex"),
+        ("compare", tmp_path / "run", tmp_path),
+    ):
+        ran = cli(*arguments)
+        assert ran.code == 2
+        assert "a noise run" in ran.err
+        assert ran.err.count("\n") == 1
