@@ -67,7 +67,7 @@ def _from_single_pixels(asking: Asking[Nearest], rows: Tensor) -> Tensor:
     search.finer(search.on_a_lattice(), _PEAKS)
     pace = known.new_full((len(known), _MANY + 1), torch.inf)  # the first start's margin by the number of pixels
     known[rows], pace[rows, 0] = search.gain, search.margin
-    at, first = torch.arange(len(rows), device=rows.device), search.gain.clone()
+    at, first = (search.gain.amax(1) > 0).nonzero().squeeze(1), search.gain.clone()  # where some pixel does something
     for by_memory, peaks in _STARTS:
         pixel = first[at].argmax(1)
         first[at, pixel] = -torch.inf
