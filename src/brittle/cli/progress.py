@@ -58,8 +58,8 @@ class Bars:
             for flag in model.flags:
                 self.talk.print(Text(f"flag {flag.code}{of}: {flag.message}", style="yellow"))
         for unit in units:
-            total = sum(len(one) for one in units if one.group == unit.group)
             if unit.group not in self.bars:
+                total = sum(len(one) for one in units if one.group == unit.group)
                 self.bars[unit.group] = self.progress.add_task(unit.group, total=total, rate="")
                 self.counts[unit.group] = 0
 

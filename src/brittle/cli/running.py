@@ -64,7 +64,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     console = Console()
     manifest = study.plan(None, command)
     units = study.units(manifest)
-    console.print(Text(tomli_w.dumps({"study": study.name, **spec.toml()}).rstrip()), soft_wrap=True)
+    console.print(Text(tomli_w.dumps(spec.toml()).rstrip()), soft_wrap=True)
     for model in manifest.models:
         for flag in model.flags:
             console.print(Text(f"flag {flag.code} ({model.name}): {flag.message}", style="yellow"))

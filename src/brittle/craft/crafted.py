@@ -41,3 +41,8 @@ class Crafted:
     backwards: int
     seconds: float
     flags: tuple[str, ...] = ()
+
+
+def original_of(number: int) -> str:
+    """Where a photograph is kept, below the run directory."""
+    return f"photographs/{number:03d}.png"

@@ -1,6 +1,7 @@
 """What crafting leaves to look at: a page where there are several results, made from the run directory alone."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brittle.craft.crafted import Crafted
+from brittle.craft.crafted import Crafted, original_of
 from brittle.craft.page import comparison_page, matrix_page
 from brittle.errors import BrittleError
 from brittle.pages.files import replace_file
@@ -22,12 +23,7 @@ _SHARED = ("brittle", "torch", "model", "model_fingerprint", "confidence_wanted"
 
 def read_crafted(directory: Path) -> list[Crafted]:
     """The results of a run, photograph by photograph, and way by way; BrittleError where a picture is not there."""
-    manifest = read_manifest(directory)
-    ways = {spec.label: number for number, spec in enumerate(manifest.attacks)}
-    records = read_records(directory, manifest)
-    records = records.assign(way=records["attack"].map(ways), free=records["target"].isna())
-    ordered = records.sort_values(["position", "way", "free", "wish"], kind="stable")
-    return [crafted_of(directory, row) for _, row in ordered.iterrows()]
+    return _crafted(directory, _ordered(directory, read_manifest(directory)))
 
 
 def crafted_of(directory: Path, row: "pd.Series[Any]") -> Crafted:
@@ -39,7 +35,7 @@ def crafted_of(directory: Path, row: "pd.Series[Any]") -> Crafted:
     )
     return Crafted(
         photo=row["photograph"],
-        original=_pixels(directory / "photographs" / f"{row['position']:03d}.png"),
+        original=_pixels(directory / original_of(int(row["position"]))),
         perturbed=_pixels(folder / "perturbed.png"),
         wish=row["goal"],
         target=target,
@@ -64,8 +60,10 @@ def crafted_of(directory: Path, row: "pd.Series[Any]") -> Crafted:
 
 def write_crafted(directory: Path) -> Path:
     """index.html and craft.json of several results; of one there are its pictures only. Gives what to look at."""
-    manifest, crafted = read_manifest(directory), read_crafted(directory)
-    if not (directory / "records").exists() or all(not one for one in read_records(directory)["folder"]):
+    manifest = read_manifest(directory)
+    records = _ordered(directory, manifest)
+    crafted = _crafted(directory, records)
+    if not any(records["folder"]):
         return directory
     if len(manifest.attacks) > 1:
         parts = {spec.label: parts_of(spec) for spec in manifest.attacks}
@@ -73,7 +71,9 @@ def write_crafted(directory: Path) -> Path:
     else:
         page = matrix_page(crafted)
     try:
-        replace_file(directory / "craft.json", _numbers(directory, manifest).encode("utf-8", "surrogatepass"))
+        replace_file(
+            directory / "craft.json", _numbers(directory, manifest, records["folder"]).encode("utf-8", "surrogatepass")
+        )
         replace_file(directory / "index.html", page.encode("utf-8"))
     except OSError as error:
         raise BrittleError(f"cannot write to {str(directory)!r}: {error.strerror}") from None
@@ -90,11 +90,11 @@ def parts_of(spec: AttackSpec) -> tuple[str, str, str]:
     return space, penalty, f"{optimiser} ({spec.label})" if preset else optimiser.split(",")[0]
 
 
-def _numbers(directory: Path, manifest: Manifest) -> str:
+def _numbers(directory: Path, manifest: Manifest, folders: Iterable[str]) -> str:
     """All results as one JSON text, from what each of their own files says."""
     each = [
         json.loads((directory / folder / "craft.json").read_text(encoding="utf-8", errors="surrogatepass"))
-        for folder in _folders(directory, manifest)
+        for folder in folders
     ]
     shared = {key: each[0][key] for key in _SHARED} if each else {}
     ways = {spec.label: {"name": spec.name, **spec.config} for spec in manifest.attacks}
@@ -102,11 +102,17 @@ def _numbers(directory: Path, manifest: Manifest) -> str:
     return json.dumps(shared | {"attacks": ways, "crafted": own}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _folders(directory: Path, manifest: Manifest) -> list[str]:
+def _ordered(directory: Path, manifest: Manifest) -> pd.DataFrame:
+    """The records in the order in which results are told."""
     ways = {spec.label: number for number, spec in enumerate(manifest.attacks)}
     records = read_records(directory, manifest)
     records = records.assign(way=records["attack"].map(ways), free=records["target"].isna())
-    return list(records.sort_values(["position", "way", "free", "wish"], kind="stable")["folder"])
+    ordered: pd.DataFrame = records.sort_values(["position", "way", "free", "wish"], kind="stable")
+    return ordered
+
+
+def _crafted(directory: Path, records: pd.DataFrame) -> list[Crafted]:
+    return [crafted_of(directory, row) for _, row in records.iterrows()]
 
 
 def _pixels(path: Path) -> Tensor:

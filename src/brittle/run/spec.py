@@ -20,10 +20,16 @@ FOLDER = "folder"
 """The key of the folder that relative paths start from, itself relative to the file; by default the file's own."""
 
 
-class Spec(BaseModel):
-    """What a run of one kind of study is asked to do; a key that is not known is an error."""
+class _Keys(BaseModel):
+    """A table of a spec file; a key that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Spec(_Keys):
+    """What a run of one kind of study is asked to do."""
+
+    study: str
 
     def open(self) -> Any:
         """The study, with all that it names loaded."""
@@ -31,10 +37,10 @@ class Spec(BaseModel):
 
     def toml(self) -> dict[str, Any]:
         """What a TOML file says; values that are the defaults are left out, but for the study."""
-        return self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        return {"study": self.study, **self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)}
 
 
-class ModelSpec(Spec):
+class ModelSpec(_Keys):
     """A classifier by name: what ``--model`` and the options beside it say.
 
     name: what records call it; default: the spec. mean, std: instead of those published with the network.

@@ -51,7 +51,7 @@ class AuditSpec(Spec):
         kept = kept_of(self.images)
         attacks = tuple(one for text in self.attacks for one in attacks_from(text))
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, spec={"study": "audit", **self.toml()})
+        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, spec=self.toml())
 
 
 class Place(NamedTuple):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from brittle.craft.crafted import original_of
 from brittle.craft.sheet import comparison
 from brittle.craft.view import see
 from brittle.data.examples import examples_of
@@ -27,7 +28,6 @@ from brittle.studies.crafted_rows import (
     config_of_way,
     folders_of,
     numbers_of,
-    original_of,
     repeated,
     row_of,
     text_of,
@@ -73,7 +73,7 @@ class CraftSpec(Spec):
             confidence=self.confidence,
             seed=self.seed,
             model=name,
-            spec={"study": "craft", **self.toml()},
+            spec=self.toml(),
         )
 
 
@@ -123,11 +123,6 @@ class Crafting:
     @property
     def name(self) -> str:
         return "craft"
-
-    @property
-    def single(self) -> bool:
-        """Whether there is one result, whose pictures need no folder of their own."""
-        return len(self.photographs) == len(self.wishes) == len(self.ways) == 1
 
     def crafter(self, way: int) -> Crafter:
         """Whoever crafts in one of the ways."""

@@ -13,11 +13,6 @@ from brittle.studies.crafter import Aim, Photograph
 from brittle.studies.ways import Way
 
 
-def original_of(number: int) -> str:
-    """Where a photograph is kept, below the run directory."""
-    return f"photographs/{number:03d}.png"
-
-
 def repeated(manifest: Manifest) -> dict[str, Any]:
     """Everything that is needed to repeat it, beside the photograph and the wish."""
     (model,) = manifest.models

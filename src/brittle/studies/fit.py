@@ -68,7 +68,7 @@ class FitSpec(Spec):
             unseen,
             seed=self.seed,
             model=name,
-            spec={"study": "fit", **self.toml()},
+            spec=self.toml(),
         )
 
 

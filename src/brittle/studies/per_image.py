@@ -24,7 +24,6 @@ _WORK: dict[str, Work] = {}
 class PerImageSpec(Spec):
     """What every such study is asked; a study adds options of its own."""
 
-    study: str
     models: list[ModelSpec]
     data: str
     limit: int | None = None
@@ -58,9 +57,8 @@ class PerImage:
     def plan(self, stored: Manifest | None, command: str | None) -> Manifest:
         """The manifest; its settings are what the study is asked beyond models, data and seed."""
         asked = self.spec.model_dump(mode="json", exclude=set(PerImageSpec.model_fields))
-        spec = {"study": self.name, **self.spec.toml()}
         facts = self.sources.facts(stored, None) | about(command)
-        return Manifest(study=self.name, spec=spec, seed=self.spec.seed, settings=asked, **facts)
+        return Manifest(study=self.name, spec=self.spec.toml(), seed=self.spec.seed, settings=asked, **facts)
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
         """Shards, model by model."""
