@@ -114,9 +114,7 @@ def test_killed_at_random_moments_and_resumed(
             assert len(read_records(directory)) >= finished[-1]  # it can be looked at, parts and all
         killable.ran(killable.STUDIES[name](), directory)
         assert_same_run(directory, whole)
-    if (
-        name == "audit" and not cut
-    ):  # something was at stake: from nothing done to nearly all
+    if name == "audit" and not cut:  # something was at stake: from nothing done to nearly all
         assert finished[0] == 0
         assert finished[-1] >= 6
         assert len(set(finished)) >= 4

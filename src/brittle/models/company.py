@@ -22,6 +22,5 @@ class InCompany(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """``[B, K]`` -> ``[B, N]``; more axes, and other devices, as they are."""
         short = rows_short(len(rows)) if rows.ndim == 2 and rows.device.type == "cpu" else 0
-        if not short:
-            return self.linear(rows)
-        return self.linear(nn.functional.pad(rows, (0, 0, 0, short)))[: len(rows)]
+        found: torch.Tensor = self.linear(nn.functional.pad(rows, (0, 0, 0, short)) if short else rows)
+        return found[: len(rows)] if short else found
