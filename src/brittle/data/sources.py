@@ -12,6 +12,7 @@ from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.limit import chosen
+from brittle.data.signs import load_signs_test
 from brittle.errors import BrittleError
 
 
@@ -58,6 +59,13 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         load_digits_test,
     ),
     DataSource(
+        "signs",
+        "signs",
+        "16 traffic signs in colour, 64 x 64, drawn here: the 480 that signs-cnn was not trained on; no download",
+        lambda spec: spec == "signs",
+        load_signs_test,
+    ),
+    DataSource(
         "hub",
         "hf:REPO[:SPLIT]",
         "a data set of the Hugging Face hub, downloaded once; split test, else validation, else train",
@@ -83,7 +91,7 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 
 
 def load_data(spec: str, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
-    """Examples by name: ``digits``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
+    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
 
     limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
     depend on it. None takes all, in the source's order.
