@@ -6,7 +6,7 @@ from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.models import AttackSummary, Definition, Measured, Summary
+from brittle.measure.models import AttackSummary, ClassSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
@@ -20,6 +20,7 @@ __all__ = [
     "OVERALL",
     "AttackSummary",
     "Case",
+    "ClassSummary",
     "Curve",
     "Definition",
     "Family",

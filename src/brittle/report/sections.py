@@ -236,22 +236,17 @@ def case_caption(view: View, case: Case, title: str) -> dict[str, Any]:
         "example": case.example,
         "position": case.position,
         "class": case.label,
-        "label": class_name(view, case.label),
-        "target": None if case.target is None else class_name(view, case.target),
-        "before": class_name(view, case.clean_prediction),
+        "label": view.class_name(case.label),
+        "target": None if case.target is None else view.class_name(case.target),
+        "before": view.class_name(case.clean_prediction),
         "sure_before": percent(case.clean_confidence),
-        "after": class_name(view, case.adversarial_prediction),
+        "after": view.class_name(case.adversarial_prediction),
         "sure_after": percent(case.adversarial_confidence),
         "distance": distance_text(case.distance, case.norm),
         "typical": significant(case.typical_change, 2),
         "largest": significant(case.largest_change, 2),
         "survives": case.survives_8bit,
     }
-
-
-def class_name(view: View, index: int) -> str:
-    """The name of a class, or its number where it has none."""
-    return view.class_names[index] if 0 <= index < len(view.class_names) else f"class {index}"
 
 
 def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
