@@ -2,9 +2,10 @@
 
 from brittle.measure.attack import rate
 from brittle.measure.cases import Case, cases, hero_of
+from brittle.measure.classes import classes
 from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
-from brittle.measure.definitions import MEASURES
+from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, ClassSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
@@ -15,6 +16,7 @@ from brittle.measure.told import Curve, Sized, Told
 from brittle.measure.wording import headline
 
 __all__ = [
+    "COST",
     "MEASURES",
     "NORMS",
     "OVERALL",
@@ -31,6 +33,7 @@ __all__ = [
     "Told",
     "accuracy_at",
     "cases",
+    "classes",
     "comparison",
     "curve",
     "doubts",

@@ -37,7 +37,6 @@ def _row(one: ClassSummary, names: dict[int, str]) -> dict[str, Any]:
     most = list(one.taken_for.items())[:NAMED]
     return {
         "name": one.name,
-        "images": one.robust_accuracy.of or 0,
         "clean": measured_cell(one.clean_accuracy, "fraction", "l2"),
         "robust": measured_cell(one.robust_accuracy, "fraction", "l2"),
         "taken": [(names[index], count) for index, count in most],

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from brittle.flags import FLAGS, is_doubt
-from brittle.measure import MEASURES, Case, Measured, Summary
+from brittle.measure import COST, MEASURES, Case, Measured, Summary
+from brittle.pages import words
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, Manifest, View
@@ -144,15 +145,14 @@ def cost_rows(summary: Summary) -> list[dict[str, Any]]:
     """Passes and time per attack, with the share of the dearest attack's passes for a bar."""
     rows: list[dict[str, Any]] = []
     for attack in summary.attacks:
-        cost = {
-            key: attack.measures[key].value for key in ("steps", "forwards", "backwards", "seconds", "total_seconds")
-        }
+        cost = {key: attack.measures[key].value for key, known in MEASURES.items() if known.group == COST}
         total = cost["total_seconds"]
         rows.append(
             {
                 "title": attack.title,
                 "passes": [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")],
                 "seconds": value_text(cost["seconds"], "seconds"),
+                "spread": words.interval_text(cost["seconds"], cost["seconds_low"], cost["seconds_high"], "seconds"),
                 "total": NONE if total is None else duration(total),
                 "bar": (cost["forwards"] or 0.0) + (cost["backwards"] or 0.0),
             }
