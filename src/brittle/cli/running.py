@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from brittle.api import write_page
-from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
 from brittle.run import engine
+from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit

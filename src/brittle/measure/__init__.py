@@ -12,7 +12,7 @@ from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
 from brittle.measure.titles import titles
-from brittle.measure.told import Curve, Sized, Told
+from brittle.measure.told import Compared, Curve, Sized, Told
 from brittle.measure.wording import headline
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "AttackSummary",
     "Case",
     "ClassSummary",
+    "Compared",
     "Curve",
     "Definition",
     "Family",
