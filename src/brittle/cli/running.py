@@ -31,9 +31,7 @@ from brittle.text import duration
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
 _ENOUGH = 4.0  # seconds of a try after which no more is tried
 _TOO_LONG = 15.0  # seconds of one example
-_PAGE = (
-    3.0  # seconds that a run takes to read its records again and to write its page, as measured on 32 to 1,000 images
-)
+_PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
