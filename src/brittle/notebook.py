@@ -101,13 +101,13 @@ def _crafted(run: Run) -> Table:
     """A row for each picture, as the saved file was read again."""
     rows = [
         [
-            Cell(row.photograph),
-            Cell(row.target_name or row.goal, row.attack),
-            Cell(percent(row.confidence), "" if row.reached else "short of what was asked for"),
-            Cell(colour(row.colour_mean), f"99th percentile {colour(row.colour_p99)}"),
-            Cell(f"{row.forwards + row.backwards:,}"),
+            Cell(row["photograph"]),
+            Cell(row["target_name"] or row["goal"], row["attack"]),
+            Cell(percent(row["confidence"]), "" if row["reached"] else "short of what was asked for"),
+            Cell(colour(row["colour_mean"]), f"99th percentile {colour(row['colour_p99'])}"),
+            Cell(f"{row['forwards'] + row['backwards']:,}"),
         ]
-        for row in run.records.itertuples()
+        for row in run.records.to_dict("records")
     ]
     return _some(("photograph", "wish", "confidence", "change of colour, CIEDE2000", "passes"), rows)
 

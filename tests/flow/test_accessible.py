@@ -73,8 +73,8 @@ def test_text_and_curves_stand_out(dark: bool) -> None:
     for ink, ground in (("note", "note-bg"), ("wrong", "doubt-bg"), ("paper", "ink"), ("ink", "track")):
         assert contrast(root[ink], root[ground]) >= TEXT, (ink, ground)
     for mixed in ("right", "wrong"):  # a cell of the square of classes, at its fullest
-        ground = tuple(0.45 * one + 0.55 * other for one, other in zip(root[mixed], root["paper"], strict=True))
-        assert contrast(root["ink"], ground) >= TEXT, mixed
+        fullest = tuple(0.45 * one + 0.55 * other for one, other in zip(root[mixed], root["paper"], strict=True))
+        assert contrast(root["ink"], fullest) >= TEXT, mixed
     for number in range(1, 9):
         assert contrast(root[f"c{number}"], root["paper"]) >= DRAWN, number
     for lightness, chroma, hue in re.findall(r"oklch\(var\((--tone-\d)\) ([\d.]+) ([\d.]+)\)", colours(24)[1]):

@@ -1,5 +1,7 @@
 """What becomes of each class: counts that one can make by hand."""
 
+from typing import Any
+
 import pandas as pd
 from fake_run import manifest_of, spec
 
@@ -20,13 +22,13 @@ IMAGES = [
 ]
 
 
-def view_of(**facts: object) -> View:
-    made = manifest_of(class_names=NAMES, examples=len(IMAGES), attacks=[FGSM, PGD], **facts)
+def view_of(labelled: bool = True) -> View:
+    made = manifest_of(class_names=NAMES, examples=len(IMAGES), attacks=[FGSM, PGD], labelled=labelled)
     return next(made.views())
 
 
 def records() -> pd.DataFrame:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "attack": attack.label,
             "position": position,
@@ -47,7 +49,8 @@ def records() -> pd.DataFrame:
         for number, attack in enumerate((FGSM, PGD))
         for position, image in enumerate(IMAGES)
     ]
-    return pd.DataFrame(rows)
+    made: pd.DataFrame = pd.DataFrame(rows)
+    return made
 
 
 def counts(attack: str | None) -> list[tuple[object, ...]]:
