@@ -95,7 +95,7 @@ def test_csv_has_the_records(cli: Cli, runs: Path, tmp_path: Path) -> None:
     target = tmp_path / "records.csv"
     assert cli("export", runs / "before", "--csv", target).out == f"{target}\n"
     records = read_records(runs / "before")
-    back = pd.read_csv(target, dtype={"example": str})
+    back = pd.read_csv(target, dtype={"example": str}, float_precision="round_trip")
     assert list(back.columns) == list(records.columns)
     for name in ("attack", "example", "label", "fooled", "l2", "seconds"):
         assert back[name].tolist() == records[name].tolist(), name  # to the last digit
