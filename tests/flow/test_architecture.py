@@ -18,6 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # Each room may import the rooms to its left.
 ORDER = [
     "errors",
+    "shown",
     "text",
     "flags",
     "types",
@@ -40,14 +41,15 @@ ORDER = [
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
 SEES = {
     "errors": set(),
+    "shown": set(),
     "text": set(),
     "flags": set(),
     "pages": {"errors", "text"},
     "records": {"errors", "types"},
-    "measure": {"errors", "types", "text", "flags", "geometry", "records"},
+    "measure": {"errors", "types", "shown", "text", "flags", "geometry", "records"},
     "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }
-TOP = ["api", "docs", "cli", "__main__"]
+TOP = ["api", "docs", "notebook", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from brittle.api import write_page
 from brittle.cli.app import STARTED
-from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
 from brittle.run import engine
+from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit

@@ -39,7 +39,7 @@ class ModelSource:
 def load_model(
     spec: str,
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
@@ -59,7 +59,7 @@ def load_model(
         forms = [known.form for known in MODELS.values()]
         raise BrittleError(f"unknown model {spec!r}{did_you_mean(spec, forms)}")
     place = _usable(device)
-    return source.load(rest, weights).adjusted(
+    return source.load(rest, None if weights is None else Path(weights)).adjusted(
         Settings(mean=mean, std=std, class_names=class_names, device=place, batch_size=batch_size, reject=reject)
     )
 
