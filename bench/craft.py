@@ -16,13 +16,14 @@ from bench.bare import fast_copy
 from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file, network_of
 from brittle.attacks import Craft
-from brittle.craft.crafted import Crafted
-from brittle.craft.view import view, viewed
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.view import view, viewed
 from brittle.data.fit import Fit
 from brittle.goals import Targeted
 from brittle.models import Classifier, Network, load_model
 from brittle.rng import Rng
-from brittle.studies.crafter import Aim, Crafter, Photograph, read_photograph
+from brittle.studies.crafter import Aim, Crafter
+from brittle.studies.photographs import Photograph, read_photograph
 from brittle.studies.ways import Way
 from brittle.types import Images
 from brittle.visibility.measures import visibility
@@ -46,7 +47,7 @@ def photographs() -> list[Photograph]:
     paths = sorted(data_file("imagenet-photos").glob("*.jpg"))
     if not paths:
         raise Skipped("imagenet-photos holds no photographs")
-    return [read_photograph(Path(path), squeezenet().fit) for path in paths]
+    return [Photograph.of(read_photograph(Path(path)), squeezenet()) for path in paths]
 
 
 def section() -> Section:

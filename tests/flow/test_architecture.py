@@ -31,7 +31,7 @@ ORDER = [
     "models",
     "attacks",
     "records",
-    "craft",
+    "crafting",
     "run",
     "measure",
     "studies",
