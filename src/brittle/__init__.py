@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from brittle.shown import show_by
 
 if TYPE_CHECKING:
-    from brittle.api import audit, compare, fit, run_spec, write_page
+    from brittle.api import audit, compare, craft, fit, run_spec, write_page
     from brittle.attacks import *  # noqa: F403 - what it imports is the list of all attacks
+    from brittle.crafting.written import read_crafted
     from brittle.data import Examples, examples_of, load_data
     from brittle.errors import BrittleError, Unsupported
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from brittle.run.engine import Run
 
 _HOMES = {
-    "brittle.api": ("audit", "compare", "fit", "run_spec", "write_page"),
+    "brittle.api": ("audit", "compare", "craft", "fit", "run_spec", "write_page"),
+    "brittle.crafting.written": ("read_crafted",),
     "brittle.data": ("Examples", "examples_of", "load_data"),
     "brittle.errors": ("BrittleError", "Unsupported"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
@@ -52,10 +54,12 @@ __all__ = [
     "attack",
     "audit",
     "compare",
+    "craft",
     "examples_of",
     "fit",
     "load_data",
     "load_model",
+    "read_crafted",
     "run_spec",
     "write_page",
 ]

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from brittle.attacks import Attack
-from brittle.craft.written import write_crafted
+from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.errors import BrittleError
 from brittle.measure import Compared, Side, comparison
-from brittle.models.classifier import Classifier
+from brittle.models import load_model
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
 from brittle.report.compared import write_compared
@@ -24,7 +25,12 @@ from brittle.run.study import Study, Watch
 from brittle.run.workers import Executor
 from brittle.studies import STUDIES, spec_of
 from brittle.studies.audit import Audit
+from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
+from brittle.studies.opening import device_of
+from brittle.studies.photographs import Photograph, given_photographs
+from brittle.studies.ways import ways_from
+from brittle.studies.wishes import wishes_from
 
 
 def audit(
@@ -80,6 +86,50 @@ def fit(
     """
     others = None if unseen is None else as_examples(unseen)
     study = Fitting.of(classifier, attack, as_examples(examples), others, seed=seed)
+    return _reported(study, out, None, workers, _watching(watch, progress))
+
+
+def craft(
+    classifier: Classifier | str,
+    photographs: Any,
+    *,
+    out: str | Path,
+    target: str | int | Sequence[str | int] = UNTARGETED,
+    attack: Attack | str | Sequence[Attack | str] = "craft",
+    confidence: float = 0.99,
+    weights: str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | Executor = 1,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> Run:
+    """Noise that nobody sees, which makes a network take photographs for what is wished; ``read_crafted`` has them.
+
+    classifier: one, or a model spec as on the command line, to which weights, mean, std and device belong. photographs:
+    one or several, as paths, Pillow images, tensors ``[C, H, W]`` or arrays ``[H, W, C]`` of 8-bit values or floats in
+    [0, 1]; they go through the classifier's own ``fit``. target: one or several of a class name or index,
+    "least-likely", "next-best", "random" and "untargeted". attack: one or several, as attacks or as text; all that can
+    aim at a confidence do so at this one. ``out`` gets the pictures, numbers and records, and of several results a
+    page, ``out/index.html``. The same call again resumes what was interrupted.
+
+    Raises BrittleError before anything is written for whatever cannot be read, loaded or wished for.
+    """
+    files = given_photographs(photographs)
+    wishes = wishes_from(target)
+    ways = ways_from(attack if isinstance(attack, list | tuple) else [attack], confidence)
+    given = {"weights": weights, "mean": mean, "std": std}
+    if isinstance(classifier, str):
+        loaded = load_model(classifier, **given, device=device_of(device))  # type: ignore[arg-type]
+    else:
+        loaded = checked_classifier(classifier)
+        if beside := [name for name, value in given.items() if value is not None]:
+            raise BrittleError(f"expected {' and '.join(beside)} with a model spec only; a classifier has its own")
+    taken = [Photograph.of(one, loaded) for one in files]
+    name = classifier if isinstance(classifier, str) else loaded.name
+    study = Crafting(loaded, loaded.fit, taken, wishes, ways, confidence=confidence, seed=seed, model=name)
     return _reported(study, out, None, workers, _watching(watch, progress))
 
 

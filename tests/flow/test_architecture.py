@@ -32,7 +32,7 @@ ORDER = [
     "models",
     "attacks",
     "records",
-    "craft",
+    "crafting",
     "run",
     "measure",
     "studies",

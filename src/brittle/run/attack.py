@@ -14,10 +14,10 @@ from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, is_classifier
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
-from brittle.run.grade import Rounded, Rules, grade
+from brittle.run.grade import Grade, Rounded, Rules, grade
 from brittle.shown import shown
 from brittle.types import Access, Images, Labels, Logits
 
@@ -94,11 +94,7 @@ def attack(
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not is_classifier(classifier):
-        raise BrittleError(
-            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
-            " brittle.BlackBox(estimator)"
-        )
+    checked_classifier(classifier)
     check_goal(method, goal)
     check_access(method, classifier)
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
@@ -121,14 +117,19 @@ def _run(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng
         return attack_graded(classifier, pixels, goal, method, rng, logits.clone())
 
 
-def broken_rules(found: Found) -> dict[str, Tensor]:
+def objections(found: Found) -> dict[str, Tensor]:
     """Flag code -> bool ``[B]``: what speaks against an attack's result for each image."""
+    unconfirmed = found.claimed & ~found.fooled
+    return {"unconfirmed": unconfirmed, **broken_rules(found, miscounted=found.miscounted)}
+
+
+def broken_rules(graded: Found | Grade, *, miscounted: bool) -> dict[str, Tensor]:
+    """Flag code -> bool ``[B]``: which rules an attack has broken, whatever it claims."""
     return {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "non-finite-logits": found.non_finite,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
+        "outside-box": ~graded.inside_box,
+        "over-budget": ~graded.within_budget,
+        "non-finite-logits": graded.non_finite,
+        "miscounted-passes": torch.full_like(graded.non_finite, miscounted),
     }
 
 
@@ -143,7 +144,7 @@ _MEANS = {
 
 def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
     """What an attack's own results say against them. margin: of the originals."""
-    for code, rows in broken_rules(found).items():
+    for code, rows in objections(found).items():
         if rows.any():
             yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)

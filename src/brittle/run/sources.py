@@ -197,7 +197,14 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     if flags is None:
         found = preflight(classifier, images, None if labels is None else labels[: len(images)])
         flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]
-    channels, height, width = images.shape[1:]
+    return model_record(name, slug, classifier, examples, flags=flags)
+
+
+def model_record(
+    name: str, slug: str, classifier: Classifier, examples: Examples, *, flags: list[FlagRecord] | None = None
+) -> ModelRecord:
+    """A classifier as a manifest has it, known again by what it says of fixed images in the size of these."""
+    channels, height, width = examples.images(0, 1).shape[1:]
     probe = take_probe(classifier, examples, (channels, height, width))
     return ModelRecord(
         name=name,
@@ -210,5 +217,5 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
         data_fingerprint=examples.fingerprint,
         device=classifier.device.type,
         batch_size=classifier.batch_size,
-        flags=flags,
+        flags=flags or [],
     )
