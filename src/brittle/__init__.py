@@ -65,7 +65,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'brittle' has no attribute {name!r}")
     home = import_module(_HOME_OF.get(name, "brittle.attacks"))
     if not hasattr(home, name):
-        raise AttributeError(f"module 'brittle' has no attribute {name!r}")
+        from brittle.catalog.foreign import attack_here
+
+        said = attack_here(name)
+        raise AttributeError(f"module 'brittle' has no attribute {name!r}{f'; {said}' if said else ''}")
     value = getattr(home, name)
     globals()[name] = value
     return value

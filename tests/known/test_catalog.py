@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import pytest
 
-from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts, Universal
+from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts, Square, Universal
 from brittle.catalog import (
     ATTACKS,
     FITTERS,
@@ -88,10 +88,22 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("DEEPFOOL", "unknown attack 'DEEPFOOL'; did you mean 'deepfool'?"),
         ("", "unknown attack ''; known: "),
         ("deepfool,overshot=0.1", "attack 'deepfool' has no option 'overshot'; did you mean 'overshoot'?"),
-        ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; did you mean 'eps'?"),
+        ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; eps is what you mean"),
         ("fgsm,zzz=0.1", "attack 'fgsm' has no option 'zzz'; known: box, eps, norm"),
-        ("fgsm,norm=l_inf", "unknown norm 'l_inf'; did you mean 'linf'?"),
-        ("fgsm,norm=l0", "expected norm l1, l2, linf or lP, got l0"),
+        ("fgsm,norm=lnif", "unknown norm 'lnif'; did you mean 'linf'?"),
+        ("fgsm,norm=l0", "expected norm l1, l2, linf or lP, got l0; l0 is a norm of few-pixel, pixel-search, sparse-rs, standard"),
+        ("deepfool,norm=0", "expected norm l1, l2, linf or lP, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero"),
+        ("AutoAttack", "unknown attack 'AutoAttack'; here it is standard (AutoAttack's ensemble"),
+        ("c&w", "unknown attack 'c&w'; here it is minimal,norm=l2 ("),
+        ("boundary-attack", "unknown attack 'boundary-attack'; here it is hopskipjump ("),
+        ("patch", "unknown attack 'patch'; there is none here: "),
+        ("pgd,alpha=2/255", "attack 'pgd' has no option 'alpha'; step_size is what you mean"),
+        ("penalised,max_iter=3", "attack 'penalised' has no option 'max_iter'; steps is what you mean"),
+        ("square,p_init=1", "attack 'square' has no option 'p_init'; p is what you mean"),
+        ("pgd,p=2", "attack 'pgd' has no option 'p'; norm is what you mean"),
+        ("pgd,targeted=yes", "attack 'pgd' has no option 'targeted'; the goal says it: --target CLASS"),
+        ("minimal,eps=1", "attack 'minimal' has no option 'eps'; it has norm; eps belongs to apgd, "),
+        ("fgsm,num_steps=1", "attack 'fgsm' has no option 'num_steps'; it has box, eps, norm; steps belongs to apgd"),
         ("fgsm,eps", "expected field=value after the attack's name, got 'eps' in 'fgsm,eps'"),
         ("fgsm,eps=", "expected field=value after the attack's name, got 'eps=' in 'fgsm,eps='"),
         ("fgsm,=1", "expected field=value after the attack's name, got '=1' in 'fgsm,=1'"),
@@ -123,7 +135,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("restarts(pgd)", "expected field=value after the attack's name, got 'pgd' in 'restarts(pgd)'"),
         ("restarts(attack=)", "expected field=value after the attack's name, got 'attack=' in 'restarts(attack=)'"),
         ("restarts(attack=pdg)", "unknown attack 'pdg'; did you mean 'pgd'?"),
-        ("restarts(attack=pgd(epsilon=0.1))", "attack 'pgd' has no option 'epsilon'; did you mean 'eps'?"),
+        ("restarts(attack=pgd(epsilon=0.1))", "attack 'pgd' has no option 'epsilon'; eps is what you mean"),
         ("restarts(attack=pgd(eps=-1))", "expected a finite eps >= 0, got -1"),
         ("restarts(attack=pgd,times=0)", "expected times >= 1, got 0"),
         (
@@ -137,7 +149,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("best-of(attacks=fgsm +)", "unknown attack ''; known: "),
         (
             "best-of(attacks=fgsm + deepfool)",
-            "expected attacks of one kind, norm and eps (fgsm is budget linf with eps ",
+            "expected attacks of one kind, norm and eps (fgsm(eps=8/255) is budget linf with eps ",
         ),
         ("restarts(attack=fgsm + pgd)", "unknown attack 'fgsm + pgd'; did you mean 'fgsm'?"),
         (
@@ -177,11 +189,14 @@ def test_build_takes_values_of_python_too() -> None:
         (DeepFool(norm=LINF), "deepfool(norm=linf)"),
         (DeepFool(norm="linf"), "deepfool(norm=linf)"),
         (DeepFool(norm=L2, overshoot=0.02), "deepfool"),
-        (FGSM(eps=8 / 255), "fgsm"),
-        (FGSM(eps=1 / 255, box=False), "fgsm(eps=0.00392157, box=False)"),
-        (PGD(norm=Lp(1.5), step_size=0.25, random_start=True), "pgd(norm=l1.5, step_size=0.25, random_start=True)"),
-        (Restarts(), "restarts"),
-        (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm, times=3)"),
+        (FGSM(), "fgsm(eps=8/255)"),
+        (FGSM(eps=0.0314), "fgsm(eps=0.0314)"),
+        (Square(norm=L1, eps=1200), "square(eps=1200, norm=l1)"),
+        (FGSM(eps=1 / 255, box=False), "fgsm(eps=1/255, box=False)"),
+        (PGD(norm=Lp(1.5), step_size=0.25, random_start=True), "pgd(eps=8/255, norm=l1.5, step_size=0.25, random_start=True)"),
+        (PGD(step_size=2 / 255), "pgd(eps=8/255, step_size=2/255)"),
+        (Restarts(), "restarts(attack=pgd(eps=8/255, random_start=True))"),
+        (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm(eps=8/255), times=3)"),
         (BestOf(attacks=(DeepFool(), FMN(steps=50))), "best-of(attacks=deepfool + fmn(steps=50))"),
         (
             Restarts(attack=BestOf(attacks=(FGSM(eps=0.1), PGD(eps=0.1)))),

@@ -10,7 +10,6 @@ from brittle.measure.models import AttackSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
-from brittle.measure.titles import titles
 from brittle.measure.told import Curve, Sized, Told
 from brittle.measure.wording import headline
 
@@ -41,5 +40,4 @@ __all__ = [
     "summaries",
     "summarize",
     "thin",
-    "titles",
 ]

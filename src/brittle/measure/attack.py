@@ -15,13 +15,12 @@ BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
 
 
-def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame, title: str) -> AttackSummary:
-    """The measures of one attack, from the records of all. title: what it is called where people read."""
+def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
+    """The measures of one attack, from the records of all."""
     rows = judged(records[records["attack"] == spec.label])
     norm = distance_norm(spec.norm)
     return AttackSummary(
         label=spec.label,
-        title=title,
         name=spec.name,
         kind=spec.kind,
         norm=spec.norm,
