@@ -14,6 +14,7 @@ from kit import jpeg, make_kit, photos
 
 import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.catalog import ATTACKS
+from brittle.data.limit import chosen
 from conftest import Cli
 
 NET = "--model digits-cnn --weights good.safetensors"
@@ -273,30 +274,31 @@ def test_a_damaged_image_in_a_later_shard_keeps_what_is_done_and_mended_it_goes_
     monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 32)
     monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 32)
     images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(96)}
+    early, late = (f"{chosen(96, 96)[k]:03d}.jpg" for k in (3, 70))
     photos(tmp_path / "data", images)
     monkeypatch.chdir(tmp_path)
     command = ["audit", *shlex.split(RGB.replace("resnet20.saf", f"{kit}/resnet20.saf")), "--data", "data"]
     command += ["--attack", "fgsm", "--attack", "pgd,steps=2"]
     assert cli(*command, "--out", "whole").code == 0
 
-    (tmp_path / "data" / "070.jpg").write_bytes(images["070.jpg"][: len(images["070.jpg"]) // 2])
+    (tmp_path / "data" / late).write_bytes(images[late][: len(images[late]) // 2])
     stopped = cli(*command, "--out", "run")
     assert stopped.code == 2
     said = stopped.err.splitlines()[-1]
-    assert said.startswith("brittle: 'data/070.jpg' is not an image or is truncated")
+    assert said.startswith(f"brittle: 'data/{late}' is not an image or is truncated")
     assert said.endswith("what is finished is kept in 'run', and the same command resumes")
     done = contents(tmp_path / "run")
     assert sum(name.endswith(".parquet") for name in done) == 4
 
     # Mended, but an image that was done has changed: what is recorded is not of this data.
-    (tmp_path / "data" / "070.jpg").write_bytes(images["070.jpg"])
-    (tmp_path / "data" / "003.jpg").write_bytes(jpeg(1000))
+    (tmp_path / "data" / late).write_bytes(images[late])
+    (tmp_path / "data" / early).write_bytes(jpeg(1000))
     refused = cli(*command, "--out", "run")
     assert refused.code == 2
     assert "'run' holds a different run (data: there data (" in refused.err
     assert contents(tmp_path / "run") == done
 
-    (tmp_path / "data" / "003.jpg").write_bytes(images["003.jpg"])
+    (tmp_path / "data" / early).write_bytes(images[early])
     assert cli(*command, "--out", "run").code == 0
     after = contents(tmp_path / "run")
     assert {name: content for name, content in after.items() if name in done and name != "manifest.json"} == {

@@ -18,6 +18,7 @@ Kind = Literal["budget", "minimal", "faint"]
 C = TypeVar("C", bound=type)
 
 _GOALS = ("untargeted", "targeted")
+_GUESS = 100.0
 _MOST_FIRST: tuple[Access, ...] = ("gradient", "score", "decision")
 
 
@@ -249,3 +250,17 @@ def traits_of(attack: Any) -> Traits:
         box=getattr(attack, "box", True),
         looks=entry.looks,
     )
+
+
+def guessed_passes(attack: Any) -> float:
+    """How many passes an attack may make for an image, by the names that options have everywhere.
+
+    It only tells how carefully to begin; what is then seen counts.
+    """
+    if FITTERS.holds(attack) or entry_of(attack).kind == "wrapper":
+        times = max(getattr(attack, name, 1) for name in ("times", "samples"))
+        return float(times * sum(map(guessed_passes, held_by(attack))))
+    if hasattr(attack, "population"):
+        return float(attack.population * (attack.generations + 1))
+    most = [float(getattr(attack, name)) for name in ("queries", "steps", "max_steps") if hasattr(attack, name)]
+    return 2 * max(most, default=_GUESS)

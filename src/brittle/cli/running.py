@@ -27,8 +27,8 @@ from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
 from brittle.text import duration
 
-_TRIED = (2, 8, 32)  # examples of each group of units, until a try has taken so many seconds
-_ENOUGH = 2.0
+_TRIED = (1, 4, 16, 64, 256)  # examples of each group of units, until a try has taken so many seconds
+_ENOUGH = 1.0
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
@@ -89,23 +89,21 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
 def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, float]:
     """What the last of some units has made of a few examples, and the seconds that all of all would take.
 
-    A batch costs something beside what each of its examples does, which two tries tell apart.
+    The examples are as many as it takes for a second's work: a batch costs something beside what each of its examples
+    does, and the first to be done costs most.
     """
-    tried: list[tuple[int, float]] = []
+    unit = units[-1]
     for examples in _TRIED:
-        unit = units[-1].first(examples)
+        some = unit if examples >= len(unit) else unit.part(unit.start, unit.start + examples)
         started = time.perf_counter()
-        done = study.do(unit, store.manifest, store)
-        tried.append((len(unit), time.perf_counter() - started))
-        if tried[-1][1] > _ENOUGH or len(unit) < examples:
+        done = study.do(some, store.manifest, store)
+        seconds = time.perf_counter() - started
+        if seconds > _ENOUGH or some == unit:
             break
-    (few, short), (many, long) = tried[-2:] if len(tried) > 1 else (tried[0], tried[0])
-    each = max(0.0, long - short) / (many - few) if many > few else long / max(1, many)
-    once = max(0.0, long - each * many)
     for name, content in done.files.items():  # later stages may read them
         (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (store.directory / name).write_bytes(content)
-    return done, sum(once + each * len(unit) for unit in units)
+    return done, seconds / max(1, len(some)) * sum(map(len, units))
 
 
 def _passes(table: pa.Table) -> str:

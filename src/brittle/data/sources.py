@@ -12,7 +12,7 @@ from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.hub import load_hub
-from brittle.data.limit import evenly_spaced
+from brittle.data.limit import chosen
 from brittle.data.parquet import load_parquet
 from brittle.errors import BrittleError
 
@@ -72,12 +72,13 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 def load_data(spec: str, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
     """Examples by name: ``digits``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
 
-    limit: at least 1; that many examples, evenly spaced over the source. Their ids do not depend on it. None takes all.
+    limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
+    depend on it. None takes all, in the source's order.
     fit: size and colours that the network wants; None keeps the images' own size, which all must share.
     A folder called ``digits`` is ``./digits``. Raises BrittleError for a spec that names nothing, and for data that
     cannot be used.
     """
-    evenly_spaced(0, limit)  # a bad limit is said before anything is opened or downloaded
+    chosen(0, limit)  # a bad limit is said before anything is opened or downloaded
     try:
         source = next((source for source in DATA_SOURCES if source.recognises(spec)), None)
     except (OSError, ValueError, RuntimeError) as error:  # names that no file can have, folders that may not be entered

@@ -21,6 +21,7 @@ NOISE = 0.01
 STUCK = 0.10
 ELSEWHERE = 0.05
 SHRUNK = 0.05
+_FEWEST_LONGER = 8
 ON_RECORDS = {
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
@@ -102,7 +103,7 @@ def _headway(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
 def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     """A minimal attack whose perturbations get smaller where it is given more time."""
     ratios = rows["longer_ratio"].dropna()
-    left = float(ratios.median()) if len(ratios) else 1.0
+    left = float(ratios.median()) if len(ratios) >= _FEWEST_LONGER else 1.0
     if left >= 1 - SHRUNK:
         return []
     message = f"a longer run leaves {percent(left)} of the distances of {attack.label}"

@@ -15,6 +15,7 @@ from brittle.goals import FLOAT32, Rounding, spread_of
 from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, evenly_cut, gradient_by_chunks
+from brittle.models.company import rows_short
 from brittle.models.fast import FastPath
 from brittle.models.modes import evaluating
 from brittle.models.normalisation import Normalisation
@@ -139,7 +140,7 @@ class Network:
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         """plain: by the user's network itself, in float32 proper, and never by the fast path."""
         with torch.no_grad(), exact() if plain else nullcontext():
-            run = self._plain if plain else self._pass
+            run = self._plain_with_company if plain else self._pass
             parts = [run(images[rows]) for rows in self.chunks(len(images))]
         self.forwards += len(images)
         return torch.cat(parts) if parts else self._none(images)
@@ -204,11 +205,18 @@ class Network:
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
-        padding = 1 if self.steady and self.device.type == "cpu" and len(images) in (1, 3) else 0
-        batch = torch.cat([images, images[-1:].expand(padding, *images.shape[1:])]) if padding else images
+        batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
         logits = self._plain(batch) if copy is None else self._run(copy, batch)
-        return logits[: len(images)] if padding else logits
+        return logits[: len(images)]
+
+    def _plain_with_company(self, images: Images) -> Logits:
+        return self._plain(self._with_company(images, rows_short(len(images))))[: len(images)]
+
+    def _with_company(self, images: Images, rows: int) -> Images:
+        if not rows or not self.steady or self.device.type != "cpu":
+            return images
+        return torch.cat([images, images[-1:].expand(rows, *images.shape[1:])])
 
     def _run(self, net: nn.Module, images: Images) -> Logits:
         inputs = self.normalisation.applied(images)

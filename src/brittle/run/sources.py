@@ -1,6 +1,7 @@
 """What most studies are about: classifiers, and examples as each of them sees them."""
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -20,6 +21,7 @@ from brittle.run.study import Unit
 from brittle.types import Images, Labels, Logits
 
 _PROBE = 64
+_PACED = 16
 
 
 @final
@@ -28,7 +30,6 @@ class Shard:
     """Some consecutive examples, and what a classifier says of them; rows as in the data.
 
     images: on the classifier's device. labels: the classifier's own predictions where the data have none.
-    content: what a file of the images holds.
     """
 
     ids: tuple[str, ...]
@@ -36,7 +37,6 @@ class Shard:
     images: Images
     labels: Labels
     logits: Logits
-    content: bytes
 
     @property
     def prediction(self) -> Labels:
@@ -45,6 +45,11 @@ class Shard:
     @property
     def confidence(self) -> Tensor:
         return self.logits.softmax(1).amax(1)
+
+    def part(self, start: int, stop: int) -> "Shard":
+        """Some of them."""
+        rows = slice(start - self.start, stop - self.start)
+        return Shard(self.ids[rows], start, self.images[rows], self.labels[rows], self.logits[rows])
 
 
 @final
@@ -59,10 +64,15 @@ class Source:
 @final
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Classifiers by name, each with the same examples; the last shard that was asked for is kept."""
+    """Classifiers by name, each with the same examples.
+
+    Kept are the last shard that was asked for with its content, and the seconds that a pass of an example has taken.
+    """
 
     of: Mapping[str, Source]
     _last: dict[tuple[str, int, int], Shard] = field(default_factory=dict, repr=False, compare=False)
+    _content: dict[tuple[str, int, int], bytes] = field(default_factory=dict, repr=False, compare=False)
+    _pace: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sources, (dict(self.of),)
@@ -108,36 +118,63 @@ class Sources:
         """The classifiers as a manifest has them; those of a stored run are not examined once more."""
         flags = {} if stored is None else {one.name: one.flags for one in stored.models}
         slugs = slugs_of(list(self.of))
-        return [
-            _record(name, slug, source, flags.get(name))
-            for slug, (name, source) in zip(slugs, self.of.items(), strict=True)
-        ]
+        records = []
+        for slug, (name, source) in zip(slugs, self.of.items(), strict=True):
+            records.append(_record(name, slug, source, flags.get(name)))
+            self._pace[name] = _pace_of(source)
+        return records
 
     def spans(self, manifest: Manifest) -> Sequence[tuple[int, int, int]]:
         """(number, start, stop) of each shard."""
         size, count = manifest.shard_size, manifest.examples
         return [(number, start, min(start + size, count)) for number, start in enumerate(range(0, count, size))]
 
-    def shard(self, name: str, unit: Unit) -> Shard:
-        """A unit's examples; BrittleError where the network's logits on one are not finite."""
-        key = (name, unit.start, unit.stop)
+    def pace(self, name: str) -> float:
+        """Seconds that a pass of one example takes, by those with which the classifier was examined; 0 before."""
+        return self._pace.get(name, 0.0)
+
+    def shard(self, name: str, unit: Unit, manifest: Manifest) -> Shard:
+        """A unit's examples, asked for with the rest of their shard, as other units will want it; BrittleError where
+        the network's logits on one are not finite."""
+        key = (name, *self._around(unit, manifest))
         if key not in self._last:
             self._last.clear()
-            self._last[key] = _read(self.of[name], unit.start, unit.stop)
-        return self._last[key]
+            self._last[key] = _read(self.of[name], *key[1:])
+        return self._last[key].part(*unit.span)
 
-    def content(self, name: str, unit: Unit) -> bytes:
-        """What a file of a unit's originals holds, without any pass."""
-        last = self._last.get((name, unit.start, unit.stop))
-        return encoded(self.of[name].examples.images(unit.start, unit.stop)) if last is None else last.content
+    def content(self, name: str, unit: Unit, manifest: Manifest) -> bytes:
+        """What a file of the originals of a unit's shard holds, without any pass."""
+        key = (name, *self._around(unit, manifest))
+        if key not in self._content:
+            images = self._last[key].images if key in self._last else self.of[name].examples.images(*key[1:])
+            self._content.clear()
+            self._content[key] = encoded(images)
+        return self._content[key]
+
+    def _around(self, unit: Unit, manifest: Manifest) -> tuple[int, int]:
+        start = unit.start // manifest.shard_size * manifest.shard_size
+        return start, min(start + manifest.shard_size, len(self.first.examples))
 
     def given(self, name: str, unit: Unit) -> str:
         """sha256 of a unit's examples: ids, labels and pixels."""
-        examples = self.of[name].examples
-        labels = None if examples.labels is None else examples.labels[unit.start : unit.stop].tolist()
-        sha = hashlib.sha256(f"{examples.ids[unit.start : unit.stop]}\0{labels}\0".encode("utf-8", "surrogatepass"))
-        sha.update(self.content(name, unit))
+        examples, (start, stop) = self.of[name].examples, unit.span
+        labels = None if examples.labels is None else examples.labels[start:stop].tolist()
+        sha = hashlib.sha256(f"{examples.ids[start:stop]}\0{labels}\0".encode("utf-8", "surrogatepass"))
+        last = next((one for (of, *_), one in self._last.items() if of == name and _holds(one, unit)), None)
+        images = examples.images(start, stop) if last is None else last.part(start, stop).images
+        sha.update(encoded(images))
         return sha.hexdigest()
+
+
+def _pace_of(source: Source) -> float:
+    images = source.examples.images(0, _PACED).to(source.classifier.device)
+    started = time.perf_counter()
+    source.classifier.logits(images)
+    return (time.perf_counter() - started) / len(images)
+
+
+def _holds(shard: Shard, unit: Unit) -> bool:
+    return shard.start <= unit.start and unit.stop <= shard.start + len(shard.ids)
 
 
 def _read(source: Source, start: int, stop: int) -> Shard:
@@ -148,7 +185,7 @@ def _read(source: Source, start: int, stop: int) -> Shard:
         row = int((~logits.isfinite().all(1)).nonzero()[0])
         raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
     labels = logits.argmax(1) if examples.labels is None else examples.labels[start:stop].to(images.device)
-    return Shard(examples.ids[start:stop], start, images, labels, logits, encoded(images))
+    return Shard(examples.ids[start:stop], start, images, labels, logits)
 
 
 def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None) -> ModelRecord:

@@ -9,16 +9,16 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from brittle.attacks import Attack
-from brittle.catalog import attacks_from, label_of
+from brittle.catalog import attacks_from, guessed_passes, label_of
 from brittle.errors import BrittleError
-from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, View, image_file, kept_of
+from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal
 from brittle.run.grade import to_8bit
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
-from brittle.run.store import encoded
+from brittle.run.store import encoded, joined_images
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.goals import check_goals, goal_of, kind_of
 from brittle.studies.longer import longer_ratio
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 @final
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The study. shard_size: examples of one unit; an interruption loses at most the units in flight."""
+    """The study. shard_size: examples of one file."""
 
     sources: Sources
     attacks: Sequence[Attack]
@@ -108,15 +108,16 @@ class Audit:
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
         """Shard by shard, so that the attacks of one share what the network says of it."""
-        mine = {label_of(attack) for attack in self.attacks}
+        mine = {label_of(attack): guessed_passes(attack) for attack in self.attacks}
         alone = len(manifest.models) == len(manifest.goals) == 1
         return [
             Unit(
-                key=f"{view.slug(spec)}/{number:05d}",
+                key=shard_key(view.slug(spec), number),
                 group=spec.label if alone else f"{view.name}, {spec.label}",
                 start=start,
                 stop=stop,
                 at=Place(view.model, view.goal, spec.label, number),
+                guess=mine[spec.label] * self.sources.pace(view.model),
             )
             for model in manifest.models
             if model.name in self.sources.of
@@ -131,27 +132,29 @@ class Audit:
         return self.sources.given(unit.at.model, unit)
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
-        """The originals."""
+        """The originals of the shard."""
         if manifest.images == "none":
             return {}
         folder = next(view.originals for view in manifest.views() if view.model == unit.at.model)
-        return {image_file(folder, unit.at.shard): self.sources.content(unit.at.model, unit)}
+        return {image_file(shard_key(folder, unit.at.shard)): self.sources.content(unit.at.model, unit, manifest)}
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
-        """One attack on one shard. Images are graded, then stored."""
+        """One attack on one shard, or on some of it. Images are graded, then stored."""
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
         classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
-        shard = self.sources.shard(place.model, unit)
+        shard = self.sources.shard(place.model, unit, manifest)
         rng = Rng(self.seed, shard.ids)
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
         found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
-        # With the records of the first shard, so that an interruption loses or keeps both.
-        longer = None
-        if not place.shard:
-            longer = longer_ratio(classifier, method, found, shard.logits, rng, of=manifest.examples)
+        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start)
         table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
-        return Done(table, {**self.shared(unit, manifest), **self._kept(unit, view, manifest, found)})
+        return Done(table, self._kept(unit, manifest, found))
+
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """The images in one file."""
+        images = [(part.start - unit.start, content) for part, done in parts for content in done.files.values()]
+        return {image_file(unit.key): joined_images(images)} if images else {}
 
     def count(self, table: pa.Table) -> int:
         """Examples fooled."""
@@ -160,8 +163,8 @@ class Audit:
     def _attack(self, label: str) -> Attack:
         return next(attack for attack in self.attacks if label_of(attack) == label)
 
-    def _kept(self, unit: Unit, view: View, manifest: Manifest, found: Found) -> dict[str, bytes]:
-        name = image_file(view.slug(_spec(manifest, unit.at.attack)), unit.at.shard)
+    def _kept(self, unit: Unit, manifest: Manifest, found: Found) -> dict[str, bytes]:
+        name = image_file(unit.key)
         if manifest.images == "none":
             return {}
         if manifest.images == "fooled":

@@ -229,6 +229,10 @@ class Crafting:
             rows.append(row_of(one, photograph, place.photograph, number, folder, amplification))
         return Done(pa.Table.from_pylist(rows, schema=CRAFTED), made)
 
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """Nothing."""
+        return {}
+
     def count(self, table: pa.Table) -> int:
         """Wishes that have come true."""
         return int(pc.sum(table["reached"]).as_py() or 0)

@@ -149,7 +149,12 @@ class Fitting:
             seed=self.seed,
             models=[model.model_copy(update={"data_fingerprint": both})],
             attacks=attack_specs([self.attack]),
-            settings={"unseen": other["examples"], "held_out": self.held_out, "unseen_data": other["data"]},
+            settings={
+                "fitted": facts["examples"],  # more of them would be another fit
+                "unseen": other["examples"],
+                "held_out": self.held_out,
+                "unseen_data": other["data"],
+            },
             **facts,
             **about(command),
         )
@@ -187,7 +192,7 @@ class Fitting:
         if unit.at.part == FIT:
             return Done(FITTED.empty_table(), self._fitted(unit))
         perturbation = perturbation_in(files.read(FILE), FILE)
-        shard = self.parts[unit.at.part].shard(self.model, unit)
+        shard = self.parts[unit.at.part].shard(self.model, unit, manifest)
         values = perturbation.values.unsqueeze(0).to(shard.images.device)
         goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(AddPerturbation(file=perturbation))
         fooled, by_chance = (
@@ -211,6 +216,10 @@ class Fitting:
             "flags": [["non-finite-logits"] if bad else [] for bad in fooled.non_finite.tolist()],
         }
         return Done(pa.table(columns, schema=FITTED), {})
+
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """Nothing."""
+        return {}
 
     def count(self, table: pa.Table) -> int:
         """Examples fooled."""

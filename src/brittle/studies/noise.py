@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, final
 
 import pandas as pd
+import torch
 from pydantic import Field
 
 from brittle.geometry.box import clip
@@ -33,10 +34,10 @@ def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, 
     draws /= norm.measure(draws).view(-1, 1, 1, 1)
     predicted = [classifier.logits(clip(shard.images + size * draws), plain=True).argmax(1) for size in spec.sizes]
     return {
-        "example": list(shard.ids) * len(spec.sizes),
-        "size": [size for size in spec.sizes for _ in shard.ids],
-        "label": shard.labels.tolist() * len(spec.sizes),
-        "prediction": [one for some in predicted for one in some.tolist()],
+        "example": [one for one in shard.ids for _ in spec.sizes],
+        "size": [*spec.sizes] * len(shard.ids),
+        "label": shard.labels.repeat_interleave(len(spec.sizes)).tolist(),
+        "prediction": torch.stack(predicted, 1).flatten().tolist(),
     }
 
 
