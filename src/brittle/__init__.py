@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from brittle.models import BlackBox, Classifier, Front, Fronted, Network, load_model
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
+    from brittle.studies.levels import level
 
 _HOMES = {
     "brittle.api": ("audit", "compare", "fit", "run_spec", "write_page"),
@@ -26,6 +27,7 @@ _HOMES = {
     "brittle.models": ("BlackBox", "Classifier", "Front", "Fronted", "Network", "load_model"),
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
+    "brittle.studies.levels": ("level",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -52,6 +54,7 @@ __all__ = [
     "compare",
     "examples_of",
     "fit",
+    "level",
     "load_data",
     "load_model",
     "run_spec",

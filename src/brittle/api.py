@@ -23,12 +23,13 @@ from brittle.run.workers import Executor
 from brittle.studies import STUDIES, spec_of
 from brittle.studies.audit import Audit
 from brittle.studies.fit import Fitting
+from brittle.studies.levels import attacks_of
 
 
 def audit(
     classifier: Classifier | Mapping[str, Classifier],
     examples: Any,
-    attacks: Sequence[Attack],
+    attacks: Sequence[Attack] | None = None,
     *,
     out: str | Path,
     goals: Sequence[str] = (UNTARGETED,),
@@ -41,7 +42,8 @@ def audit(
     """Attacks all examples with all attacks, records every result in ``out`` and writes ``out/report.html``.
 
     The same call again resumes what was interrupted. classifier: one, or several by name. examples: ``Examples``,
-    ``(images, labels)``, or a Dataset or DataLoader of (image, label): see ``brittle.data.given``. goals: "untargeted",
+    ``(images, labels)``, or a Dataset or DataLoader of (image, label): see ``brittle.data.given``. attacks: by default
+    ``brittle.level("standard", ...)`` in L-infinity and L2, with the budgets that are customary for such images. goals: "untargeted",
     "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is kept of the
     adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the
     originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes
@@ -53,6 +55,8 @@ def audit(
     """
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
+    if attacks is None:
+        attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
     study = Audit(sources, attacks, goals, seed, images, shard_size)
     return _reported(study, out, None, workers, watch)
 

@@ -51,7 +51,7 @@ TOP = ["api", "docs", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 18  # `brittle audit` has as many options
+PARAMETERS = 21  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:

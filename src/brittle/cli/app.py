@@ -68,8 +68,23 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry
 def audit(
     model: Models,
     data: Data,
-    attack: Annotated[list[str], typer.Option(metavar="NAME", help=ATTACK_HELP)],
     out: Out,
+    attack: Annotated[list[str] | None, typer.Option(metavar="NAME", help=ATTACK_HELP)] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="attacks to begin with: quick, standard or thorough; default: standard, where no --attack is given",
+        ),
+    ] = None,
+    norm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NORM", help="of the level: linf, l2, l1 or l0; repeatable; default: linf and l2"),
+    ] = None,
+    eps: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SIZE", help="budget of the level, for each --norm; default: what papers have"),
+    ] = None,
     weights: Weights = None,
     target: Annotated[
         list[str] | None,
@@ -103,7 +118,10 @@ def audit(
             models=models_of(model, weights, mean, std, reject),
             data=data,
             limit=limit,
-            attacks=attack,
+            attacks=attack or [],
+            level=level,
+            norms=norm or [],
+            eps=eps or [],
             goals=target or ["untargeted"],
             images=images,
             seed=seed,

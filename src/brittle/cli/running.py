@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ from rich.text import Text
 from brittle.api import write_page
 from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
+from brittle.records import Manifest
 from brittle.run import engine
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
-from brittle.text import duration
+from brittle.text import counted, duration
 
 _TRIED = (1, 4, 16, 64, 256)  # examples of each group of units, until a try has taken so many seconds
-_ENOUGH = 1.0
+_ENOUGH, _ENOUGH_TO_BEGIN = 1.0, 0.3
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
@@ -49,6 +50,8 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     if dry_run:
         _print_plan(spec, study, workers, command)
         return None
+    if spec.announced:
+        _announce(study, command)
     with Bars() as bars:
         hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
@@ -64,7 +67,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     console = Console()
     manifest = study.plan(None, command)
     units = study.units(manifest)
-    console.print(Text(tomli_w.dumps(spec.toml()).rstrip()), soft_wrap=True)
+    console.print(Text(tomli_w.dumps(manifest.spec or spec.toml()).rstrip()), soft_wrap=True)
     for model in manifest.models:
         for flag in model.flags:
             console.print(Text(f"flag {flag.code} ({model.name}): {flag.message}", style="yellow"))
@@ -72,25 +75,41 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     for head in ("what", "units", "examples", "passes for one", "time here"):
         table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
     total = 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder), manifest)
-        for group in dict.fromkeys(unit.group for unit in units):
-            mine = [unit for unit in units if unit.group == group]
-            done, seconds = _tried(study, store, mine)
-            total += seconds
-            row = (group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
-            table.add_row(*map(Text, row))
+    for mine, done, seconds in _tries(study, manifest, units, _ENOUGH):
+        total += seconds
+        row = (mine[0].group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
+        table.add_row(*map(Text, row))
     console.print()
     console.print(table)
     several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
     console.print(Text(f"\nestimated from a few examples of each: {duration(total)}{several}; nothing was written"))
 
 
-def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, float]:
+def _announce(study: Study, command: str) -> None:
+    """What nobody has named one by one, and about how long it takes; on stderr, as the progress is."""
+    manifest = study.plan(None, command)
+    total = sum(seconds for *_, seconds in _tries(study, manifest, study.units(manifest), _ENOUGH_TO_BEGIN))
+    what = ", ".join(attack.label for attack in manifest.attacks)
+    of = f"{counted(manifest.examples, 'image')}, about {duration(total)} by one process"
+    Console(stderr=True).print(Text(f"{what}: {of}"), soft_wrap=True)
+
+
+def _tries(
+    study: Study, manifest: Manifest, units: Sequence[Unit], enough: float
+) -> Iterator[tuple[list[Unit], Done, float]]:
+    """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder), manifest)
+        for group in dict.fromkeys(unit.group for unit in units):
+            mine = [unit for unit in units if unit.group == group]
+            yield mine, *_tried(study, store, mine, enough)
+
+
+def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> tuple[Done, float]:
     """What the last of some units has made of a few examples, and the seconds that all of all would take.
 
-    The examples are as many as it takes for a second's work: a batch costs something beside what each of its examples
-    does, and the first to be done costs most.
+    The examples are as many as it takes for some work: a batch costs something beside what each of its examples does,
+    and the first to be done costs most.
     """
     unit = units[-1]
     for examples in _TRIED:
@@ -98,7 +117,7 @@ def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, flo
         started = time.perf_counter()
         done = study.do(some, store.manifest, store)
         seconds = time.perf_counter() - started
-        if seconds > _ENOUGH or some == unit:
+        if seconds > enough or some == unit:
             break
     for name, content in done.files.items():  # later stages may read them
         (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
