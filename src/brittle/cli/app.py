@@ -1,5 +1,6 @@
 """The commands that run something, each of which only makes a spec, and the lists; torch is imported inside them."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from brittle.cli.arguments import (
     models_of,
 )
 from brittle.cli.gate import FailUnder, Gate, Strict
+
+STARTED = time.perf_counter()
 
 app = typer.Typer(
     name="brittle",

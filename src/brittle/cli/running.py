@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from brittle.api import write_page
+from brittle.cli.app import STARTED
 from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
 from brittle.records import Manifest
@@ -28,8 +29,11 @@ from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
 from brittle.text import counted, duration
 
-_TRIED = (1, 4, 16, 64, 256)  # examples of each group of units, until a try has taken so many seconds
-_ENOUGH, _ENOUGH_TO_BEGIN = 1.0, 0.3
+_TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
+_ENOUGH, _ENOUGH_TO_BEGIN = 4.0, 0.3  # seconds of a try after which no more is tried, in a dry run and in any
+_TOO_LONG = 15.0  # seconds of one example
+# Seconds that a run takes to read its records again and to write its page, as measured on 32 to 1,000 images.
+_PAGE = 3.0
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
@@ -74,7 +78,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("what", "units", "examples", "passes for one", "time here"):
         table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
-    total = 0.0
+    total = time.perf_counter() - STARTED + _PAGE  # a run begins as this does
     for mine, done, seconds in _tries(study, manifest, units, _ENOUGH):
         total += seconds
         row = (mine[0].group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
@@ -82,7 +86,9 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     console.print()
     console.print(table)
     several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
-    console.print(Text(f"\nestimated from a few examples of each: {duration(total)}{several}; nothing was written"))
+    console.print(
+        Text(f"\nestimated from a few examples of each: {duration(total)} in all{several}; nothing was written")
+    )
 
 
 def _announce(study: Study, command: str) -> None:
@@ -108,21 +114,27 @@ def _tries(
 def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> tuple[Done, float]:
     """What the last of some units has made of a few examples, and the seconds that all of all would take.
 
-    The examples are as many as it takes for some work: a batch costs something beside what each of its examples does,
-    and the first to be done costs most.
+    More and more are tried, until that takes its time: images differ much. A batch costs something beside what each of
+    its examples does, which the last two tries tell apart.
     """
     unit = units[-1]
+    tried: list[tuple[int, float]] = []
     for examples in _TRIED:
         some = unit if examples >= len(unit) else unit.part(unit.start, unit.start + examples)
         started = time.perf_counter()
         done = study.do(some, store.manifest, store)
-        seconds = time.perf_counter() - started
-        if seconds > enough or some == unit:
+        tried.append((len(some), time.perf_counter() - started))
+        if some == unit or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
             break
     for name, content in done.files.items():  # later stages may read them
         (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (store.directory / name).write_bytes(content)
-    return done, seconds / max(1, len(some)) * sum(map(len, units))
+    (few, short), (many, long) = tried[-2:] if len(tried) > 1 else ((0, 0.0), tried[0])
+    each = min(max(long - short, 0.0) / (many - few), long / many)
+    once = long - each * many
+    if few == 1:  # much of that was its own work
+        once, each = once / 2, each + once / 2 / many
+    return done, sum(once + each * len(one) for one in units)
 
 
 def _passes(table: pa.Table) -> str:

@@ -7,8 +7,6 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import functional as published
-from torchvision.transforms.functional import InterpolationMode
 
 from brittle.data.fit import Fit
 from brittle.models.around import Around
@@ -98,11 +96,13 @@ def see(photographs: Tensor, fit: Fit | None) -> Images:
 
 
 def _see(photograph: Tensor, fit: Fit | None) -> Tensor:
+    from torchvision.transforms import functional as published  # here, as it takes a second to import
+
     image: Any = published.to_pil_image(photograph)
     if fit is not None:
         if fit.resize is not None:
             size = list(fit.resize) if isinstance(fit.resize, tuple) else [fit.resize]
-            image = published.resize(image, size, InterpolationMode(fit.interpolation))
+            image = published.resize(image, size, published.InterpolationMode(fit.interpolation))
         image = published.center_crop(image, [fit.height, fit.width])
     seen: Tensor = published.convert_image_dtype(published.pil_to_tensor(image))
     return seen

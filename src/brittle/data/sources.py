@@ -11,9 +11,7 @@ from brittle.data.digits import load_digits_test
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
-from brittle.data.hub import load_hub
 from brittle.data.limit import chosen
-from brittle.data.parquet import load_parquet
 from brittle.errors import BrittleError
 
 
@@ -36,6 +34,21 @@ class DataSource:
     load: Load
 
 
+# The datasets library takes half a second to import, and each worker would wait for it.
+
+
+def _load_hub(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    from brittle.data.hub import load_hub
+
+    return load_hub(spec, limit=limit, fit=fit)
+
+
+def _load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    from brittle.data.parquet import load_parquet
+
+    return load_parquet(spec, limit=limit, fit=fit)
+
+
 DATA_SOURCES: tuple[DataSource, ...] = (
     DataSource(
         "digits",
@@ -49,7 +62,7 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "hf:REPO[:SPLIT]",
         "a data set of the Hugging Face hub, downloaded once; split test, else validation, else train",
         lambda spec: spec.startswith("hf:"),
-        load_hub,
+        _load_hub,
     ),
     DataSource(
         "folder",
@@ -63,7 +76,7 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "FILE.parquet",
         "a Parquet file in the Hugging Face image layout: an image column and an integer label column",
         lambda spec: spec.endswith(".parquet") and Path(spec).expanduser().exists(),
-        load_parquet,
+        _load_parquet,
     ),
 )
 """Every source, in the order in which they are asked whether a spec is theirs."""

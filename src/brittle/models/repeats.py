@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from brittle.errors import Flag
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, Settings
 from brittle.types import Images, Logits
 
 _IMAGES, _TOGETHER = 16, 2  # many small passes: what is random once a pass has as many chances to show
@@ -23,7 +23,8 @@ def random_flag(classifier: Classifier, images: Images, *, times: int = 8) -> Fl
     By the plain network: the fast copy keeps what a coin decided when it was made. Between two passes over the same
     images come all others, so that a network which remembers what it was asked is seen, too.
     """
-    first, *others = (_two_at_a_time(classifier, images[:_IMAGES]) for _ in range(times))
+    by_twos = classifier.adjusted(Settings(steady=False))  # without the company that small batches get
+    first, *others = (_two_at_a_time(by_twos, images[:_IMAGES]) for _ in range(times))
     changes = torch.stack([(one - first).abs().amax(1) for one in others])
     bound, largest = _REPEATS[classifier.device.type == "cuda"], float(changes.amax() / scale_of(first))
     if largest <= bound:
