@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from brittle import checks
 from brittle.attacks import Attack
+from brittle.checks import shown
 from brittle.craft.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.errors import BrittleError
 from brittle.measure import Side, Told, comparison
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, check_classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
 from brittle.report.compared import write_compared
@@ -43,16 +45,18 @@ def audit(
 
     The same call again resumes what was interrupted. classifier: one, or several by name. examples: ``Examples``,
     ``(images, labels)``, or a Dataset or DataLoader of (image, label): see ``brittle.data.given``. attacks: by default
-    ``brittle.level("standard", ...)`` in L-infinity and L2, with the budgets that are customary for such images. goals: "untargeted",
-    "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is kept of the
-    adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the
-    originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes
-    to share the work among; the records do not depend on it.
+    ``brittle.level("standard", ...)`` in L-infinity and L2, with the budgets that are customary for such images.
+    goals: "untargeted", "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is
+    kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
+    (nor the originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers:
+    processes to share the work among; the records do not depend on it.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
     labels that do not fit the classifier, and non-finite logits.
     """
+    if not isinstance(classifier, Mapping):
+        check_classifier(classifier)
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
     if attacks is None:
@@ -91,6 +95,11 @@ def run_spec(
     watch: Watch | None = None,
 ) -> Run:
     """Runs a spec of any study, as a TOML file says it, and reports it. Relative paths start from where one stands."""
+    if not isinstance(spec, Mapping | Spec):
+        raise BrittleError(
+            f"expected a spec, or what a TOML file says of one as a dict, got {shown(spec)}; a file is run by `brittle"
+            " run FILE.toml`"
+        )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
     return _reported(asked.open(), out, command, workers, watch)
 
@@ -100,7 +109,7 @@ def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] |
 
     on_flag: is told what only shows now: that images on the disk are damaged.
     """
-    place = Path(directory)
+    place = checks.place("a run directory", directory)
     manifest = read_manifest(place)
     if manifest.study == "audit":
         return write_report(place, on_flag=on_flag)
@@ -116,7 +125,7 @@ def compare(*directories: str | Path, out: str | Path | None = None) -> list[Tol
     directories: two or more, named by their last parts where these differ. out: an HTML file to write the same to.
     Raises BrittleError for what is no audit, or cannot be paired.
     """
-    places = [Path(directory) for directory in directories]
+    places = [checks.place("a run directory", directory) for directory in directories]
     if len({place.resolve() for place in places}) < max(2, len(places)):
         raise BrittleError(f"expected two or more different runs, got {', '.join(map(repr, map(str, places)))}")
     names = [place.resolve().name for place in places]
@@ -135,6 +144,11 @@ def compare(*directories: str | Path, out: str | Path | None = None) -> list[Tol
 
 
 def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+    checks.place("out", out)
+    if not hasattr(workers, "do"):
+        checks.whole("workers", workers, least=1)
+    if watch is not None and not hasattr(watch, "planned"):
+        raise BrittleError(f"expected a watch with planned, done and lost, got {shown(watch)}")
     done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
     write_page(done.directory)
     return done

@@ -8,7 +8,7 @@ import pytest
 
 import brittle
 from brittle.catalog import ATTACKS
-from brittle.docs import attacks_markdown
+from brittle.docs import attacks_markdown, names_markdown
 from brittle.flags import FLAGS, flags_markdown
 
 SOURCE = Path(brittle.__file__).parent
@@ -18,6 +18,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 # Each room may import the rooms to its left.
 ORDER = [
     "errors",
+    "checks",
     "text",
     "flags",
     "types",
@@ -40,6 +41,7 @@ ORDER = [
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
 SEES = {
     "errors": set(),
+    "checks": {"errors"},
     "text": set(),
     "flags": set(),
     "pages": {"errors", "text"},
@@ -193,7 +195,10 @@ def test_nothing_is_tied_to_the_place_where_it_was_written() -> None:
             assert "/home/" not in text, path
 
 
-@pytest.mark.parametrize(("page", "text"), [("flags.md", flags_markdown()), ("attacks.md", attacks_markdown())])
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [("flags.md", flags_markdown()), ("attacks.md", attacks_markdown()), ("names.md", names_markdown())],
+)
 def test_generated_pages_are_up_to_date(page: str, text: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == text, f"write docs/{page} again: its first lines say how"
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ from brittle.catalog import (
     register,
 )
 from brittle.catalog.describe import schema_of
+from brittle.catalog.foreign import attack_here
+from brittle.catalog.foreign_attacks import ATTACKS_THERE
+from brittle.catalog.foreign_options import OPTIONS_THERE
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike
 from brittle.visibility.spaces import SPACES, Where
@@ -91,8 +95,14 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; eps is what you mean"),
         ("fgsm,zzz=0.1", "attack 'fgsm' has no option 'zzz'; known: box, eps, norm"),
         ("fgsm,norm=lnif", "unknown norm 'lnif'; did you mean 'linf'?"),
-        ("fgsm,norm=l0", "expected norm l1, l2, linf or lP, got l0; l0 is a norm of few-pixel, pixel-search, sparse-rs, standard"),
-        ("deepfool,norm=0", "expected norm l1, l2, linf or lP, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero"),
+        (
+            "fgsm,norm=l0",
+            "expected norm l1, l2, linf or lP, got l0; l0 is a norm of few-pixel, pixel-search, sparse-rs, standard",
+        ),
+        (
+            "deepfool,norm=0",
+            "expected norm l1, l2, linf or lP, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero",
+        ),
         ("AutoAttack", "unknown attack 'AutoAttack'; here it is standard (AutoAttack's ensemble"),
         ("c&w", "unknown attack 'c&w'; here it is minimal,norm=l2 ("),
         ("boundary-attack", "unknown attack 'boundary-attack'; here it is hopskipjump ("),
@@ -179,6 +189,33 @@ def test_build_takes_values_of_python_too() -> None:
         ATTACKS.build("fgsm", {"eps": [1]})
 
 
+# ---- names of elsewhere
+
+
+@pytest.mark.parametrize("row", ATTACKS_THERE, ids=lambda row: row.field or row.here)
+def test_what_a_foreign_name_leads_to_can_be_made(row: Any) -> None:
+    """As typed, so that a table of names cannot outlive an attack or an option."""
+    names = [*row.field.split(), *(name for names in row.by_library.values() for name in names)]
+    assert names
+    if row.here:
+        registry = FITTERS if row.here in FITTERS else ATTACKS
+        assert registry.holds(registry.one(row.here))
+    for name in names:
+        if name.lower() in ATTACKS:
+            continue
+        said = attack_here(name)
+        assert said is not None
+        with pytest.raises(BrittleError, match=re.escape(f"unknown attack {name!r}; {said}")):
+            attacks_from(name)
+
+
+def test_what_a_foreign_option_leads_to_is_an_option() -> None:
+    known = {key for entry in EVERYTHING for key in options_of(entry.type)}
+    for row in OPTIONS_THERE:
+        assert row.here or row.why
+        assert set(row.here.split()) <= known
+
+
 # ---- back to text
 
 
@@ -193,7 +230,10 @@ def test_build_takes_values_of_python_too() -> None:
         (FGSM(eps=0.0314), "fgsm(eps=0.0314)"),
         (Square(norm=L1, eps=1200), "square(eps=1200, norm=l1)"),
         (FGSM(eps=1 / 255, box=False), "fgsm(eps=1/255, box=False)"),
-        (PGD(norm=Lp(1.5), step_size=0.25, random_start=True), "pgd(eps=8/255, norm=l1.5, step_size=0.25, random_start=True)"),
+        (
+            PGD(norm=Lp(1.5), step_size=0.25, random_start=True),
+            "pgd(eps=8/255, norm=l1.5, step_size=0.25, random_start=True)",
+        ),
         (PGD(step_size=2 / 255), "pgd(eps=8/255, step_size=2/255)"),
         (Restarts(), "restarts(attack=pgd(eps=8/255, random_start=True))"),
         (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm(eps=8/255), times=3)"),

@@ -137,7 +137,7 @@ ATTACKS_THERE: tuple[Attack, ...] = (
     Attack("pgd", "the loss is the log-odds against the label", field="trades-pgd", torchattacks="TPGD"),
     Attack(
         "minimal,norm=l2",
-        "it finds smaller changes for a fraction of the passes, without a search for a constant",
+        "the strongest minimal attack in L2, without a constant to search for",
         field="cw c&w cw-l2 carlini carlini-wagner carlini-wagner-l2",
         torchattacks="CW CWL2",
         foolbox="L2CarliniWagnerAttack",
@@ -237,14 +237,14 @@ ATTACKS_THERE: tuple[Attack, ...] = (
     ),
     Attack(
         "hopskipjump",
-        "it asks for decisions alone, too, and for far fewer",
+        "it asks for decisions alone, too",
         field="boundary sign-opt geoda qeba rays opt-attack",
         foolbox="BoundaryAttack PointwiseAttack GenAttack",
         art="BoundaryAttack GeoDA SignOPTAttack",
     ),
     Attack(
         "square",
-        "it asks for scores alone, too, and for far fewer",
+        "it asks for scores alone, too",
         field="zoo simba nes bandits parsimonious",
         torchattacks="SPSA",
         art="ZooAttack SimBA ThresholdAttack",
@@ -265,7 +265,7 @@ ATTACKS_THERE: tuple[Attack, ...] = (
     ),
     Attack(
         "",
-        "random noise is no attack; `brittle run` with study = \"noise\" measures it",
+        'random noise is no attack; `brittle run` with study = "noise" measures it',
         field="noise gaussian uniform-noise salt-and-pepper",
         torchattacks="GN",
         foolbox="L2AdditiveGaussianNoiseAttack LinfAdditiveUniformNoiseAttack SaltAndPepperNoiseAttack",

@@ -9,6 +9,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol, Union, final, get_args, get_origin, get_type_hints
 
+from brittle.checks import shown
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm, NormLike, is_norm, norm_of
 
@@ -274,7 +275,7 @@ def checking(
         if len(args) > len(in_order):
             example = f"{made.__name__}({next(iter(options), '')}=...)"
             raise BrittleError(
-                f"expected options of {made.__name__} by name, as in {example}, got {_shown(args[0])}; a classifier and"
+                f"expected options of {made.__name__} by name, as in {example}, got {shown(args[0])}; a classifier and"
                 " images are given to brittle.attack"
             )
         values |= dict(zip(in_order, args, strict=False))
@@ -285,9 +286,3 @@ def checking(
 
     __init__.__wrapped__ = original  # type: ignore[attr-defined]  # for those who ask for its signature
     made.__init__ = __init__  # type: ignore[misc]
-
-
-def _shown(value: object) -> str:
-    """A value for a message: what is long is told by its type."""
-    text = repr(value)
-    return text if len(text) <= 40 and "\n" not in text else type(value).__name__

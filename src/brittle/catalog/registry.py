@@ -111,7 +111,9 @@ class Registry(Mapping[str, E], Generic[E]):
         for other in _REGISTRIES:
             if other.holds(value):
                 self._refuse_other(other, other.entry_of(value).name)
-        raise BrittleError(f"expected a registered {self.noun} such as {self.example}, got {value!r}{self._made(value)}")
+        raise BrittleError(
+            f"expected a registered {self.noun} such as {self.example}, got {value!r}{self._made(value)}"
+        )
 
     def _made(self, value: object) -> str:
         """How to make an instance of what somebody has named, or has given the class of."""
@@ -225,7 +227,9 @@ def label_of(thing: Any) -> str:
         return name
     if registry is not None and registry.in_order:
         *_, last = said
-        return f"{name}({', '.join(_short(key, values[key]) for key in list(options)[: list(options).index(last) + 1])})"
+        return (
+            f"{name}({', '.join(_short(key, values[key]) for key in list(options)[: list(options).index(last) + 1])})"
+        )
     said.sort(key=lambda key: key != BUDGET)
     return f"{name}({', '.join(f'{key}={_short(key, values[key])}' for key in said)})"
 
@@ -233,7 +237,7 @@ def label_of(thing: Any) -> str:
 def _has_budget(key: str, value: Any) -> bool:
     """Whether an option is a budget, or holds what has one."""
     held = [one for one in (value if isinstance(value, tuple) else (value,)) if _registry_of(one) is not None]
-    return key == BUDGET and value is not None or any(
+    return (key == BUDGET and value is not None) or any(
         _has_budget(name, getattr(one, name)) for one in held for name in options_of(type(one))
     )
 

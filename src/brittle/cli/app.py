@@ -7,15 +7,18 @@ from typing import Annotated
 import typer
 
 from brittle.cli.arguments import (
-    ATTACK_HELP,
+    Attacks,
     BatchSize,
+    Budgets,
     Data,
     Device,
     DryRun,
+    Level,
     Limit,
     Mean,
     Model,
     Models,
+    Norms,
     Out,
     Reject,
     Seed,
@@ -72,22 +75,10 @@ def audit(
     model: Models,
     data: Data,
     out: Out,
-    attack: Annotated[list[str] | None, typer.Option(metavar="NAME", help=ATTACK_HELP)] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="attacks to begin with: quick, standard or thorough; default: standard, where no --attack is given",
-        ),
-    ] = None,
-    norm: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NORM", help="of the level: linf, l2, l1 or l0; repeatable; default: linf and l2"),
-    ] = None,
-    eps: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SIZE", help="budget of the level, for each --norm; default: what papers have"),
-    ] = None,
+    attack: Attacks = None,
+    level: Level = None,
+    norm: Norms = None,
+    eps: Budgets = None,
     weights: Weights = None,
     target: Annotated[
         list[str] | None,
@@ -124,7 +115,7 @@ def audit(
             attacks=attack or [],
             level=level,
             norms=norm or [],
-            eps=eps or [],
+            eps=list(eps or []),
             goals=target or ["untargeted"],
             images=images,
             seed=seed,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,7 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     if dry_run:
         _print_plan(spec, study, workers, command)
         return None
-    if spec.announced:
-        _announce(study, command)
-    with Bars() as bars:
+    with Bars(partial(_announce, study) if spec.announced else None) as bars:
         hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
         watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
@@ -91,13 +90,12 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     )
 
 
-def _announce(study: Study, command: str) -> None:
-    """What nobody has named one by one, and about how long it takes; on stderr, as the progress is."""
-    manifest = study.plan(None, command)
-    total = sum(seconds for *_, seconds in _tries(study, manifest, study.units(manifest), _ENOUGH_TO_BEGIN))
+def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:
+    """What nobody has named one by one, and about how long it takes."""
+    total = sum(seconds for *_, seconds in _tries(study, manifest, units, _ENOUGH_TO_BEGIN))
     what = ", ".join(attack.label for attack in manifest.attacks)
     of = f"{counted(manifest.examples, 'image')}, about {duration(total)} by one process"
-    Console(stderr=True).print(Text(f"{what}: {of}"), soft_wrap=True)
+    return f"{what}: {of}"
 
 
 def _tries(

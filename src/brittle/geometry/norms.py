@@ -87,7 +87,7 @@ def is_norm(value: object) -> TypeGuard[Norm]:
     return hasattr(type(value), "to_plane")
 
 
-def norm_of(norm: NormLike) -> Norm:
+def norm_of(norm: object) -> Norm:
     """The norm itself, or the one with that name or number; BrittleError for anything else."""
     if is_norm(norm):
         return norm
@@ -142,6 +142,8 @@ class Lp:
     p: float
 
     def __post_init__(self) -> None:
+        if isinstance(self.p, bool) or not isinstance(self.p, Real):
+            raise BrittleError(f"expected a norm lP with P as a number, got P = {self.p!r}")
         if not self.p >= 1:
             raise BrittleError(f"expected a norm lP with P >= 1, got P = {self.p:g}")
 

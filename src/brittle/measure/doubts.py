@@ -7,6 +7,7 @@ from itertools import combinations
 import pandas as pd
 
 from brittle.errors import Flag
+from brittle.flags import STUCK
 from brittle.measure.attack import rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
@@ -18,7 +19,6 @@ from brittle.text import counted, percent, size
 FEW = 100
 LOST = 0.10
 NOISE = 0.01
-STUCK = 0.10
 ELSEWHERE = 0.05
 SHRUNK = 0.05
 _FEWEST_LONGER = 8

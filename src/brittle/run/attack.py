@@ -10,18 +10,17 @@ from torch import Tensor
 
 from brittle.attacks import Attack
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
+from brittle.checks import shown, whole
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
+from brittle.flags import STUCK
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, is_classifier
+from brittle.models.classifier import Classifier, check_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rounded, Rules, grade
 from brittle.types import Access, Images, Labels, Logits
-
-STUCK = 0.1
-"""The share of images above which a gradient attack that made no headway is a reason to doubt it."""
 
 
 @final
@@ -89,13 +88,12 @@ def attack(
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not is_classifier(classifier):
-        raise BrittleError(
-            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
-            " brittle.BlackBox(estimator)"
-        )
+    check_classifier(classifier)
+    whole("seed", seed, least=0)
     check_goal(method, goal)
     check_access(method, classifier)
+    if not isinstance(goal, Tensor | Untargeted | Targeted):
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {shown(goal)}")
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_target(classifier, wanted)

@@ -9,6 +9,7 @@ from typing import final
 import pandas as pd
 import pyarrow as pa
 
+from brittle import checks
 from brittle.errors import BrittleError
 from brittle.records import Manifest, part_paths, read_manifest, read_records, readable_shard, record_path
 from brittle.records.schema import SCHEMAS
@@ -32,7 +33,7 @@ class Run:
     @staticmethod
     def open(directory: str | Path) -> "Run":
         """The run in a directory, of any study; BrittleError where there is none."""
-        place = Path(directory)
+        place = checks.place("a run directory", directory)
         return Run(place, read_manifest(place))
 
     @property

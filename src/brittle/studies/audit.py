@@ -10,6 +10,7 @@ from pydantic import Field
 
 from brittle.attacks import Attack
 from brittle.catalog import attacks_from, guessed_passes, label_of
+from brittle.checks import whole
 from brittle.errors import BrittleError
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
@@ -33,7 +34,8 @@ class AuditSpec(Spec):
     """What an audit is asked to do.
 
     attacks: as on the command line, sweeps too. level: adds its attacks for each of the norms, with a budget of eps for
-    each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely", "next-best", "random", or a class.
+    each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely",
+    "next-best", "random", or a class.
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     """
 
@@ -41,10 +43,10 @@ class AuditSpec(Spec):
     models: list[ModelSpec]
     data: str
     limit: int | None = None
-    attacks: list[str] = []
+    attacks: list[str] = Field(default=[])
     level: str | None = None
-    norms: list[str] = []
-    eps: list[float | str] = []
+    norms: list[str] = Field(default=[])
+    eps: list[float | str] = Field(default=[])
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
     images: str = "all"
     seed: int = 0
@@ -105,8 +107,7 @@ class Audit:
         """The manifest; BrittleError for no, repeated or unsuited attacks and goals, and data that do not fit."""
         if isinstance(self.attacks, (str, bytes)) or not isinstance(self.attacks, Sequence):
             raise BrittleError(f"expected a list of attacks such as [DeepFool()], got {self.attacks!r}")
-        if self.seed < 0:
-            raise BrittleError(f"expected a seed of at least 0, got {self.seed}")
+        whole("seed", self.seed, least=0)
         specs = attack_specs(self.attacks)
         for method in self.attacks:
             for goal in self.goals:

@@ -1,4 +1,4 @@
-"""How hard to try: the attacks of a level, for a norm and a budget. docs/levels.md has what they were chosen by."""
+"""How hard to try: the attacks of a level, for a norm and a budget. docs/bench.md has what they were chosen by."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ STANDARD = "standard"
 NORMS = ("linf", "l2")
 """Those that are asked for where nobody says which."""
 
-_LEVELS: dict[str, tuple[str, ...]] = {
+LEVELS: dict[str, tuple[str, ...]] = {
     "quick": ("minimal,norm={norm}", "apgd,norm={norm},eps={eps},steps=20"),
     "standard": ("minimal,norm={norm}", "standard,norm={norm},eps={eps}"),
-    "thorough": ("minimal,norm={norm}", "standard,norm={norm},eps={eps}", "shrinking-ball,norm={norm},starts=8"),
+    "thorough": ("minimal,norm={norm}", "standard,norm={norm},eps={eps}", "shrinking-ball,norm={norm}"),
 }
-_OF_L0: dict[str, tuple[str, ...]] = {
+LEVELS_IN_L0: dict[str, tuple[str, ...]] = {
     "quick": ("minimal,norm=l0", "sparse-rs,eps={eps},queries=100"),
     "standard": ("minimal,norm=l0", "standard,norm=l0,eps={eps}"),
     "thorough": ("minimal,norm=l0", "standard,norm=l0,eps={eps}", "sigma-zero,steps=500"),
@@ -53,14 +53,14 @@ def level(name: str = STANDARD, *, norm: NormLike = LINF, eps: float | str) -> l
     name: "quick" (some 60 passes for an image), "standard" (the usual ensemble), "thorough" (more searches). norm: l0,
     l1, l2 or linf. eps: the budget, a number or text such as ``"8/255"``. Raises BrittleError for any other.
     """
-    if name not in _LEVELS:
-        hint = did_you_mean(name, _LEVELS) if isinstance(name, str) else ""
-        raise BrittleError(f"expected a level of {', '.join(_LEVELS)}, got {name!r}{hint}")
-    text = eps if isinstance(eps, str) else repr(float(eps)) if isinstance(eps, int | float) else None
+    if name not in LEVELS:
+        hint = did_you_mean(name, LEVELS) if isinstance(name, str) else ""
+        raise BrittleError(f"expected a level of {', '.join(LEVELS)}, got {name!r}{hint}")
+    text = eps if isinstance(eps, str) else f"{eps:.17g}" if isinstance(eps, int | float) else None
     if text is None:
         raise BrittleError(f"expected eps as a number or text such as '8/255', got {eps!r}")
     chosen = _named(norm)
-    texts = (_OF_L0 if chosen == "l0" else _LEVELS)[name]
+    texts = (LEVELS_IN_L0 if chosen == "l0" else LEVELS)[name]
     made = [one for typed in texts for one in attacks_from(typed.format(norm=chosen, eps=text))]
     return [one for place, one in enumerate(made) if one not in made[:place]]
 
