@@ -91,6 +91,14 @@ def test_median_ranks_are_those_of_the_tables(n: int, ranks: tuple[int, int] | N
     assert median_ranks(n) == ranks
 
 
+def test_a_median_is_a_number_of_an_image_the_lower_of_two_in_the_middle() -> None:
+    records = table([row(i, l2=float(size)) for i, size in enumerate((8, 1, 4, 2))])
+    summary = summarize(manifest(4), records)
+    (shown,) = [case for case in cases(manifest(4), spec(), records) if case.role == "median"]
+    assert summary.attacks[0].measures["median_distance"].value == shown.distance == 2
+    assert summary.attacks[0].measures["typical_change"].value == shown.typical_change
+
+
 def test_median_ranks_are_the_tightest_with_95_percent() -> None:
     def coverage(n: int, k: int) -> Fraction:  # P(k <= Binomial(n, 1/2) <= n - k)
         return Fraction(sum(math.comb(n, j) for j in range(k, n - k + 1)), 2**n)

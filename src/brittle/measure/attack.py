@@ -88,10 +88,13 @@ def _cost(rows: pd.DataFrame) -> dict[str, Measured]:
 
 
 def median(values: Iterable[float]) -> Measured:
-    """The median with its distribution-free 95 % interval, which needs at least 6 values."""
+    """The median with its distribution-free 95 % interval, which needs at least 6 values.
+
+    Of two in the middle it is the lower one, so that it is the number of an image that can be shown.
+    """
     ordered = np.sort(np.asarray(values, dtype=float))
     n = len(ordered)
-    middle = number(np.median(ordered) if n else math.nan, n)
+    middle = number(ordered[(n - 1) // 2] if n else math.nan, n)
     ranks = median_ranks(n)
     if ranks is None or middle.value is None:
         return middle

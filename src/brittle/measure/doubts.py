@@ -70,7 +70,9 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     success, unconfirmed = attack.measures["attack_success_rate"], attack.measures["unconfirmed"].value
     if attack.kind != "budget" and success.of and success.count != success.of:
         left = success.of - (success.count or 0)
-        flags.append(Flag("unbounded-below-100", f"{attack.label} failed on {left:,} of {success.of:,} images"))
+        flags.append(
+            Flag("unbounded-below-100", f"{attack.label} failed on {left:,} of {counted(success.of, 'image')}")
+        )
     if unconfirmed:
         flags.append(Flag("unconfirmed", f"{attack.label} claims {counted(unconfirmed, 'image')} not confirmed"))
     flags += [*_headway(attack, rows), *_longer(attack, rows)]

@@ -20,6 +20,7 @@ from brittle.models.classifier import Classifier, check_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rounded, Rules, grade
+from brittle.text import counted
 from brittle.types import Access, Images, Labels, Logits
 
 
@@ -138,17 +139,20 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
     """What an attack's own results say against them. margin: of the originals."""
     for code, rows in broken_rules(found).items():
         if rows.any():
-            yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
+            yield Flag(code, f"{int(rows.sum())} of {counted(len(rows), 'image')} {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)
     if traits_of(method).kind != "budget":
         if failed.any():
-            message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
+            message = (
+                f"{entry_of(method).name} failed on {int(failed.sum())} of {counted(of, 'image')}, without a budget"
+            )
             yield Flag("unbounded-below-100", message)
         return
     stuck = failed & (found.backwards > 0) & (found.steps > 1) & (found.margin >= margin)
     if int(stuck.sum()) > STUCK * of:
         message = (
-            f"on {int(stuck.sum())} of {of} images {entry_of(method).name} ended no nearer to its goal than it began"
+            f"on {int(stuck.sum())} of {counted(of, 'image')} {entry_of(method).name} ended no nearer to"
+            f" its goal than it began"
         )
         yield Flag("no-headway", message)
 
@@ -173,7 +177,8 @@ def check_target(classifier: Classifier, goal: Goal) -> None:
             names = classifier.class_names
             name = f"class {classifier.reject}" if names is None else repr(names[classifier.reject])
             raise BrittleError(
-                f"expected targets other than the reject class, {name}, got it for {count} of {len(goal)} images;"
+                f"expected targets other than the reject class, {name}, got it for {count} of"
+                f" {counted(len(goal), 'image')};"
                 " choose another target, or a Classifier without reject="
             )
 

@@ -33,6 +33,7 @@ from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_models
 from brittle.studies.perturbations import FILE, PICTURE, drawn, picked, random_like
 from brittle.studies.registry import register_study
+from brittle.text import counted
 
 FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
 
@@ -256,7 +257,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     }
     unseen = rates[label][1]
     return Told(
-        (f"{label} fools {unseen.count:,} of {unseen.of:,} images that it was not fitted to.",),
+        (f"{label} fools {unseen.count:,} of {counted(unseen.of or 0, 'image')} that it was not fitted to.",),
         heads=("perturbation", *parts.values()),
         rows=tuple((name, *each) for name, each in rates.items()),
         pictures=(("the perturbation around mid-grey", PICTURE),),

@@ -50,7 +50,7 @@ def customary(norm: NormLike, shape: Sequence[int]) -> str:
 def level(name: str = STANDARD, *, norm: NormLike = LINF, eps: float | str) -> list[Any]:
     """The attacks of a level in a norm: how small a change fools, and what can be done within a budget.
 
-    name: "quick" (some 60 passes for an image), "standard" (the usual ensemble), "thorough" (more searches). norm: l0,
+    name: "quick" (for a first look), "standard" (the usual ensemble), "thorough" (more searches). norm: l0,
     l1, l2 or linf. eps: the budget, a number or text such as ``"8/255"``. Raises BrittleError for any other.
     """
     if name not in LEVELS:
