@@ -87,7 +87,7 @@ def _audit(run: Run, title: str, under: str) -> str:
         said.append(where + " ".join(summary.headline))
         rows = [
             [
-                Cell(attack.title),
+                Cell(attack.label),
                 *(_cell(attack.measures[key], MEASURES[key].unit, attack.distance_norm) for key in AUDITED),
             ]
             for attack in summary.attacks

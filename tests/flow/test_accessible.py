@@ -13,7 +13,7 @@ from test_report import Page
 
 import brittle.pages
 from brittle.api import compare
-from brittle.craft.page import comparison_page, matrix_page
+from brittle.crafting.page import comparison_page, matrix_page
 from brittle.pages.colours import colours
 from brittle.report import write_report
 

@@ -244,7 +244,7 @@ def test_several_models_and_goals_stand_beside_each_other(tmp_path: Path) -> Non
         for norm in ("l2", "linf"):
             attack = summary.attack(summary.by_norm[norm])
             assert f"{significant(attack.measures['median_distance'].value or 0)} {norm_text(norm)}" in row
-            assert attack.title in row
+            assert attack.label in row
         assert " ".join(summary.headline) in page.words
     assert len([name for name in page.data if name.endswith("chart-data")]) == 4
 

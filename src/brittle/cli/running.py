@@ -6,7 +6,8 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from rich.text import Text
 from brittle.api import write_page
 from brittle.cli.app import STARTED
 from brittle.cli.results import print_results
+from brittle.records import Manifest
 from brittle.run import engine
 from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit
 from brittle.studies import spec_of
-from brittle.text import duration
+from brittle.text import counted, duration
 
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
-_ENOUGH = 4.0  # seconds of a try after which no more is tried
+_ENOUGH, _ENOUGH_TO_BEGIN = 4.0, 0.3  # seconds of a try after which no more is tried, in a dry run and in any
 _TOO_LONG = 15.0  # seconds of one example
 _PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
@@ -52,7 +54,7 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     if dry_run:
         _print_plan(spec, study, workers, command)
         return None
-    with Bars() as bars:
+    with Bars(partial(_announce, study) if spec.announced else None) as bars:
         hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
         watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
@@ -67,7 +69,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     console = Console()
     manifest = study.plan(None, command)
     units = study.units(manifest)
-    console.print(Text(tomli_w.dumps(spec.toml()).rstrip()), soft_wrap=True)
+    console.print(Text(tomli_w.dumps(manifest.spec or spec.toml()).rstrip()), soft_wrap=True)
     for model in manifest.models:
         for flag in model.flags:
             console.print(Text(f"flag {flag.code} ({model.name}): {flag.message}", style="yellow"))
@@ -75,14 +77,10 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     for head in ("what", "units", "examples", "passes for one", "time here"):
         table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
     total = time.perf_counter() - STARTED + _PAGE  # a run begins as this does
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder), manifest)
-        for group in dict.fromkeys(unit.group for unit in units):
-            mine = [unit for unit in units if unit.group == group]
-            done, seconds = _tried(study, store, mine)
-            total += seconds
-            row = (group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
-            table.add_row(*map(Text, row))
+    for mine, done, seconds in _tries(study, manifest, units, _ENOUGH):
+        total += seconds
+        row = (mine[0].group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
+        table.add_row(*map(Text, row))
     console.print()
     console.print(table)
     several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
@@ -91,7 +89,26 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     )
 
 
-def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, float]:
+def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:
+    """What nobody has named one by one, and about how long it takes."""
+    total = sum(seconds for *_, seconds in _tries(study, manifest, units, _ENOUGH_TO_BEGIN))
+    what = ", ".join(attack.label for attack in manifest.attacks)
+    of = f"{counted(manifest.examples, 'image')}, about {duration(total)} by one process"
+    return f"{what}: {of}"
+
+
+def _tries(
+    study: Study, manifest: Manifest, units: Sequence[Unit], enough: float
+) -> Iterator[tuple[list[Unit], Done, float]]:
+    """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder), manifest)
+        for group in dict.fromkeys(unit.group for unit in units):
+            mine = [unit for unit in units if unit.group == group]
+            yield mine, *_tried(study, store, mine, enough)
+
+
+def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> tuple[Done, float]:
     """What the last of some units has made of a few examples, and the seconds that all of all would take.
 
     More and more are tried, until that takes its time: images differ much. A batch costs something beside what each of
@@ -104,7 +121,7 @@ def _tried(study: Study, store: Store, units: Sequence[Unit]) -> tuple[Done, flo
         started = time.perf_counter()
         done = study.do(some, store.manifest, store)
         tried.append((len(some), time.perf_counter() - started))
-        if some == unit or tried[-1][1] > (_TOO_LONG if examples == 1 else _ENOUGH):
+        if some == unit or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
             break
     for name, content in done.files.items():  # later stages may read them
         (store.directory / name).parent.mkdir(parents=True, exist_ok=True)

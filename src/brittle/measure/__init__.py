@@ -11,7 +11,6 @@ from brittle.measure.models import AttackSummary, ClassSummary, Definition, Meas
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
-from brittle.measure.titles import titles
 from brittle.measure.told import Compared, Curve, Sized, Told
 from brittle.measure.wording import headline
 
@@ -46,5 +45,4 @@ __all__ = [
     "summaries",
     "summarize",
     "thin",
-    "titles",
 ]

@@ -16,13 +16,12 @@ BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
 
 
-def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame, title: str) -> AttackSummary:
-    """The measures of one attack, from the records of all. title: what it is called where people read."""
+def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
+    """The measures of one attack, from the records of all."""
     rows = judged(records[records["attack"] == spec.label])
     norm = distance_norm(spec.norm)
     return AttackSummary(
         label=spec.label,
-        title=title,
         name=spec.name,
         kind=spec.kind,
         norm=spec.norm,
@@ -95,10 +94,13 @@ def _cost(rows: pd.DataFrame) -> dict[str, Measured]:
 
 
 def median(values: Iterable[float]) -> Measured:
-    """The median with its distribution-free 95 % interval, which needs at least 6 values."""
+    """The median with its distribution-free 95 % interval, which needs at least 6 values.
+
+    Of two in the middle it is the lower one, so that it is the number of an image that can be shown.
+    """
     ordered = np.sort(np.asarray(values, dtype=float))
     n = len(ordered)
-    middle = number(np.median(ordered) if n else math.nan, n)
+    middle = number(ordered[(n - 1) // 2] if n else math.nan, n)
     ranks = median_ranks(n)
     if ranks is None or middle.value is None:
         return middle

@@ -31,8 +31,7 @@ class Definition(_Plain):
 class AttackSummary(_Plain):
     """All measures of one attack, by the keys of ``MEASURES``."""
 
-    label: str
-    title: str  # as people read it: "pgd(eps=8/255)"
+    label: str  # "pgd(eps=8/255)"
     name: str
     kind: str
     norm: str  # the norm the attack works in

@@ -8,7 +8,6 @@ from brittle.measure.definitions import FAINT, INVISIBLE, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
 from brittle.measure.outcomes import NORMS, grey_levels_rms, judged
-from brittle.measure.titles import titles
 from brittle.measure.wording import headline
 from brittle.records import FlagRecord, Manifest, View
 
@@ -29,8 +28,8 @@ OVERALL = (
 
 def summarize(view: View, records: pd.DataFrame) -> Summary:
     """All measures of a run, per attack and overall, with flags and a headline; works on unfinished and empty runs."""
-    rows, named = judged(records), titles(view)
-    attacks = [measure_attack(view, spec, rows, named[spec.label]) for spec in view.attacks]
+    rows = judged(records)
+    attacks = [measure_attack(view, spec, rows) for spec in view.attacks]
     minimal = [attack for attack in attacks if attack.kind == "minimal"]
     strongest = _strongest(attacks)
     derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(view, rows, attacks)]

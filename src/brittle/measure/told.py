@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from brittle.display import displayed
 from brittle.measure.models import Measured
-from brittle.shown import shown
 
 
 class Sized(NamedTuple):
@@ -44,7 +44,7 @@ class Told:
     pictures: tuple[tuple[str, str], ...] = ()
 
     def _repr_html_(self) -> str:
-        return shown(self)
+        return displayed(self)
 
 
 @final
@@ -54,4 +54,4 @@ class Compared(tuple[Told, ...]):
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return shown(self)
+        return displayed(self)

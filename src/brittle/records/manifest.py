@@ -221,6 +221,6 @@ def kept_of(text: str) -> Kept:
     if text not in get_args(Kept):
         raise BrittleError(
             f"expected images as {', '.join(get_args(Kept)[:-1])} or none, got {text!r}"
-            f"{did_you_mean(text, get_args(Kept))}"
+            f"{did_you_mean(str(text), get_args(Kept))}"
         )
     return text  # type: ignore[return-value]

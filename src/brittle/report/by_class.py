@@ -26,7 +26,7 @@ def by_class(summary: Summary) -> dict[str, Any] | None:
     chosen = sorted(moved, key=lambda one: one.index) if len(every) <= ROWS else moved
     names = {one.index: one.name for one in every}
     return {
-        "attack": None if summary.strongest is None else summary.attack(summary.strongest).title,
+        "attack": None if summary.strongest is None else summary.attack(summary.strongest).label,
         "of": len(every),
         "rows": [_row(one, names) for one in chosen],
         "square": _square(every) if summary.strongest is not None and len(every) <= SQUARE else None,

@@ -37,7 +37,7 @@ def _fooled(summary: Summary) -> Figure:
         return Figure(title, "0 %", f"of the {_images(right, summary)} fooled by any attack of this run.")
     fooling = summary.attack(summary.strongest).measures["fooling_rate"]
     role = "the strongest attack of this run" if len(summary.attacks) > 1 else "the attack of this run"
-    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.attack(summary.strongest).title}, {role}."
+    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.strongest}, {role}."
     return _rate(title, fooling, text)
 
 
@@ -49,7 +49,7 @@ def _little(summary: Summary) -> Figure:
     typical, median = attack.measures["typical_change"].value, attack.measures["median_distance"].value
     if typical is None:
         return Figure(title, NONE, "No perturbation was found that reaches the goal.")
-    distance = f"{distance_text(median, attack.distance_norm)}, {attack.title}"
+    distance = f"{distance_text(median, attack.distance_norm)}, {attack.label}"
     if attack.distance_norm == "l0":
         share = attack.measures["changed_pixels"].value
         text = f"of the pixels is the median of what changes ({distance})."
@@ -110,7 +110,7 @@ def measures_table(summary: Summary) -> dict[str, Any]:
             for column in columns
         ]
         kind = f"{attack.kind}, {norm_text(attack.norm)}"
-        bodies.setdefault(kind, []).append({"title": attack.title, "under": "", "cells": cells})
+        bodies.setdefault(kind, []).append({"title": attack.label, "under": "", "cells": cells})
     return {"groups": groups, "columns": columns, "bodies": bodies}
 
 
@@ -149,7 +149,7 @@ def cost_rows(summary: Summary) -> list[dict[str, Any]]:
         total = cost["total_seconds"]
         rows.append(
             {
-                "title": attack.title,
+                "title": attack.label,
                 "passes": [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")],
                 "seconds": value_text(cost["seconds"], "seconds"),
                 "spread": words.interval_text(cost["seconds"], cost["seconds_low"], cost["seconds_high"], "seconds"),
@@ -175,7 +175,7 @@ def beside(summaries: Sequence[Summary]) -> dict[str, Any]:
             label = summary.by_norm.get(norm)
             attack = None if label is None else summary.attack(label)
             cell = measured_cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
-            distances.append(cell | {"count": "" if attack is None else attack.title})
+            distances.append(cell | {"count": "" if attack is None else attack.label})
         rows.append({"model": summary.model, "goal": summary.goal, "cells": [*rates, *distances]})
     heads = [(MEASURES[key].name, "") for key in BESIDE]
     heads += [(f"Median distance, {norm_text(norm)}", "strongest minimal attack") for norm in norms]
@@ -225,10 +225,10 @@ KEPT = {
 """What a run keeps of its adversarial images."""
 
 
-def case_caption(view: View, case: Case, title: str) -> dict[str, Any]:
+def case_caption(view: View, case: Case) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
-        "attack": title,
+        "attack": case.attack,
         "role": case.role or (f"no. {case.rank:,} of {case.of:,}" if case.fooled else "withstood"),
         "rank": case.rank,
         "of": case.of,

@@ -9,6 +9,8 @@ from typing import final
 import pandas as pd
 import pyarrow as pa
 
+from brittle import checks
+from brittle.display import displayed
 from brittle.errors import BrittleError
 from brittle.records import Manifest, part_paths, read_manifest, read_records, readable_shard, record_path
 from brittle.records.schema import SCHEMAS
@@ -19,7 +21,6 @@ from brittle.run.store import Store, check_place, check_same, opened, stored_man
 from brittle.run.study import Done, Study, Unit, Watch
 from brittle.run.tally import Logged
 from brittle.run.workers import Executor, Local, Made
-from brittle.shown import shown
 
 
 @final
@@ -33,7 +34,7 @@ class Run:
     @staticmethod
     def open(directory: str | Path) -> "Run":
         """The run in a directory, of any study; BrittleError where there is none."""
-        place = Path(directory)
+        place = checks.place("a run directory", directory)
         return Run(place, read_manifest(place))
 
     @property
@@ -42,7 +43,7 @@ class Run:
         return read_records(self.directory, self.manifest)
 
     def _repr_html_(self) -> str:
-        return shown(self)
+        return displayed(self)
 
 
 def run(

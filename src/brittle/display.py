@@ -11,6 +11,6 @@ def show_by(html: _Html) -> None:
     _makers[:] = [html]
 
 
-def shown(result: object) -> str:
+def displayed(result: object) -> str:
     """A result as HTML: the whole of a ``_repr_html_``."""
     return _makers[0](result)
