@@ -6,6 +6,8 @@ Beside the names listed here, every attack is one: ``brittle.DeepFool(norm="linf
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from brittle.shown import show_by
+
 if TYPE_CHECKING:
     from brittle.api import audit, compare, fit, run_spec, write_page
     from brittle.attacks import *  # noqa: F403 - what it imports is the list of all attacks
@@ -60,6 +62,14 @@ __all__ = [
     "run_spec",
     "write_page",
 ]
+
+
+def _in_a_notebook(result: object) -> str:
+    html: str = import_module("brittle.notebook").html(result)
+    return html
+
+
+show_by(_in_a_notebook)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,16 +1,17 @@
 """The Python calls that join several rooms: run, then report."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from brittle import checks
 from brittle.attacks import Attack
-from brittle.checks import shown
+from brittle.checks import brief
 from brittle.craft.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.errors import BrittleError
-from brittle.measure import Side, Told, comparison
+from brittle.measure import Compared, Side, comparison
 from brittle.models.classifier import Classifier, check_classifier
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
@@ -18,6 +19,7 @@ from brittle.report.compared import write_compared
 from brittle.report.plain import write_told
 from brittle.run import engine
 from brittle.run.engine import Run
+from brittle.run.progress import Bars
 from brittle.run.sources import Sources
 from brittle.run.spec import Spec
 from brittle.run.study import Study, Watch
@@ -40,6 +42,7 @@ def audit(
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
+    progress: bool = False,
 ) -> Run:
     """Attacks all examples with all attacks, records every result in ``out`` and writes ``out/report.html``.
 
@@ -49,7 +52,8 @@ def audit(
     goals: "untargeted", "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is
     kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
     (nor the originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers:
-    processes to share the work among; the records do not depend on it.
+    processes to share the work among; the records do not depend on it. progress: shown on stderr, as bars on a terminal
+    and elsewhere a line every half minute. watch: is told instead; by default Python's logger ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -62,7 +66,7 @@ def audit(
     if attacks is None:
         attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
     study = Audit(sources, attacks, goals, seed, images, shard_size)
-    return _reported(study, out, None, workers, watch)
+    return _reported(study, out, None, workers, _watching(watch, progress))
 
 
 def fit(
@@ -75,6 +79,7 @@ def fit(
     seed: int = 0,
     workers: int | Executor = 1,
     watch: Watch | None = None,
+    progress: bool = False,
 ) -> Run:
     """Fits one perturbation to the examples, and grades it on them and on ``unseen`` ones, beside chance.
 
@@ -83,7 +88,7 @@ def fit(
     """
     others = None if unseen is None else as_examples(unseen)
     study = Fitting.of(classifier, attack, as_examples(examples), others, seed=seed)
-    return _reported(study, out, None, workers, watch)
+    return _reported(study, out, None, workers, _watching(watch, progress))
 
 
 def run_spec(
@@ -93,15 +98,16 @@ def run_spec(
     command: str | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
+    progress: bool = False,
 ) -> Run:
     """Runs a spec of any study, as a TOML file says it, and reports it. Relative paths start from where one stands."""
     if not isinstance(spec, Mapping | Spec):
         raise BrittleError(
-            f"expected a spec, or what a TOML file says of one as a dict, got {shown(spec)}; a file is run by `brittle"
+            f"expected a spec, or what a TOML file says of one as a dict, got {brief(spec)}; a file is run by `brittle"
             " run FILE.toml`"
         )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
-    return _reported(asked.open(), out, command, workers, watch)
+    return _reported(asked.open(), out, command, workers, _watching(watch, progress))
 
 
 def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
@@ -119,7 +125,7 @@ def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] |
     return None if tell is None else write_told(place, manifest, tell(manifest, read_records(place, manifest)))
 
 
-def compare(*directories: str | Path, out: str | Path | None = None) -> list[Told]:
+def compare(*directories: str | Path, out: str | Path | None = None) -> Compared:
     """The first of some audits against each of the others, example by example; see ``brittle.measure.comparison``.
 
     directories: two or more, named by their last parts where these differ. out: an HTML file to write the same to.
@@ -137,10 +143,16 @@ def compare(*directories: str | Path, out: str | Path | None = None) -> list[Tol
         if manifest.study != "audit":
             raise BrittleError(f"expected audits to compare, got {str(place)!r}, a {manifest.study} run")
         sides.append(Side(name, manifest, read_records(place, manifest)))
-    told = [comparison(sides[0], other) for other in sides[1:]]
+    told = Compared(comparison(sides[0], other) for other in sides[1:])
     if out is not None:
         write_compared(Path(out), sides, told)
     return told
+
+
+def _watching(watch: Watch | None, progress: bool) -> Watch | None:
+    if progress and watch is not None:
+        raise BrittleError("expected progress=True or watch=..., got both; a Watch of your own shows what it likes")
+    return Bars() if progress else watch
 
 
 def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
@@ -148,7 +160,8 @@ def _reported(study: Study, out: str | Path, command: str | None, workers: int |
     if not hasattr(workers, "do"):
         checks.whole("workers", workers, least=1)
     if watch is not None and not hasattr(watch, "planned"):
-        raise BrittleError(f"expected a watch with planned, done and lost, got {shown(watch)}")
-    done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
+        raise BrittleError(f"expected a watch with planned, done and lost, got {brief(watch)}")
+    with watch if isinstance(watch, Bars) else nullcontext():
+        done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
     write_page(done.directory)
     return done

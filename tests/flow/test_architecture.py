@@ -19,6 +19,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     "errors",
     "checks",
+    "shown",
     "text",
     "flags",
     "types",
@@ -42,14 +43,15 @@ ORDER = [
 SEES = {
     "errors": set(),
     "checks": {"errors"},
+    "shown": set(),
     "text": set(),
     "flags": set(),
     "pages": {"errors", "text"},
     "records": {"errors", "types"},
-    "measure": {"errors", "types", "text", "flags", "geometry", "records"},
+    "measure": {"errors", "types", "shown", "text", "flags", "geometry", "records"},
     "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }
-TOP = ["api", "docs", "cli", "__main__"]
+TOP = ["api", "docs", "notebook", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

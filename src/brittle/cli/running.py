@@ -20,10 +20,10 @@ from rich.text import Text
 
 from brittle.api import write_page
 from brittle.cli.app import STARTED
-from brittle.cli.progress import Bars
 from brittle.cli.results import print_results
 from brittle.records import Manifest
 from brittle.run import engine
+from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import Store, check_place
 from brittle.run.study import Done, Study, Unit
@@ -33,8 +33,7 @@ from brittle.text import counted, duration
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
 _ENOUGH, _ENOUGH_TO_BEGIN = 4.0, 0.3  # seconds of a try after which no more is tried, in a dry run and in any
 _TOO_LONG = 15.0  # seconds of one example
-# Seconds that a run takes to read its records again and to write its page, as measured on 32 to 1,000 images.
-_PAGE = 3.0
+_PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
 
 def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:

@@ -40,6 +40,17 @@ class AttackSummary(_Plain):
     measures: dict[str, Measured]
 
 
+class ClassSummary(_Plain):
+    """One class of a run."""
+
+    index: int
+    name: str
+    clean_accuracy: Measured
+    robust_accuracy: Measured  # under the strongest attack of the run
+    taken_for: dict[int, int]  # by class: its images that were right and that this attack moved there, most first
+    attracts: int  # images of other classes that were right and that this attack moved here
+
+
 class Summary(_Plain):
     """A run in numbers."""
 
@@ -55,6 +66,7 @@ class Summary(_Plain):
     strongest: str | None  # label of the attack with the highest fooling rate
     strongest_minimal: str | None  # the same among minimal attacks
     by_norm: dict[str, str]  # and among those of each norm
+    classes: list[ClassSummary]  # those that images have, or are taken for under the strongest attack
     flags: list[FlagRecord]  # preflight flags, then those derived from the records
     definitions: dict[str, Definition]
 

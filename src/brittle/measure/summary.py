@@ -3,6 +3,7 @@
 import pandas as pd
 
 from brittle.measure.attack import measure_attack, rate
+from brittle.measure.classes import classes
 from brittle.measure.definitions import FAINT, INVISIBLE, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
@@ -30,6 +31,7 @@ def summarize(view: View, records: pd.DataFrame) -> Summary:
     rows = judged(records)
     attacks = [measure_attack(view, spec, rows) for spec in view.attacks]
     minimal = [attack for attack in attacks if attack.kind == "minimal"]
+    strongest = _strongest(attacks)
     derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(view, rows, attacks)]
     summary = Summary(
         schema_version=view.schema_version,
@@ -41,13 +43,14 @@ def summarize(view: View, records: pd.DataFrame) -> Summary:
         headline=[],
         overall=_overall(view, rows),
         attacks=attacks,
-        strongest=_strongest(attacks),
+        strongest=strongest,
         strongest_minimal=_strongest(minimal),
         by_norm={
             norm: label
             for norm in NORMS
             if (label := _strongest([attack for attack in minimal if attack.norm == norm])) is not None
         },
+        classes=classes(view, rows, strongest),
         flags=[*view.flags, *derived],
         definitions=MEASURES,
     )

@@ -129,6 +129,11 @@ class View:
     def class_names(self) -> list[str]:
         return self.record.class_names
 
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where it has none."""
+        names = self.record.class_names
+        return names[index] if 0 <= index < len(names) else f"class {index}"
+
     @property
     def flags(self) -> list[FlagRecord]:
         return self.record.flags

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from brittle.flags import FLAGS, is_doubt
-from brittle.measure import MEASURES, Case, Measured, Summary
+from brittle.measure import COST, MEASURES, Case, Measured, Summary
+from brittle.pages import words
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, Manifest, View
@@ -144,15 +145,14 @@ def cost_rows(summary: Summary) -> list[dict[str, Any]]:
     """Passes and time per attack, with the share of the dearest attack's passes for a bar."""
     rows: list[dict[str, Any]] = []
     for attack in summary.attacks:
-        cost = {
-            key: attack.measures[key].value for key in ("steps", "forwards", "backwards", "seconds", "total_seconds")
-        }
+        cost = {key: attack.measures[key].value for key, known in MEASURES.items() if known.group == COST}
         total = cost["total_seconds"]
         rows.append(
             {
                 "title": attack.label,
                 "passes": [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")],
                 "seconds": value_text(cost["seconds"], "seconds"),
+                "spread": words.interval_text(cost["seconds"], cost["seconds_low"], cost["seconds_high"], "seconds"),
                 "total": NONE if total is None else duration(total),
                 "bar": (cost["forwards"] or 0.0) + (cost["backwards"] or 0.0),
             }
@@ -236,22 +236,17 @@ def case_caption(view: View, case: Case) -> dict[str, Any]:
         "example": case.example,
         "position": case.position,
         "class": case.label,
-        "label": class_name(view, case.label),
-        "target": None if case.target is None else class_name(view, case.target),
-        "before": class_name(view, case.clean_prediction),
+        "label": view.class_name(case.label),
+        "target": None if case.target is None else view.class_name(case.target),
+        "before": view.class_name(case.clean_prediction),
         "sure_before": percent(case.clean_confidence),
-        "after": class_name(view, case.adversarial_prediction),
+        "after": view.class_name(case.adversarial_prediction),
         "sure_after": percent(case.adversarial_confidence),
         "distance": distance_text(case.distance, case.norm),
         "typical": significant(case.typical_change, 2),
         "largest": significant(case.largest_change, 2),
         "survives": case.survives_8bit,
     }
-
-
-def class_name(view: View, index: int) -> str:
-    """The name of a class, or its number where it has none."""
-    return view.class_names[index] if 0 <= index < len(view.class_names) else f"class {index}"
 
 
 def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.attacks import Attack
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
-from brittle.checks import shown, whole
+from brittle.checks import brief, whole
 from brittle.data.examples import examples_of
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.flags import STUCK
@@ -20,6 +20,7 @@ from brittle.models.classifier import Classifier, check_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Rounded, Rules, grade
+from brittle.shown import shown
 from brittle.text import counted
 from brittle.types import Access, Images, Labels, Logits
 
@@ -30,16 +31,17 @@ class Found:
     """What an attack found, graded by a fresh pass through the plain network; rows as in the images given.
 
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
-    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget. prediction, confidence: of
-    ``images``. margin: the logits that are missing to the goal, negative where it is met. claimed: what the attack
-    itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not
-    robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading. flags: reasons to
-    doubt all this, from ``attack``; docs/flags.md explains each code. They say what a glance shows;
-    ``brittle.models.preflight.preflight`` and audits look harder.
+    method: the attack. fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget.
+    prediction, confidence: of ``images``. margin: the logits that are missing to the goal, negative where it is met.
+    claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on
+    ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without
+    the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains each code. They say what a
+    glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
     originals: Images
+    method: Attack
     goal: Goal
     claimed: Tensor
     prediction: Labels
@@ -60,6 +62,9 @@ class Found:
     def __repr__(self) -> str:
         codes = ", ".join(flag.code for flag in self.flags) or "none"
         return f"Found({int(self.fooled.sum())} of {len(self.fooled)} fooled; flags: {codes})"
+
+    def _repr_html_(self) -> str:
+        return shown(self)
 
     @property
     def fooled_8bit(self) -> Tensor:
@@ -94,7 +99,7 @@ def attack(
     check_goal(method, goal)
     check_access(method, classifier)
     if not isinstance(goal, Tensor | Untargeted | Targeted):
-        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {shown(goal)}")
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {brief(goal)}")
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_target(classifier, wanted)
@@ -220,6 +225,7 @@ def attack_graded(
         **outcome._asdict(),
         **grade(classifier, images, outcome, goal, Rules.of(method))._asdict(),
         originals=images,
+        method=method,
         goal=goal,
         miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
         seconds=seconds,

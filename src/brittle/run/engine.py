@@ -20,6 +20,7 @@ from brittle.run.store import Store, check_place, check_same, opened, stored_man
 from brittle.run.study import Done, Study, Unit, Watch
 from brittle.run.tally import Logged
 from brittle.run.workers import Executor, Local, Made
+from brittle.shown import shown
 
 
 @final
@@ -40,6 +41,9 @@ class Run:
     def records(self) -> pd.DataFrame:
         """One row per example and attack, or what else its study writes down: see ``brittle.records.SCHEMAS``."""
         return read_records(self.directory, self.manifest)
+
+    def _repr_html_(self) -> str:
+        return shown(self)
 
 
 def run(
