@@ -7,7 +7,7 @@ from typing import Any
 
 from brittle import checks
 from brittle.attacks import Attack
-from brittle.checks import shown
+from brittle.checks import brief
 from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.errors import BrittleError
@@ -153,7 +153,7 @@ def run_spec(
     """Runs a spec of any study, as a TOML file says it, and reports it. Relative paths start from where one stands."""
     if not isinstance(spec, Mapping | Spec):
         raise BrittleError(
-            f"expected a spec, or what a TOML file says of one as a dict, got {shown(spec)}; a file is run by `brittle"
+            f"expected a spec, or what a TOML file says of one as a dict, got {brief(spec)}; a file is run by `brittle"
             " run FILE.toml`"
         )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
@@ -210,7 +210,7 @@ def _reported(study: Study, out: str | Path, command: str | None, workers: int |
     if not hasattr(workers, "do"):
         checks.whole("workers", workers, least=1)
     if watch is not None and not hasattr(watch, "planned"):
-        raise BrittleError(f"expected a watch with planned, done and lost, got {shown(watch)}")
+        raise BrittleError(f"expected a watch with planned, done and lost, got {brief(watch)}")
     with watch if isinstance(watch, Bars) else nullcontext():
         done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
     write_page(done.directory)

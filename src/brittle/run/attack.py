@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brittle.attacks import Attack
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
-from brittle.checks import shown, whole
+from brittle.checks import brief, whole
 from brittle.data.examples import examples_of
 from brittle.display import displayed
 from brittle.errors import BrittleError, Flag, Unsupported
@@ -99,7 +99,7 @@ def attack(
     check_goal(method, goal)
     check_access(method, classifier)
     if not isinstance(goal, Tensor | Untargeted | Targeted):
-        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {shown(goal)}")
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {brief(goal)}")
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_target(classifier, wanted)
