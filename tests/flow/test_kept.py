@@ -14,7 +14,7 @@ import brittle
 from brittle.errors import BrittleError
 from brittle.records import Kept, read_images, read_manifest, read_records, slugs_of
 from brittle.report import write_report
-from brittle.run.grade import to_8bit
+from brittle.geometry.levels import to_8bit
 
 SOME = [kept for kept in get_args(Kept) if kept != "all"]
 SHARDS = range(killable.COUNT // killable.SHARD)

@@ -14,7 +14,7 @@ from brittle.errors import BrittleError
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, View, image_file, kept_of
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal
-from brittle.run.grade import to_8bit
+from brittle.geometry.levels import to_8bit
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
