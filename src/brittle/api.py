@@ -34,6 +34,7 @@ def audit(
     goals: Sequence[str] = (UNTARGETED,),
     seed: int = 0,
     images: Kept = "all",
+    levels: int | None = None,
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -44,8 +45,9 @@ def audit(
     ``(images, labels)``, or a Dataset or DataLoader of (image, label): see ``brittle.data.given``. goals: "untargeted",
     "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is kept of the
     adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none" (nor the
-    originals). shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes
-    to share the work among; the records do not depend on it.
+    originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by that.
+    shard_size: examples for one file; an interruption loses at most the units in flight. workers: processes to share
+    the work among; the records do not depend on it.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -53,7 +55,7 @@ def audit(
     """
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
-    study = Audit(sources, attacks, goals, seed, images, shard_size)
+    study = Audit(sources, attacks, goals, seed, images, levels, shard_size)
     return _reported(study, out, None, workers, watch)
 
 

@@ -156,3 +156,8 @@ def _with_eps(attack: Any, eps: float) -> Any:
 
 SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]
 SUBJECTS += [subject for entry in FITTERS.values() for subject in fits_of(entry)]
+IN_8_BITS = [
+    _subject(ATTACKS["eight-bit"], f"eight-bit, around {name}", {"attack": ATTACKS.build(name, options)})
+    for name, options in {"pgd": {"norm": "l2"}, "hopskipjump": {"queries": 40}}.items()
+]
+"""With a budget, and without gradients."""

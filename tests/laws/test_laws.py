@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from brittle.catalog import ATTACKS, FITTERS
+from laws import contract
 from laws.contract import LAWS, Law
-from laws.subjects import SUBJECTS, Subject
+from laws.subjects import IN_8_BITS, SUBJECTS, Subject
 from laws.worlds import CLASSES, World, one_thread, trained_world
 
 
@@ -25,6 +26,21 @@ def world() -> World:
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__.removeprefix("law_"))
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 def test_law(subject: Subject, law: Law, world: World) -> None:
+    law(subject, world)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        contract.law_stays_within_budget,
+        contract.law_batched_equals_one_by_one,
+        contract.law_counts_its_passes,
+        contract.law_saves_without_loss,
+    ],
+    ids=lambda law: law.__name__.removeprefix("law_"),
+)
+@pytest.mark.parametrize("subject", IN_8_BITS, ids=lambda subject: subject.name)
+def test_any_attack_in_8_bits(subject: Subject, law: Law, world: World) -> None:
     law(subject, world)
 
 

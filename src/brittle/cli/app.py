@@ -87,6 +87,9 @@ def audit(
     images: Annotated[
         str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
     ] = "all",
+    eight_bit: Annotated[
+        bool, typer.Option("--eight-bit", help="every attack ends on an image that a PNG can hold, and is graded by it")
+    ] = False,
     reject: Reject = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -106,6 +109,7 @@ def audit(
             attacks=attack,
             goals=target or ["untargeted"],
             images=images,
+            levels=256 if eight_bit else None,
             seed=seed,
             batch_size=batch_size_of(batch_size),
             device=device,

@@ -11,10 +11,10 @@ from pydantic import Field
 from brittle.attacks import Attack
 from brittle.catalog import attacks_from, label_of
 from brittle.errors import BrittleError
+from brittle.geometry.levels import to_8bit
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, View, image_file, kept_of
 from brittle.rng import Rng
-from brittle.run.attack import Found, attack_graded, check_access, check_goal
-from brittle.geometry.levels import to_8bit
+from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
@@ -32,7 +32,8 @@ class AuditSpec(Spec):
     """What an audit is asked to do.
 
     attacks: as on the command line, sweeps too. goals: "untargeted", "least-likely", "next-best", "random", or a class.
-    images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
+    levels: 256, where every attack shall end on what a file of 8 bits can hold. images: what is kept of the adversarial
+    ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     """
 
     study: Literal["audit"] = "audit"
@@ -41,6 +42,7 @@ class AuditSpec(Spec):
     limit: int | None = None
     attacks: list[str]
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
+    levels: Literal[256] | None = None
     images: str = "all"
     seed: int = 0
     batch_size: int | None = None
@@ -51,7 +53,7 @@ class AuditSpec(Spec):
         kept = kept_of(self.images)
         attacks = tuple(one for text in self.attacks for one in attacks_from(text))
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, spec=self.toml())
+        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=self.toml())
 
 
 class Place(NamedTuple):
@@ -73,6 +75,7 @@ class Audit:
     goals: Sequence[str] = (UNTARGETED,)
     seed: int = 0
     images: Kept = "all"
+    levels: int | None = None
     shard_size: int | None = None
     spec: dict[str, Any] | None = None
 
@@ -88,6 +91,7 @@ class Audit:
             raise BrittleError(f"expected a seed of at least 0, got {self.seed}")
         specs = attack_specs(self.attacks)
         for method in self.attacks:
+            ending_on(self.levels, method)
             for goal in self.goals:
                 check_goal(method, kind_of(goal))
             for source in self.sources.of.values():
@@ -101,6 +105,7 @@ class Audit:
             goals=list(self.goals),
             attacks=specs,
             images=kept_of(self.images),
+            levels=self.levels,
             **facts,
             **about(command),
         )
@@ -158,7 +163,7 @@ class Audit:
         return int(pc.sum(table["fooled"]).as_py() or 0)
 
     def _attack(self, label: str) -> Attack:
-        return next(attack for attack in self.attacks if label_of(attack) == label)
+        return ending_on(self.levels, next(attack for attack in self.attacks if label_of(attack) == label))
 
     def _kept(self, unit: Unit, view: View, manifest: Manifest, found: Found) -> dict[str, bytes]:
         name = image_file(view.slug(_spec(manifest, unit.at.attack)), unit.at.shard)

@@ -15,8 +15,8 @@ from brittle.attacks.parts.rows import kept, rows_of
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.catalog.attacks import Kind
 from brittle.geometry.box import room
-from brittle.geometry.levels import STEP, best_levels, is_8bit, to_8bit
-from brittle.geometry.norms import L0, L2, LINF, Lp, Norm, inner, per_row
+from brittle.geometry.levels import STEP, best_levels, is_8bit, normal_of, rounded_within, times_to_gain, within
+from brittle.geometry.norms import L0, L2, LINF, inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -29,9 +29,7 @@ _REAL, _LEAST, _LARGEST = 1.0, 0.3, 1.2  # of the gain that gradients promise, w
 _FEASIBLE = 0.8  # of what is needed: what a smaller radius has to promise
 _STRIDE, _TRIALS = 0.03, 40  # first relative step along the line, and the most of them; they grow
 _HALVINGS = 4
-_DOUBLINGS, _BISECTIONS = 6, 16
 _SAME, _WIDENS = 1e-3, 3  # of a level: what counts as on it; gradients without success before one more is allowed
-_SLACK = 2.0**-24  # a difference of two float32 pixels is off by this much
 _TINY = torch.finfo(torch.float32).tiny
 
 
@@ -45,19 +43,19 @@ class EightBit:
 
     A minimal perturbation is often less than half a level in every value, and rounding undoes it. Bonnet, Furon and Bas
     (2020) choose for each value the level above or below that a gradient says helps most for its distortion. So here:
-    the perturbation is scaled until its rounded form gains what it gained itself. Then, a pass in each direction a time,
-    levels that are worth more per growth of the norm take the place of those worth less, as many as the margin asks for.
+    the perturbation is scaled until its rounded form gains what it gained itself. Then, gradient by gradient, levels
+    that are worth more per growth of the norm take the place of those worth less, as many as the margin asks for.
 
-    Deviations: where they solve for the Lagrange multiplier of a quadratic, the greedy knapsack is exact for every norm
-    that adds up. The gradients seen so far are averaged, and the perturbation counts as the first of them: a level is
-    half as long as many a perturbation, the best values of one gradient are picked for its errors, too. What gradients
-    promise is set beside what was gained. A minimal attack is allowed half of its own passes for that; an image that
-    does not meet the goal yet goes on. Under a budget the first that meets it within the budget is as good as any.
+    Deviations: theirs is a Lagrangian in L2, with one gradient; a knapsack filled greedily serves every norm. The
+    gradients seen so far are averaged, with the perturbation as the first of them: the boundary bends within one level,
+    and the values that one gradient thinks best are those that it overrates most. A minimal attack is allowed half of
+    its own passes; an image that does not meet the goal yet goes on. Under a budget, and of attacks in L0 or that keep
+    visibility small, the first image that meets the goal is as good as any.
 
     Without gradients, and where they lead nowhere, the perturbation is scaled until its rounded form meets the goal.
 
     Images that the attack has not fooled come back rounded. So do originals that are not of 256 levels, whatever
-    happens; distances are from the original as it was given.
+    happens; distances are from the original as it was given, in L0 with every pixel that rounding has moved.
     """
 
     attack: Method = option(DeepFool(), "the attack", of=ATTACKS)
@@ -69,7 +67,7 @@ class EightBit:
         change = found.images - images
         most = torch.full_like(ask.margin, torch.inf if traits.eps is None else traits.eps)
         ready = is_8bit(found.images)
-        rounded = _rounded(traits.norm, images, change, most)
+        rounded = rounded_within(traits.norm, images, change, most)
         ask.best.offer(ask.everyone, torch.where(per_row(ready, images), found.images, rounded), found.claimed & ready)
         spare = (_SHARE * (found.forwards + found.backwards)).long()
         lost = found.claimed & ~ready
@@ -105,13 +103,13 @@ def _by_gradient(
 ) -> None:
     """Levels worth more for levels worth less, until the goal is met and no passes are left for a smaller change."""
     norm, narrows = ask.best.norm, ask.best.norm == LINF and kind == "minimal"
-    normal = _normal(norm, change)
+    normal = normal_of(norm, change)
     if narrows:
         size = norm.measure(change)
         most = ((size / STEP - _SAME).ceil() * STEP).clamp_min(STEP)
-        y = _rounded(norm, x, change * per_row(most / size, x), most)
+        y = rounded_within(norm, x, change * per_row(most / size.clamp_min(_TINY), x), most)
     else:
-        y = _rounded(norm, x, change * per_row(_longer(norm, x, change, normal), x), most)
+        y = rounded_within(norm, x, change * per_row(times_to_gain(norm, x, change, normal), x), most)
     zero = torch.zeros_like(most)
     at = _At(rows, x, y, most, normal, spare, torch.zeros_like(rows), zero, zero, torch.full_like(zero, _REAL))
     while len(at.rows):
@@ -129,7 +127,7 @@ def _by_gradient(
             base, at.most = _narrower(at, met, ask.best.claimed[at.rows])
             need = need + inner(shown, at.y - base)
         need = torch.where(need > 0, need / at.real, need * at.real)
-        moved, _ = best_levels(norm, at.x, base, shown, need, at.most)
+        moved = best_levels(norm, at.x, base, shown, need, at.most)
         at.promised = inner(w, moved - at.y)
         stuck = (moved == at.y).flatten(1).all(1) | (slope.flatten() == 0)
         if narrows:  # a level less must be within reach, or its passes are lost
@@ -147,7 +145,7 @@ def _seen(ask: Asking[Nearest], kind: Kind, at: _At) -> tuple[Images, Tensor, Te
         rows, y = at.rows[part], at.y[part]
         goal = ask.goal[rows]
         logits, pullback = ask.linearize(rows, y)
-        met = goal.is_surely_met(logits) & _within(ask.best.norm, at.x[part], y, at.most[part])
+        met = goal.is_surely_met(logits) & within(ask.best.norm, at.x[part], y, at.most[part])
         ask.best.offer(rows, y, met)
         on = _goes_on(ask, kind, at, part, met)
         margin, cotangents = goal.towards(logits, goal.others(logits).argmax(1))
@@ -172,7 +170,7 @@ def _narrower(at: _At, met: Tensor, claimed: Tensor) -> tuple[Images, Tensor]:
     """In L-infinity: a level less where the goal is met, one more where it never has been for long."""
     more = ~claimed & (at.tries % _WIDENS == 0)
     most = torch.where(met, LINF.measure(at.y - at.x) - STEP, at.most + STEP * more)
-    return _rounded(LINF, at.x, at.y - at.x, most.clamp_min(0)), most
+    return rounded_within(LINF, at.x, at.y - at.x, most.clamp_min(0)), most
 
 
 def _by_line(ask: Asking[Nearest], kind: Kind, rows: Tensor, x: Images, change: Images, most: Tensor) -> None:
@@ -181,72 +179,26 @@ def _by_line(ask: Asking[Nearest], kind: Kind, rows: Tensor, x: Images, change: 
     short, far, last = torch.zeros_like(most), torch.full_like(most, torch.inf), torch.full_like(x, -1)
     for trial in range(_TRIALS):
         reach = math.exp(_STRIDE * trial * (1 + trial / 10))
-        y = _rounded(norm, x[left], change[left] * reach, most[left])
-        left, y = kept((y != last[left]).flatten(1).any(1), left, y)
-        if not len(left):
-            break
-        met = _look(ask, rows[left], x[left], y, most[left])
-        far[left[met]], short[left[~met]], last[left] = reach, reach, y
-        left = left[~met]
+        y = rounded_within(norm, x[left], change[left] * reach, most[left])
+        new, y = kept((y != last[left]).flatten(1).any(1), left, y)
+        if len(new):
+            met = _look(ask, rows[new], x[new], y, most[new])
+            far[new[met]], last[new] = reach, y
+        left = left[far[left].isinf()]
+        short[left] = reach
     left = (far.isfinite() & (kind == "minimal")).nonzero().squeeze(1)
     for _ in range(_HALVINGS if len(left) else 0):
-        reach = (short + far)[left] / 2
-        y = _rounded(norm, x[left], change[left] * per_row(reach, x), most[left])
+        middle = (short + far)[left] / 2
+        y = rounded_within(norm, x[left], change[left] * per_row(middle, x), most[left])
         met = _look(ask, rows[left], x[left], y, most[left])
-        far[left[met]], short[left[~met]] = reach[met], reach[~met]
+        far[left[met]], short[left[~met]] = middle[met], middle[~met]
 
 
 def _look(ask: Asking[Nearest], rows: Tensor, x: Images, y: Images, most: Tensor) -> Tensor:
     """Whether the goal is met within the distance allowed; a forward pass."""
-    met: Tensor = ask.goal_of(rows).is_surely_met(ask.logits(rows, y)) & _within(ask.best.norm, x, y, most)
+    met: Tensor = ask.goal_of(rows).is_surely_met(ask.logits(rows, y)) & within(ask.best.norm, x, y, most)
     ask.best.offer(rows, y, met)
     return met
-
-
-def _within(norm: Norm, x: Images, y: Images, most: Tensor) -> Tensor:
-    return norm.measure(y - x) <= most * (1 + 1e-6) + _SLACK
-
-
-def _rounded(norm: Norm, x: Images, change: Images, most: Tensor) -> Images:
-    """``x + change`` on the levels; less of the change where that would be larger than allowed."""
-    y = to_8bit(x + change)
-    if norm == LINF:
-        limit = per_row(most, x)
-        y = to_8bit(x + change.clamp(-limit, limit))
-        return to_8bit(y - (y - x).sign() * STEP * ((y - x).abs() > limit + _SLACK))
-    large = ~_within(norm, x, y, most)
-    if not bool(large.any()):
-        return y
-    low, high = torch.zeros_like(most), torch.ones_like(most)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        fits = _within(norm, x, to_8bit(x + change * per_row(middle, x)), most)
-        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    return torch.where(per_row(large, x), to_8bit(x + change * per_row(low, x)), y)
-
-
-def _longer(norm: Norm, x: Images, change: Images, normal: Images) -> Tensor:
-    """How many times the change, rounded, gains what it did itself."""
-    one = torch.ones_like(change[:, 0, 0, 0])
-    if norm == L0:
-        return one
-    enough, low, high = inner(normal, change), 0 * one, one
-    for step in range(_DOUBLINGS + _BISECTIONS):
-        reach = high if step < _DOUBLINGS else (low + high) / 2
-        short = inner(normal, to_8bit(x + change * per_row(reach, x)) - x) < enough
-        if step < _DOUBLINGS:
-            low, high = torch.where(short, high, low), torch.where(short, 2 * high, high)
-        else:
-            low, high = torch.where(short, reach, low), torch.where(short, high, reach)
-    return high
-
-
-def _normal(norm: Norm, change: Images) -> Images:
-    """The normal of a plane whose nearest point the change would be; in L0 and L-infinity as in L2."""
-    if not isinstance(norm, Lp) or norm == LINF:
-        return change
-    largest = per_row(LINF.measure(change), change).clamp_min(_TINY)
-    return change.sign() * (change.abs() / largest) ** (norm.p - 1)
 
 
 def _ratio(length: Tensor, normal: Images) -> Tensor:
