@@ -45,6 +45,7 @@ def audit(
     goals: Sequence[str] = (UNTARGETED,),
     seed: int = 0,
     images: Kept = "all",
+    levels: int | None = None,
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -57,9 +58,10 @@ def audit(
     ``brittle.level("standard", ...)`` in L-infinity and L2, with the budgets that are customary for such images.
     goals: "untargeted", "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is
     kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
-    (nor the originals). shard_size: examples of one file. workers: processes to share the work among; the records do
-    not depend on it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is
-    told instead; by default Python's logger ``brittle`` is.
+    (nor the originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by
+    that. shard_size: examples of one file. workers: processes to share the work among; the records do not depend on
+    it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is told instead;
+    by default Python's logger ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -71,7 +73,7 @@ def audit(
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
     if attacks is None:
         attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
-    study = Audit(sources, attacks, goals, seed, images, shard_size)
+    study = Audit(sources, attacks, goals, seed, images, levels, shard_size)
     return _reported(study, out, None, workers, _watching(watch, progress))
 
 
