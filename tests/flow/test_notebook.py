@@ -43,14 +43,14 @@ def test_found_says_counts_distances_passes_and_flags() -> None:
     classifier = brittle.Network(Net(), class_names=("light", HOSTILE))
     labels = classifier.logits(TINY).argmax(1)
     labels[0] = 1 - labels[0]  # wrong to begin with
-    found = brittle.attack(classifier, TINY, labels, brittle.FGSM(eps=0.3))
+    found = brittle.attack(classifier, TINY, labels, brittle.DeepFool())
     forwards = classifier.forwards
     words = words_of(found)
     assert classifier.forwards == forwards, "nothing is run for it"
-    fooled = found.fooled & (found.distance("linf") > 0)
+    fooled = found.fooled & (found.distance("l2") > 0)
     assert f"{int(found.fooled.sum())} of 6" in words
     assert "of them without a change 1" in words
-    assert f"median L\u221e distance {significant(float(found.distance('linf')[fooled].median()))}" in words
+    assert f"median L2 distance {significant(float(found.distance('l2')[fooled].median()))}" in words
     assert f"forward passes {significant(float(found.forwards.double().mean()))}" in words
     assert all(flag.code in words for flag in found.flags)
     assert f"taken for {HOSTILE}" in words or "taken for light" in words
