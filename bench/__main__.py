@@ -16,6 +16,7 @@ from bench import (
     craft_networks,
     decision,
     deepfool,
+    eight_bit,
     folder,
     gradient,
     lbfgs,
@@ -50,6 +51,10 @@ ROWS: dict[str, Callable[[], Section]] = {
     "minimal-l1": partial(minimal.section, "l1"),
     "minimal-l2": partial(minimal.section, "l2"),
     "minimal-linf": partial(minimal.section, "linf"),
+    **{
+        f"eight-bit-{network}": partial(eight_bit.section, network)
+        for network in (*eight_bit.COUNTS, eight_bit.PHOTOGRAPHS)
+    },
     "sparsefool": sparsefool.section,
     "lbfgs": lbfgs.section,
     "universal": universal.section,

@@ -7,7 +7,7 @@ from typing import Any
 
 from brittle import checks
 from brittle.attacks import Attack
-from brittle.checks import shown
+from brittle.checks import brief
 from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.errors import BrittleError
@@ -45,6 +45,7 @@ def audit(
     goals: Sequence[str] = (UNTARGETED,),
     seed: int = 0,
     images: Kept = "all",
+    levels: int | None = None,
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -57,9 +58,10 @@ def audit(
     ``brittle.level("standard", ...)`` in L-infinity and L2, with the budgets that are customary for such images.
     goals: "untargeted", "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is
     kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
-    (nor the originals). shard_size: examples of one file. workers: processes to share the work among; the records do
-    not depend on it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is
-    told instead; by default Python's logger ``brittle`` is.
+    (nor the originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by
+    that. shard_size: examples of one file. workers: processes to share the work among; the records do not depend on
+    it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is told instead;
+    by default Python's logger ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -71,7 +73,7 @@ def audit(
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
     if attacks is None:
         attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
-    study = Audit(sources, attacks, goals, seed, images, shard_size)
+    study = Audit(sources, attacks, goals, seed, images, levels, shard_size)
     return _reported(study, out, None, workers, _watching(watch, progress))
 
 
@@ -153,7 +155,7 @@ def run_spec(
     """Runs a spec of any study, as a TOML file says it, and reports it. Relative paths start from where one stands."""
     if not isinstance(spec, Mapping | Spec):
         raise BrittleError(
-            f"expected a spec, or what a TOML file says of one as a dict, got {shown(spec)}; a file is run by `brittle"
+            f"expected a spec, or what a TOML file says of one as a dict, got {brief(spec)}; a file is run by `brittle"
             " run FILE.toml`"
         )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
@@ -210,7 +212,7 @@ def _reported(study: Study, out: str | Path, command: str | None, workers: int |
     if not hasattr(workers, "do"):
         checks.whole("workers", workers, least=1)
     if watch is not None and not hasattr(watch, "planned"):
-        raise BrittleError(f"expected a watch with planned, done and lost, got {shown(watch)}")
+        raise BrittleError(f"expected a watch with planned, done and lost, got {brief(watch)}")
     with watch if isinstance(watch, Bars) else nullcontext():
         done = engine.run(study, out=out, command=command, workers=workers, watch=watch)
     write_page(done.directory)

@@ -215,7 +215,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: b.Network(net, reject=1.5),
         "expected the reject class as an index from 0, got 1.5",
     ),
-    "BlackBox: net": (lambda: b.BlackBox(net), "Sequential is a torch.nn.Module: b.Network takes it"),
+    "BlackBox: net": (lambda: b.BlackBox(net), "Sequential is a torch.nn.Module: brittle.Network takes it"),
     "BlackBox: text": (lambda: b.BlackBox("svm"), "expected a fitted estimator with predict(), got str"),
     "BlackBox: function": (
         lambda: b.BlackBox(lambda x: x),

@@ -101,7 +101,10 @@ BAD: dict[str, tuple[Callable[[Any, Path], dict[str, Any]], str]] = {
     "a target too high": (lambda net, place: {"target": [3, 10]}, "expected a class index below 10, got 10"),
     "no attack": (lambda net, place: {"attack": "crft"}, "did you mean 'craft'?"),
     "no attacks": (lambda net, place: {"attack": []}, "expected at least one attack, got none"),
-    "a class of attacks": (lambda net, place: {"attack": [brittle.Craft]}, "expected .*attack, got .*Craft"),
+    "a class of attacks": (
+        lambda net, place: {"attack": [brittle.Craft]},
+        "expected a registered attack .*, got .*Craft",
+    ),
     "more than sure": (lambda net, place: {"confidence": 2}, "expected a confidence between 0 and 1, got 2"),
     "a word for a confidence": (lambda net, place: {"confidence": "high"}, "between 0 and 1, got 'high'"),
     "images that do not fit": (

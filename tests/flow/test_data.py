@@ -177,7 +177,7 @@ class TestLimit:
     @pytest.mark.parametrize("spec", ["digits", "hf:some/where", "absent"])
     @pytest.mark.parametrize("limit", [0, -1])
     def test_below_one_is_refused_before_anything_opens(self, spec: str, limit: int) -> None:
-        with pytest.raises(BrittleError, match=rf"limit of at least 1 example, got {limit}; leave it out"):
+        with pytest.raises(BrittleError, match=rf"a limit as a whole number of at least 1, got {limit}"):
             load_data(spec, limit=limit)
 
 

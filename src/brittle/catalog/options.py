@@ -9,7 +9,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol, Union, final, get_args, get_origin, get_type_hints
 
-from brittle.checks import shown
+from brittle.checks import brief
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm, NormLike, is_norm, norm_of
 
@@ -275,7 +275,7 @@ def checking(
         if len(args) > len(in_order):
             example = f"{made.__name__}({next(iter(options), '')}=...)"
             raise BrittleError(
-                f"expected options of {made.__name__} by name, as in {example}, got {shown(args[0])}; a classifier and"
+                f"expected options of {made.__name__} by name, as in {example}, got {brief(args[0])}; a classifier and"
                 " images are given to brittle.attack"
             )
         values |= dict(zip(in_order, args, strict=False))

@@ -73,6 +73,19 @@ Limit = Annotated[
 ]
 BatchSize = Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="goal: a class, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
+    ),
+]
+KeptImages = Annotated[
+    str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
+]
+EightBit = Annotated[
+    bool, typer.Option("--eight-bit", help="every attack ends on an image that a PNG can hold, and is graded by it")
+]
 Workers = Annotated[
     int, typer.Option(parser=at_least(1), metavar="N", help="processes to share the work; the records do not change")
 ]

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.checks import shown, texts
+from brittle.checks import brief, texts
 from brittle.errors import BrittleError
 from brittle.text import counted
 from brittle.types import Images, Labels
@@ -59,7 +59,7 @@ def examples_of(
     """
     if not isinstance(images, Tensor):
         raise BrittleError(
-            f"expected images as a float tensor [N, C, H, W] in [0, 1], got {shown(images)};"
+            f"expected images as a float tensor [N, C, H, W] in [0, 1], got {brief(images)};"
             " torch.from_numpy makes one of an array, torch.stack of a list"
         )
     if images.ndim != 4 or not images.is_floating_point():
@@ -77,7 +77,7 @@ def examples_of(
         )
     if labels is not None and not isinstance(labels, Tensor):
         what = f"{counted(len(images), 'integer label')} as a tensor [N]"
-        raise BrittleError(f"expected {what}, got {shown(labels)}; torch.tensor makes one")
+        raise BrittleError(f"expected {what}, got {brief(labels)}; torch.tensor makes one")
     if labels is not None and (labels.ndim != 1 or len(labels) != len(images) or not _is_whole(labels)):
         raise BrittleError(
             f"expected {counted(len(images), 'integer label')}, got {labels.dtype} of shape {tuple(labels.shape)}"

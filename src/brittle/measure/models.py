@@ -59,6 +59,7 @@ class Summary(_Plain):
     data: str
     goal: str  # as in the manifest
     labelled: bool
+    levels: int | None  # 256: every attack ended on what a file of 8 bits can hold
     complete: bool
     headline: list[str]  # sentences for someone who has never heard of any of this
     overall: dict[str, Measured]  # all attacks together, by the keys of MEASURES

@@ -39,6 +39,7 @@ def summarize(view: View, records: pd.DataFrame) -> Summary:
         data=view.data,
         goal=view.goal,
         labelled=view.labelled,
+        levels=view.levels,
         complete=len(records) >= view.examples * len(view.attacks),
         headline=[],
         overall=_overall(view, rows),

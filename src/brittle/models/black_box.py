@@ -8,7 +8,7 @@ from typing import Any, Protocol, final
 import torch
 from torch import nn
 
-from brittle.checks import shown, text, texts, whole
+from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError, Unsupported
 from brittle.goals import FLOAT32, Rounding
@@ -80,7 +80,7 @@ class BlackBox:
         if batch_size is not None:
             whole("batch_size", batch_size, least=1)
         if fit is not None and not isinstance(fit, Fit):
-            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {shown(fit)}")
+            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.normalisation = Normalisation.of(mean, std)
         own = self.inside.class_names
         self.class_names = own if class_names is None else texts("class_names", class_names)

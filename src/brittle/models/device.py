@@ -2,7 +2,7 @@
 
 import torch
 
-from brittle.checks import shown
+from brittle.checks import brief
 from brittle.errors import BrittleError
 
 
@@ -11,7 +11,7 @@ def usable(device: str | torch.device) -> torch.device:
     try:
         place = torch.device(device)
     except (RuntimeError, TypeError):
-        raise BrittleError(f"expected a device such as cpu or cuda, got {shown(device)}") from None
+        raise BrittleError(f"expected a device such as cpu or cuda, got {brief(device)}") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise BrittleError(f"the device {str(device)!r} is not available here; use cpu")
     return place

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from brittle.checks import shown, text, texts, whole
+from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
@@ -74,7 +74,7 @@ class Network:
         self.device = usable(device) if device is not None else own
         self.net: nn.Module = net.to(self.device)
         if fit is not None and not isinstance(fit, Fit):
-            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {shown(fit)}")
+            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.access: Access = "gradient"
         self.normalisation = Normalisation.of(mean, std)
         self.class_names = None if class_names is None else texts("class_names", class_names)

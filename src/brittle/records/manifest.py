@@ -83,6 +83,7 @@ class Manifest(_Plain):
     examples: int
     shard_size: int
     images: Kept = "none"
+    levels: int | None = None  # 256: every attack ended on what a file of 8 bits can hold
     settings: dict[str, Any] = {}  # of this kind of study
     versions: dict[str, str]  # brittle, python, torch, platform, git commit where known
 
@@ -165,6 +166,10 @@ class View:
     @property
     def images(self) -> Kept:
         return self.manifest.images
+
+    @property
+    def levels(self) -> int | None:
+        return self.manifest.levels
 
     @property
     def schema_version(self) -> int:

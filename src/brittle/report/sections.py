@@ -266,6 +266,8 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
     facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]
     if manifest.study == "audit":
         facts.append(("Adversarial images kept", KEPT[manifest.images]))
+        if manifest.levels is not None:
+            facts.append(("Every attack ends on", f"8-bit images, of {manifest.levels} levels a channel"))
     facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
     return [
         *facts,

@@ -8,13 +8,14 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack
+from brittle.attacks import Attack, EightBit
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
-from brittle.checks import shown, whole
+from brittle.checks import brief, whole
 from brittle.data.examples import examples_of
 from brittle.display import displayed
 from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.flags import STUCK
+from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier, checked_classifier
@@ -84,11 +85,13 @@ def attack(
     *,
     seed: int = 0,
     ids: tuple[str, ...] | None = None,
+    levels: int | None = None,
 ) -> Found:
     """Runs an attack and grades what it found.
 
     images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
-    ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
+    ``Targeted(labels)``. ids: name the examples' random streams; by default their content does. levels: 256, where what
+    is found shall be an image that a file of 8 bits can hold (see ``brittle.EightBit``); None, where it need not.
     ``Found.flags`` tells what makes its rates doubtful: answers that change with the batch or by themselves, gradients
     that are zero, a minimal attack that fails, claims that a fresh pass denies. That costs some 20 passes of one image.
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
@@ -99,15 +102,16 @@ def attack(
     check_goal(method, goal)
     check_access(method, classifier)
     if not isinstance(goal, Tensor | Untargeted | Targeted):
-        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {shown(goal)}")
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {brief(goal)}")
+    ended = ending_on(levels, method)
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_target(classifier, wanted)
     rng = Rng(seed, examples.ids)
     if not len(images):
-        return _run(classifier, images, wanted, method, rng, images.new_zeros(0, 1))
+        return _run(classifier, images, wanted, ended, rng, images.new_zeros(0, 1))
     logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
-    found = _run(classifier, images, wanted, method, rng, logits)
+    found = _run(classifier, images, wanted, ended, rng, logits)
     gradients = traits_of(method).access == "gradient"
     seen = glance(classifier, found.originals, found.goal.labels, logits, gradients=gradients)
     return replace(found, flags=(*seen, *_own_flags(found, method, found.goal.margin(logits))))
@@ -165,6 +169,15 @@ def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
             f" its goal than it began"
         )
         yield Flag("no-headway", message)
+
+
+def ending_on(levels: int | None, method: Attack) -> Attack:
+    """The attack itself, or one that ends it on images of 256 levels a channel; BrittleError for other numbers."""
+    if levels is None:
+        return method
+    if levels != LEVELS or isinstance(levels, bool):
+        raise BrittleError(f"expected levels as {LEVELS}, as files of 8 bits have, or None, got {levels!r}")
+    return method if isinstance(method, EightBit) else EightBit(attack=method)
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:

@@ -12,10 +12,10 @@ from brittle.attacks import Attack
 from brittle.catalog import attacks_from, guessed_passes, label_of
 from brittle.checks import whole
 from brittle.errors import BrittleError
+from brittle.geometry.levels import to_8bit
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
-from brittle.run.attack import Found, attack_graded, check_access, check_goal
-from brittle.run.grade import to_8bit
+from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
@@ -35,7 +35,7 @@ class AuditSpec(Spec):
 
     attacks: as on the command line, sweeps too. level: adds its attacks for each of the norms, with a budget of eps for
     each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely",
-    "next-best", "random", or a class.
+    "next-best", "random", or a class. levels: 256, where every attack shall end on what a file of 8 bits can hold.
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     """
 
@@ -48,6 +48,7 @@ class AuditSpec(Spec):
     norms: list[str] = Field(default=[])
     eps: list[float | str] = Field(default=[])
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
+    levels: Literal[256] | None = None
     images: str = "all"
     seed: int = 0
     batch_size: int | None = None
@@ -74,7 +75,7 @@ class AuditSpec(Spec):
             attacks = [*attacks_of(wanted, norms, self.eps, shape=shape), *attacks]
             said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
             asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, spec=asked.toml())
+        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=asked.toml())
 
 
 class Place(NamedTuple):
@@ -96,6 +97,7 @@ class Audit:
     goals: Sequence[str] = (UNTARGETED,)
     seed: int = 0
     images: Kept = "all"
+    levels: int | None = None
     shard_size: int | None = None
     spec: dict[str, Any] | None = None
 
@@ -110,6 +112,7 @@ class Audit:
         whole("seed", self.seed, least=0)
         specs = attack_specs(self.attacks)
         for method in self.attacks:
+            ending_on(self.levels, method)
             for goal in self.goals:
                 check_goal(method, kind_of(goal))
             for source in self.sources.of.values():
@@ -123,6 +126,7 @@ class Audit:
             goals=list(self.goals),
             attacks=specs,
             images=kept_of(self.images),
+            levels=self.levels,
             **facts,
             **about(command),
         )
@@ -183,7 +187,7 @@ class Audit:
         return int(pc.sum(table["fooled"]).as_py() or 0)
 
     def _attack(self, label: str) -> Attack:
-        return next(attack for attack in self.attacks if label_of(attack) == label)
+        return ending_on(self.levels, next(attack for attack in self.attacks if label_of(attack) == label))
 
     def _kept(self, unit: Unit, manifest: Manifest, found: Found) -> dict[str, bytes]:
         name = image_file(unit.key)
