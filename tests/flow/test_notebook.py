@@ -70,7 +70,7 @@ def test_an_audit_says_its_headline_and_a_row_for_each_attack(tmp_path: Path) ->
         assert f"{summary.model}, {summary.goal}: {' '.join(summary.headline)}" in words
         for attack in summary.attacks:
             rate = attack.measures["fooling_rate"]
-            assert re.search(rf"{re.escape(attack.title)} .* {rate.count} of {rate.of}", words)
+            assert re.search(rf"{re.escape(attack.label)} .* {rate.count} of {rate.of}", words)
         assert all(flag.message in words for flag in summary.flags)
     assert str(tmp_path) in words
 
