@@ -78,8 +78,9 @@ ROWS: dict[str, Callable[[], Section]] = {
     "folder": folder.section,
     "craft": craft.section,
     "craft-peers": craft.section_peers,
+    "craft-assembled": craft.section_assembled,
     "craft-cifar": craft_networks.section_cifar,
-    "craft-inception": craft_networks.section_inception,
+    "craft-bare": craft_networks.section_inception,
 }
 """What runs by default."""
 

@@ -17,7 +17,7 @@ from bench.setting import data_file, resnet20
 from brittle.attacks import FGSM, PGD, Attack, DeepFool
 from brittle.data import Fit, load_data
 from brittle.geometry.norms import LINF
-from brittle.models import Classifier
+from brittle.models.network import Network
 from brittle.report import write_report
 from brittle.run import engine, sources, store
 from brittle.run.sources import Sources
@@ -100,7 +100,7 @@ def _one(examples: Any, directory: Path) -> Audited:
     with ExitStack() as stack:
         for (module, name), part in PARTS.items():
             stack.enter_context(patch.object(module, name, watch.timed(part, getattr(module, name))))
-        stack.enter_context(patch.object(Classifier, "logits", _graded_apart(watch)))
+        stack.enter_context(patch.object(Network, "logits", _graded_apart(watch)))
         started = time.perf_counter()
         study = Audit(Sources.made_of({"resnet20": classifier}, {"resnet20": watched}), methods)
         run = engine.run(study, out=directory)
@@ -112,10 +112,10 @@ def _one(examples: Any, directory: Path) -> Audited:
 
 
 def _graded_apart(watch: Stopwatch) -> Any:
-    """``Classifier.logits`` with the plain passes of grading booked as such; those of preflight stay preflight's."""
-    original = Classifier.logits
+    """``Network.logits`` with the plain passes of grading booked as such; those of preflight stay preflight's."""
+    original = Network.logits
 
-    def logits(self: Classifier, images: Any, *, plain: bool = False) -> Any:
+    def logits(self: Network, images: Any, *, plain: bool = False) -> Any:
         if not plain or watch.inside("preflight"):
             return original(self, images, plain=plain)
         with watch.part(GRADING):

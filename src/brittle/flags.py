@@ -220,6 +220,9 @@ FLAGS: dict[str, Meaning] = {
     ),
 }
 
+STUCK = 0.1
+"""The share of images above which a gradient attack that made no headway raises its flag."""
+
 
 def is_doubt(code: str) -> bool:
     """Whether a number may be wrong where this was raised; a code of another version counts as a doubt."""

@@ -17,6 +17,7 @@ from brittle.records import (
     View,
     image_file,
     record_path,
+    shard_key,
     slugs_of,
 )
 from brittle.run.store import Store, encoded
@@ -111,8 +112,8 @@ def make_run(
             for shard, start in enumerate(range(0, kept, shard_size)):
                 stop = min(start + shard_size, kept)
                 files = {
-                    image_file(view.originals, shard): encoded(clean[start : start + shard_size]),
-                    image_file(view.slug(attack), shard): encoded(adversarial[start:stop]),
+                    image_file(shard_key(view.originals, shard)): encoded(clean[start : start + shard_size]),
+                    image_file(shard_key(view.slug(attack), shard)): encoded(adversarial[start:stop]),
                 }
                 unit = Unit(f"{view.slug(attack)}/{shard:05d}", attack.label, start, stop, None)
                 store.keep(unit, Done(pa.Table.from_pylist(rows[start:stop], schema=RECORD), files), "given")

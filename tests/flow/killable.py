@@ -23,7 +23,7 @@ from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.network import Network
 from brittle.records import Manifest
-from brittle.run import sources
+from brittle.run import pieces, sources, store
 from brittle.run.engine import Run, run
 from brittle.run.sources import Sources
 from brittle.run.store import Store
@@ -31,10 +31,10 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
-from brittle.studies.crafter import Photograph
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
+from brittle.studies.photographs import Photograph
 from brittle.studies.ways import Way
 
 COUNT = 24
@@ -112,20 +112,24 @@ STUDIES: dict[str, Callable[[], Study]] = {
 }
 
 
-def ran(study: Study, directory: Path, **settings: Any) -> Run:
+def ran(study: Study, directory: Path, cut: bool = False, **settings: Any) -> Run:
+    """cut: units are done an example at a time, where they may be done in parts."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # for so little work several threads only wait for one another
     try:
         # The preflight makes more calls than all the rest and writes nothing: kills would hardly fall anywhere else.
-        with patch.object(sources, "preflight", return_value=[]):
+        with (
+            patch.object(sources, "preflight", return_value=[]),
+            patch.object(pieces, "SECONDS", 1e-9 if cut else pieces.SECONDS),
+        ):
             return run(study, out=directory, **settings)
     finally:
         torch.set_num_threads(threads)
 
 
-def small_run(directory: Path, *, watch: Any = None, **changes: Any) -> Run:
+def small_run(directory: Path, *, watch: Any = None, cut: bool = False, **changes: Any) -> Run:
     """An audit of three attacks on three shards."""
-    return ran(small_audit(**changes), directory, watch=watch)
+    return ran(small_audit(**changes), directory, cut, watch=watch)
 
 
 def stopped_after(directory: Path, units: int, **changes: Any) -> None:
@@ -151,27 +155,34 @@ class Watching:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, bool]] = []
+        self.lost_units: list[Unit] = []
 
     def planned(self, manifest: Manifest, units: Any) -> None:
         assert {unit.key for unit in units}
 
-    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
-        self.told.append((unit.key, count, resumed))
+    def done(self, unit: Unit, table: pa.Table, count: int, seconds: float | None) -> None:
+        self.told.append((unit.key, count, seconds is None))
+
+    def lost(self, unit: Unit, seconds: float) -> None:
+        self.lost_units.append(unit)
 
 
-def run_until_killed(name: str, directory: Path, kill_at: int, workers: int) -> None:
-    """Runs in a child process and kills itself, as ``kill -9`` would, at the call numbered ``kill_at``."""
+def run_until_killed(name: str, directory: Path, kill_at: int, workers: int, cut: bool) -> None:
+    """Runs in a child process and kills itself, as ``kill -9`` would, at the call numbered ``kill_at``.
+
+    With several workers only the store's calls count: how much of the rest this process does is left to chance.
+    """
     calls = 0
 
-    def count(_frame: FrameType, event: str, _argument: object) -> None:
+    def count(frame: FrameType, event: str, _argument: object) -> None:
         nonlocal calls
-        if event in ("call", "c_call"):
+        if event in ("call", "c_call") and (workers == 1 or frame.f_code.co_filename == store.__file__):
             calls += 1
             if calls == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     study = STUDIES[name]()
     sys.setprofile(count)
-    ran(study, directory, workers=Local(workers, worth=0.0))
+    ran(study, directory, cut, workers=Local(workers, worth=0.0))
     sys.setprofile(None)
     (directory / "calls").write_text(str(calls))

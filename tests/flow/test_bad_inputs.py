@@ -14,6 +14,7 @@ from kit import jpeg, make_kit, photos
 
 import brittle.attacks  # noqa: F401 - importing it registers them
 from brittle.catalog import ATTACKS
+from brittle.data.limit import chosen
 from conftest import Cli
 
 NET = "--model digits-cnn --weights good.safetensors"
@@ -55,7 +56,6 @@ CASES: dict[str, list[str]] = {
     audit("--atack fgsm"): ["no such option: --atack", "did you mean --attack?", "brittle audit --help"],
     audit("--zzz"): ["no such option: --zzz", "known: --model, --data"],
     f"audit {NET} {FGSM} {OUT}": ["Missing option", "--data"],
-    f"audit {NET} {DIGITS} {OUT}": ["Missing option", "--attack"],
     f"audit {NET} {DIGITS} {FGSM}": ["Missing option", "--out"],
     f"audit {NET} {DIGITS} {FGSM} --out": ["--out", "argument"],
     "report": ["Missing argument"],
@@ -98,11 +98,22 @@ CASES: dict[str, list[str]] = {
     attack("pgd,random_start=perhaps"): ["expected random_start as true or false, got 'perhaps'"],
     attack("pgd,step_size=0"): ["expected a finite step_size > 0, got 0"],
     attack("deepfool,norm=lnif"): ["unknown norm 'lnif'", "did you mean 'linf'?"],
-    attack("deepfool,norm=l0"): ["norm l1, l2, linf or lP", "l0"],
+    attack("deepfool,norm=l0"): ["norm l1, l2, linf or lP", "l0 is a norm of minimal, pixel-greedy, sigma-zero"],
+    attack("autoattack"): ["unknown attack 'autoattack'; here it is standard (AutoAttack's ensemble"],
+    attack("pgd,alpha=2/255"): ["attack 'pgd' has no option 'alpha'; step_size is what you mean"],
+    "attacks cw": ["unknown attack 'cw'; here it is minimal,norm=l2 ("],
+    # levels
+    audit("--level fast"): ["expected a level of quick, standard, thorough, got 'fast'"],
+    audit("--level quik"): ["got 'quik'; did you mean 'quick'?"],
+    audit("--level quick --norm l1.5"): ["expected a level's norm as linf, l2, l1 or l0, got l1.5"],
+    audit("--level quick --norm l2 --norm 2"): ["a budget for each of some different norms", "norms l2, 2"],
+    audit("--level quick --norm l2 --norm l1 --eps 1"): ["a budget for each of some different norms", "eps 1"],
+    audit("--level quick --norm linf --eps 8"): ["expected eps <= 1 in linf"],
+    audit("--norm l2"): ["expected norms and eps with a level; an attack has its own: pgd,norm=l2,eps=0.5"],
     attack("deepfool,norm=l0.5"): ["expected a norm lP with P >= 1", "0.5"],
     attack("deepfool,overshoot=-1"): ["expected a finite overshoot >= 0, got -1"],
     attack("deepfool,candidates=0"): ["expected candidates >= 1, got 0"],
-    audit("--attack fgsm --attack fgsm"): ["expected different attacks, got 'fgsm' 2 times"],
+    audit("--attack fgsm --attack fgsm"): ["expected different attacks, got 'fgsm(eps=8/255)' 2 times"],
     audit("--attack fgsm,eps=0.1:0.1"): ["expected different attacks, got 'fgsm(eps=0.1)' 2 times"],
     "attacks deepfol": ["unknown attack 'deepfol'", "did you mean 'deepfool'?"],
     # models
@@ -273,30 +284,31 @@ def test_a_damaged_image_in_a_later_shard_keeps_what_is_done_and_mended_it_goes_
     monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 32)
     monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 32)
     images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(96)}
+    early, late = (f"{chosen(96, 96)[k]:03d}.jpg" for k in (3, 70))
     photos(tmp_path / "data", images)
     monkeypatch.chdir(tmp_path)
     command = ["audit", *shlex.split(RGB.replace("resnet20.saf", f"{kit}/resnet20.saf")), "--data", "data"]
     command += ["--attack", "fgsm", "--attack", "pgd,steps=2"]
     assert cli(*command, "--out", "whole").code == 0
 
-    (tmp_path / "data" / "070.jpg").write_bytes(images["070.jpg"][: len(images["070.jpg"]) // 2])
+    (tmp_path / "data" / late).write_bytes(images[late][: len(images[late]) // 2])
     stopped = cli(*command, "--out", "run")
     assert stopped.code == 2
     said = stopped.err.splitlines()[-1]
-    assert said.startswith("brittle: 'data/070.jpg' is not an image or is truncated")
+    assert said.startswith(f"brittle: 'data/{late}' is not an image or is truncated")
     assert said.endswith("what is finished is kept in 'run', and the same command resumes")
     done = contents(tmp_path / "run")
     assert sum(name.endswith(".parquet") for name in done) == 4
 
     # Mended, but an image that was done has changed: what is recorded is not of this data.
-    (tmp_path / "data" / "070.jpg").write_bytes(images["070.jpg"])
-    (tmp_path / "data" / "003.jpg").write_bytes(jpeg(1000))
+    (tmp_path / "data" / late).write_bytes(images[late])
+    (tmp_path / "data" / early).write_bytes(jpeg(1000))
     refused = cli(*command, "--out", "run")
     assert refused.code == 2
     assert "'run' holds a different run (data: there data (" in refused.err
     assert contents(tmp_path / "run") == done
 
-    (tmp_path / "data" / "003.jpg").write_bytes(images["003.jpg"])
+    (tmp_path / "data" / early).write_bytes(images[early])
     assert cli(*command, "--out", "run").code == 0
     after = contents(tmp_path / "run")
     assert {name: content for name, content in after.items() if name in done and name != "manifest.json"} == {
@@ -321,7 +333,7 @@ def test_a_full_disk_is_told_in_one_line(kit: Path, cli: Cli, tmp_path: Path, mo
     assert ran.code == 2
     said = ran.err.splitlines()[-1]
     assert said.startswith(
-        f"brittle: cannot write '{tmp_path}/run/records/digits-cnn/untargeted/fgsm/00000.parquet': No space left"
+        f"brittle: cannot write '{tmp_path}/run/records/digits-cnn/untargeted/fgsm-eps-8-255/00000.parquet': No space"
     )
     assert not list((tmp_path / "run").rglob(".writing-*"))
     assert cli(*shlex.split(audit(f"--out {tmp_path}/run"))).code == 0

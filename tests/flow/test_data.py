@@ -22,6 +22,7 @@ from PIL import Image
 from brittle.data import DATA_SOURCES, Fit, digits_split, encoded, hub, load_data
 from brittle.data.decode import decoded
 from brittle.data.folder import load_folder
+from brittle.data.limit import ALL
 from brittle.errors import BrittleError
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
@@ -137,8 +138,8 @@ class TestDigits:
         found = load_data("digits")
         assert found.ids == test.ids and found.fingerprint == test.fingerprint and "test part" in found.source
         few = load_data("digits", limit=4, fit=Fit(channels=1, height=8, width=8))
-        assert few.ids == tuple(test.ids[i] for i in (0, 125, 250, 375))
-        assert torch.equal(few.images(0, 4), test.read([0, 125, 250, 375]))
+        assert few.ids == tuple(test.ids[i] for i in (0, 256, 128, 384))
+        assert torch.equal(few.images(0, 4), test.read([0, 256, 128, 384]))
         assert few.ids[0].startswith("digits-") and len(few.ids[0]) == len("digits-0123")
 
     def test_another_size_is_refused(self) -> None:
@@ -151,32 +152,32 @@ class TestLimit:
         ("limit", "rows"),
         [
             (1, [0]),
-            (3, [0, 3, 6]),
-            (4, [0, 2, 5, 7]),
-            (9, [0, 1, 2, 3, 4, 5, 6, 7, 8]),
-            (10, [*range(10)]),
-            (99, [*range(10)]),
+            (3, [0, 8, 4]),
+            (4, [0, 8, 4, 2]),
+            (9, [0, 8, 4, 2, 6, 1, 9, 5, 3]),
+            (10, [0, 8, 4, 2, 6, 1, 9, 5, 3, 7]),
+            (ALL, [0, 8, 4, 2, 6, 1, 9, 5, 3, 7]),
         ],
     )
-    def test_is_spread_evenly_over_row_groups(self, ten: str, limit: int, rows: list[int]) -> None:
+    def test_is_spread_over_row_groups_and_a_lower_one_comes_first(self, ten: str, limit: int, rows: list[int]) -> None:
         found, everything = load_data(ten, limit=limit), load_data(ten)
         assert found.ids == tuple(str(row) for row in rows)
         assert found.labels is not None and found.labels.tolist() == rows
-        assert torch.equal(found.images(0, limit), everything.read(rows))
+        assert torch.equal(found.images(0, len(rows)), everything.read(rows))
 
     def test_changes_no_id(self, tmp_path: Path) -> None:
         spec = write_parquet(tmp_path / "a.parquet", [png(i) for i in range(11)], list(range(11)))
-        assert load_data(spec, limit=2).ids == ("00", "05")
+        assert load_data(spec, limit=2).ids == ("00", "08")
 
     def test_takes_all_classes_of_a_sorted_folder(self, tmp_path: Path) -> None:
         spec = class_folder(tmp_path / "d", {"a": 4, "bb": 4, "ccc": 4})
         found = load_data(spec, limit=3)
-        assert found.ids == ("a/0.png", "bb/0.png", "ccc/0.png")
+        assert found.ids == ("a/0.png", "ccc/0.png", "bb/0.png")
 
     @pytest.mark.parametrize("spec", ["digits", "hf:some/where", "absent"])
     @pytest.mark.parametrize("limit", [0, -1])
     def test_below_one_is_refused_before_anything_opens(self, spec: str, limit: int) -> None:
-        with pytest.raises(BrittleError, match=rf"limit of at least 1 example, got {limit}; leave it out"):
+        with pytest.raises(BrittleError, match=rf"a limit as a whole number of at least 1, got {limit}"):
             load_data(spec, limit=limit)
 
 
@@ -395,7 +396,7 @@ class TestFolder:
             found = load_folder(str(tmp_path / "d"), limit=4, fit=None)
         folders = [("scandir", one) for one in (".", "cat")[: 1 + bool(under)]]
         assert asked == [*folders, *(("open", name) for name in found.ids)]
-        assert found.ids == tuple(f"{under}{k:02d}.png" for k in (0, 10, 20, 30))
+        assert found.ids == tuple(f"{under}{k:02d}.png" for k in (0, 32, 16, 8))
 
     def test_a_class_folder_may_be_a_link(self, tmp_path: Path) -> None:
         class_folder(tmp_path / "elsewhere", {"cat": 2})

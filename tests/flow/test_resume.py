@@ -73,23 +73,34 @@ def forks() -> ForkServerContext:
     return context
 
 
-def in_child(forks: ForkServerContext, name: str, directory: Path, kill_at: int, workers: int = 1) -> int | None:
-    child = forks.Process(target=killable.run_until_killed, args=(name, directory, kill_at, workers))
+def in_child(
+    forks: ForkServerContext, name: str, directory: Path, kill_at: int, workers: int = 1, cut: bool = False
+) -> int | None:
+    child = forks.Process(target=killable.run_until_killed, args=(name, directory, kill_at, workers, cut))
     child.start()
     child.join()
     return child.exitcode
 
 
 @pytest.mark.parametrize(
-    ("name", "workers", "kills"), [("audit", 1, 8), ("craft", 1, 4), ("fit", 1, 4), ("noise", 1, 2), ("models", 2, 1)]
+    ("name", "workers", "cut", "kills"),
+    [
+        ("audit", 1, False, 6),
+        ("audit", 1, True, 6),
+        ("craft", 1, False, 3),
+        ("fit", 1, False, 3),
+        ("noise", 1, True, 2),
+        ("models", 2, True, 1),
+    ],
 )
 def test_killed_at_random_moments_and_resumed(
-    name: str, workers: int, kills: int, forks: ForkServerContext, tmp_path: Path
+    name: str, workers: int, cut: bool, kills: int, forks: ForkServerContext, tmp_path: Path
 ) -> None:
+    """cut: units in parts, an example at a time; the run that nobody interrupted is done in whole units."""
     kills = max(kills, int(os.environ.get("BRITTLE_KILLS", 0)))
     whole = tmp_path / "whole"
     killable.ran(killable.STUDIES[name](), whole)
-    assert in_child(forks, name, tmp_path / "counted", 0, workers) == 0
+    assert in_child(forks, name, tmp_path / "counted", 0, workers, cut) == 0
     assert_same_run(tmp_path / "counted", whole)
     calls = int((tmp_path / "counted" / "calls").read_text())
     draw = random.Random(20)
@@ -97,11 +108,13 @@ def test_killed_at_random_moments_and_resumed(
     for number in range(kills):
         moment = round(calls * (number + draw.random()) / kills)
         directory = tmp_path / f"{number}"
-        assert in_child(forks, name, directory, max(1, moment), workers) == -signal.SIGKILL
+        assert in_child(forks, name, directory, max(1, moment), workers, cut) == -signal.SIGKILL
         finished.append(len(list(directory.rglob("*.parquet"))))
+        if finished[-1]:  # it can be looked at, parts and all; the fit itself has a file and no row
+            assert len(read_records(directory)) >= finished[-1] - (name == "fit")
         killable.ran(killable.STUDIES[name](), directory)
         assert_same_run(directory, whole)
-    if name == "audit":  # the moments were such that something was at stake: from nothing done to nearly all
+    if name == "audit" and not cut:  # something was at stake: from nothing done to nearly all
         assert finished[0] == 0
         assert finished[-1] >= 6
         assert len(set(finished)) >= 4
@@ -245,6 +258,48 @@ def test_a_run_grows_and_is_then_the_run_made_at_once(tmp_path: Path, monkeypatc
     assert_same_run(tmp_path / "run", tmp_path / "whole")
     with pytest.raises(BrittleError, match="model: there two "):
         killable.small_run(tmp_path / "run", classifier={"two": killable.classifier(2)}, attacks=first)
+
+
+def first(count: int) -> brittle.Examples:
+    every = killable.examples()
+    assert every.labels is not None
+    return brittle.examples_of(every.images(0, count), every.labels[:count], ids=every.ids[:count])
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("images", ["all", "fooled", "none"])
+def test_a_run_grows_by_examples_and_nothing_is_done_twice(
+    images: str, cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a shard and a half, by a few in a shard, to all; each example is attacked once by each attack."""
+    killable.small_run(tmp_path / "whole", images=images)
+    rows: list[str] = []
+    original = attack_graded
+
+    def counting(classifier: Any, pixels: Any, goal: Any, method: Any, rng: Any, logits: Any) -> Any:
+        rows.extend(rng.ids)
+        return original(classifier, pixels, goal, method, rng, logits)
+
+    monkeypatch.setattr(audit, "attack_graded", counting)
+    for count in (12, 14, 24):
+        killable.small_run(tmp_path / "run", examples=first(count), images=images, cut=cut)
+        assert len(read_records(tmp_path / "run")) == 3 * count
+    assert sorted(rows) == sorted(3 * killable.examples().ids)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_run_does_not_grow_by_halves_or_to_other_examples(tmp_path: Path) -> None:
+    killable.small_run(tmp_path, examples=first(12))
+    before = files(tmp_path)
+    for changes, message in (
+        ({"attacks": killable.ATTACKS[:1]}, r"from 12 to 24 examples has the attack 'pgd\(.*\)' too; name all that"),
+        ({"classifier": {"other": killable.classifier(1)}}, "has the model 'DigitsCNN' too"),
+        ({"examples": killable.examples(data=5)}, "data: there memory"),
+        ({"examples": first(11)}, "examples: there 12; now 11"),
+    ):
+        with pytest.raises(BrittleError, match=message):
+            killable.small_run(tmp_path, **changes)
+        assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize("difference", CHANGED)

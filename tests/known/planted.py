@@ -191,10 +191,10 @@ class Staircase(Planted):
 
 
 class Clipped(Planted):
-    """No logit beyond 3: where the classifier is sure, it is flat."""
+    """No logit beyond 1: where the classifier is sure, it is flat."""
 
     def back(self, logits: Tensor) -> Tensor:
-        return logits.clamp(-3, 3)
+        return logits.clamp(-1, 1)
 
 
 class Detached(Planted):

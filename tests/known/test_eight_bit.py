@@ -18,7 +18,7 @@ from brittle.geometry.norms import L1, L2, LINF, Lp, Norm, inner
 from brittle.goals import Untargeted
 from brittle.measure.summary import summarize
 from brittle.models import Network
-from brittle.records import Manifest, image_file, read_manifest, read_records
+from brittle.records import Manifest, image_file, read_manifest, read_records, shard_key
 from brittle.rng import Rng
 from brittle.run import engine
 from brittle.run.sources import Sources
@@ -144,7 +144,7 @@ def test_a_run_of_8_bits_stores_what_it_graded_and_says_so(tmp_path: Path) -> No
     assert (records["fooled"] == records["fooled_8bit"]).all()
     view = next(manifest.views())
     for spec in manifest.attacks:
-        (stored,) = load_file(tmp_path / "run" / image_file(view.slug(spec), 0)).values()
+        (stored,) = load_file(tmp_path / "run" / image_file(shard_key(view.slug(spec), 0))).values()
         assert stored.dtype == torch.uint8
     assert "by 8-bit images" in " ".join(summarize(view, records).headline)
     with pytest.raises(BrittleError, match="levels: there 256; now None"):

@@ -69,16 +69,19 @@ def test_what_breaks_its_promises_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_longer_run_tells_of_an_attack_that_stops_too_early() -> None:
     world = trained_world()
     classifier, goal, rng = Network(sound_cnn()), Untargeted(world.labels), world.rng()
+    tried = range(0, len(world.images), 12)
     ratios = {}
     for steps in (1, 40):
         method = brittle.FMN(norm="linf", steps=steps)
         logits = classifier.logits(world.images)
         found = attack_graded(classifier, world.images, goal, method, rng, logits)
-        ratios[steps] = [one for one in longer_ratio(classifier, method, found, logits, rng, of=120) if one is not None]
-        assert len(ratios[steps]) == 10
+        every = longer_ratio(classifier, method, found, logits, rng, start=0)
+        assert {row for row, one in enumerate(every) if one is not None} <= set(tried)
+        ratios[steps] = [one for one in every if one is not None]
+        assert len(ratios[steps]) >= len(tried) // 2
         assert all(0 <= one <= 1 for one in ratios[steps])
-        assert longer_ratio(classifier, method, found, logits, rng, of=95) == [None] * len(world.images)
-    few, many = (sorted(ratios[steps])[5] for steps in (1, 40))
+        assert longer_ratio(classifier, method, found, logits, rng, start=240) == [None] * len(world.images)
+    few, many = (sorted(ratios[steps])[len(ratios[steps]) // 2] for steps in (1, 40))
     assert few < 0.9
     assert many > 0.95
 
@@ -106,7 +109,7 @@ def test_a_longer_run_is_recorded_and_made_again_with_its_shard(tmp_path: Path) 
     first = records()
     tried = first[first["longer_ratio"].notna()]
     assert set(tried["attack"]) == {"fmn(norm=linf, steps=1)"}
-    assert len(tried) == 8
-    assert tried["position"].max() < 48
+    assert len(tried) >= 4
+    assert set(tried["position"]) <= {0, 12, 24, 36, 48, 60, 72, 84}
     next(tmp_path.glob("records/*/*/fmn*/00000.parquet")).unlink()
     pd.testing.assert_frame_equal(records().drop(columns="seconds"), first.drop(columns="seconds"), check_exact=True)

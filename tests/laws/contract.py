@@ -7,6 +7,7 @@ import io
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -29,6 +30,13 @@ OVER_OPTIMUM_BLIND = {"minimal": 1.5, "budget": 2.0}
 MANY_PASSES = 100  # of one kind, for one image that cannot be attacked
 
 Law = Callable[[Subject, World], None]
+
+
+@lru_cache(maxsize=8)
+def usual(subject: Subject, world: World, goal: str) -> Outcome:
+    """What the attack makes of the world as a user's first call would: made once for the laws that look at it."""
+    (wanted,) = world.goals([goal])
+    return subject(world, wanted)
 
 
 def check_box(subject: Subject, images: Tensor) -> None:
@@ -55,17 +63,17 @@ def check_same_bits(first: Outcome, second: Outcome, when: str) -> None:
 
 
 def law_stays_in_the_box(subject: Subject, world: World) -> None:
-    for goal in world.goals(subject.goals):
-        check_box(subject, subject(world, goal).images)
+    for goal in subject.goals:
+        check_box(subject, usual(subject, world, goal).images)
 
 
 def law_stays_within_budget(subject: Subject, world: World) -> None:
-    for goal in world.goals(subject.goals):
-        check_budget(subject, world.images, subject(world, goal).images)
+    for goal in subject.goals:
+        check_budget(subject, world.images, usual(subject, world, goal).images)
 
 
 def law_keeps_shape_dtype_and_device(subject: Subject, world: World) -> None:
-    outcome = subject(world, world.goals(subject.goals)[0])
+    outcome = usual(subject, world, subject.goals[0])
     expected = [world.images.dtype, torch.bool, torch.int64, torch.int64, torch.int64]
     assert [field.dtype for field in outcome] == expected, f"dtypes {[field.dtype for field in outcome]}"
     assert outcome.images.shape == world.images.shape, f"images of shape {tuple(outcome.images.shape)}"
@@ -77,14 +85,13 @@ def law_keeps_shape_dtype_and_device(subject: Subject, world: World) -> None:
 
 
 def law_leaves_its_input_alone(subject: Subject, world: World) -> None:
-    images = world.images.clone()
-    for goal in world.goals(subject.goals):
-        wanted = goal.labels.clone()
-        outcome = subject.attack(world.classifier(), images, goal, rng=world.rng())
-        assert torch.equal(images, world.images), "the input images have changed"
-        assert torch.equal(goal.labels, wanted), "the goal has changed"
-        outcome.images.zero_()
-        assert torch.equal(images, world.images), "what comes back shares memory with the input"
+    images, goal = world.images.clone(), world.goals(subject.goals)[-1]
+    wanted = goal.labels.clone()
+    outcome = subject.attack(world.classifier(), images, goal, rng=world.rng())
+    assert torch.equal(images, world.images), "the input images have changed"
+    assert torch.equal(goal.labels, wanted), "the goal has changed"
+    outcome.images.zero_()
+    assert torch.equal(images, world.images), "what comes back shares memory with the input"
 
 
 def law_leaves_the_network_alone(subject: Subject, world: World) -> None:
@@ -128,10 +135,10 @@ def law_leaves_global_randomness_alone(subject: Subject, world: World) -> None:
 
 
 def law_same_seed_same_bits(subject: Subject, world: World) -> None:
+    first = usual(subject, world, subject.goals[0])
+    torch.rand(7)  # where the global generator stands is nobody's business
+    check_same_bits(first, subject(world, world.goals(subject.goals)[0]), "between two runs with one seed")
     for goal in world.goals(subject.goals):
-        first = subject(world, goal, seed=1)
-        torch.rand(7)  # where the global generator stands is nobody's business
-        check_same_bits(first, subject(world, goal, seed=1), "between two runs with one seed")
         other = subject(world, goal, seed=2)
         check_box(subject, other.images)
         check_budget(subject, world.images, other.images)
@@ -143,7 +150,7 @@ def law_batched_equals_one_by_one(subject: Subject, world: World) -> None:
     shuffled = torch.randperm(len(everything), generator=torch.Generator().manual_seed(3))
     for goal in world.goals(subject.goals)[:1]:
         whole = _summary(subject, world, goal, everything, len(everything))
-        for size, rows in ((1, everything[:9]), (3, everything[:20]), (32, everything), (len(everything), shuffled)):
+        for size, rows in ((1, everything[:5]), (3, everything[3:15]), (32, everything), (len(everything), shuffled)):
             _check_like(whole, rows, _summary(subject, world, goal, rows, size), f"in batches of {size}")
 
 
@@ -233,13 +240,15 @@ def law_finds_the_plane(subject: Subject, world: World) -> None:
 
 def law_counts_its_passes(subject: Subject, world: World) -> None:
     for goal in world.goals(subject.goals):
-        for fast in (True, False):
-            classifier = world.classifier(fast=fast)
-            outcome = subject(world, goal, classifier=classifier)
-            reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
-            counted = classifier.forwards, classifier.backwards
-            assert reported == counted, f"reported (forwards, backwards) {reported}, counted {counted}"
         _check_against_hooks(subject, world, goal)
+    classifier = world.classifier()
+    _check_counted(subject(world, goal, classifier=classifier), classifier)
+
+
+def _check_counted(outcome: Outcome, classifier: Classifier) -> None:
+    reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
+    counted = classifier.forwards, classifier.backwards
+    assert reported == counted, f"reported (forwards, backwards) {reported}, counted {counted}"
 
 
 def _check_against_hooks(subject: Subject, world: World, goal: Goal) -> None:
@@ -256,7 +265,9 @@ def _check_against_hooks(subject: Subject, world: World, goal: Goal) -> None:
             output.register_hook(on_gradient)  # type: ignore[no-untyped-call]
 
     net.register_forward_hook(on_forward)
-    outcome = subject(world, goal, classifier=world.classifier(fast=False, net=net))
+    classifier = world.classifier(fast=False, net=net)
+    outcome = subject(world, goal, classifier=classifier)
+    _check_counted(outcome, classifier)
     reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
     assert reported[1] == backwards[0], f"{reported[1]} backwards reported, the network has seen {backwards[0]}"
     least = rows[0] - padding[0]
@@ -279,8 +290,8 @@ def check_claims(world: World, goal: Goal, outcome: Outcome) -> None:
 
 
 def law_claims_are_true(subject: Subject, world: World) -> None:
-    for goal in world.goals(subject.goals):
-        check_claims(world, goal, subject(world, goal))
+    for name, goal in zip(subject.goals, world.goals(subject.goals), strict=True):
+        check_claims(world, goal, usual(subject, world, name))
 
 
 def law_saves_without_loss(subject: Subject, world: World) -> None:
@@ -314,9 +325,8 @@ def law_refuses_other_goals_before_any_work(subject: Subject, world: World) -> N
 
 def law_works_where_gradients_are_switched_off(subject: Subject, world: World) -> None:
     goal = world.goals(subject.goals)[0]
-    usual = subject(world, goal)
     with torch.no_grad():
-        check_same_bits(usual, subject(world, goal), "under torch.no_grad()")
+        check_same_bits(usual(subject, world, subject.goals[0]), subject(world, goal), "under torch.no_grad()")
         assert not torch.is_grad_enabled(), "grad mode is left switched on"
 
 
@@ -324,11 +334,15 @@ def law_attacks_the_network_in_eval_mode(subject: Subject, world: World) -> None
     goal = world.goals(subject.goals)[0]
     for fast in (True, False):
         net = copied(world.net).train()
-        usual = subject(world, goal, classifier=world.classifier(fast=fast))
+        as_it_is = (
+            usual(subject, world, subject.goals[0])
+            if fast
+            else subject(world, goal, classifier=world.classifier(fast=False))
+        )
         trained = subject(world, goal, classifier=world.classifier(fast=fast, net=net))
         assert all(module.training for module in net.modules()), "modules have lost their training mode"
         assert _state(net)["weights"] == _state(world.net)["weights"], "batch norms have updated their statistics"
-        check_same_bits(usual, trained, "where the network is in training mode")
+        check_same_bits(as_it_is, trained, "where the network is in training mode")
 
 
 def law_does_not_claim_what_the_network_refuses(subject: Subject, world: World) -> None:
@@ -342,5 +356,12 @@ def law_does_not_claim_what_the_network_refuses(subject: Subject, world: World) 
     check_box(subject, outcome.images)
     check_budget(subject, world.images, outcome.images)
 
+
+IN_ANY_NORM = {
+    law_attacks_the_network_in_eval_mode,
+    law_leaves_the_network_alone,
+    law_takes_any_batch_size,
+}
+"""Laws about what an attack does to the network, and dear ones: they are tried on each attack, not in each norm."""
 
 LAWS: list[Law] = [law for name, law in sorted(globals().items()) if name.startswith("law_")]

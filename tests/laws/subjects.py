@@ -28,11 +28,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "apgd": {"steps": 25},
     "few-pixel": {"population": 20, "generations": 8},
     "fmn": {"steps": 50},
-    "hopskipjump": {"queries": 300},
+    "hopskipjump": {"queries": 200},
     "lbfgs": {"search": 6},
-    "penalised": {"steps": 80},
+    "penalised": {"steps": 50},
     "pixel-search": {"queries": 40},
     "sparse-rs": {"queries": 60},
+    "shrinking-ball": {"starts": 2},
     "square": {"queries": 220},
     "standard": {"steps": 8, "targets": 3, "queries": 15},
 }
@@ -50,6 +51,7 @@ class Subject:
     norm: Norm | None  # None: it makes nothing small in a norm
     access: Access = "gradient"
     fitted: bool = False  # one perturbation for all images promises nothing on those that it was not fitted to
+    first: bool = True  # of its attack: others differ in a norm or a switch
 
     def __call__(
         self,
@@ -84,7 +86,7 @@ def modest_eps(norm: Norm) -> float:
 
 
 def subjects_of(entry: AttackEntry) -> list[Subject]:
-    """The attack as it comes, once with each declared norm, and once with each switch thrown."""
+    """The attack as it comes, once with each other declared norm, and once with each switch thrown."""
     fields = entry.fields()
     variants: list[tuple[str, dict[str, Any]]] = [("as it comes", {})]
     if "norm" in fields:
@@ -94,7 +96,16 @@ def subjects_of(entry: AttackEntry) -> list[Subject]:
         for key, one in fields.items()
         if isinstance((default := one.default), bool)
     ]
-    return [_subject(entry, f"{entry.name}, {what}", values) for what, values in variants]
+    return _different([_subject(entry, f"{entry.name}, {what}", values) for what, values in variants])
+
+
+def _different(subjects: list[Subject]) -> list[Subject]:
+    """Without those that are an attack once more: in its default norm it comes by itself."""
+    kept: list[Subject] = []
+    for one in subjects:
+        if all(one.attack != other.attack for other in kept):
+            kept.append(dataclasses.replace(one, first=not kept))
+    return kept
 
 
 def _in_norm(norm: Norm, has_budget: bool) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def fits_of(entry: FitterEntry) -> list[Subject]:
         traits = traits_of(attack)
         name = f"{entry.name}, {what}"
         subjects.append(Subject(name, attack, traits.kind, traits.goals, traits.norm, traits.access, fitted=True))
-    return subjects
+    return _different(subjects)
 
 
 def _with_eps(attack: Any, eps: float) -> Any:
@@ -156,8 +167,9 @@ def _with_eps(attack: Any, eps: float) -> Any:
 
 SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]
 SUBJECTS += [subject for entry in FITTERS.values() for subject in fits_of(entry)]
+_AROUND: dict[str, dict[str, Any]] = {"pgd": {"norm": "l2"}, "hopskipjump": {"queries": 40}}
 IN_8_BITS = [
     _subject(ATTACKS["eight-bit"], f"eight-bit, around {name}", {"attack": ATTACKS.build(name, options)})
-    for name, options in {"pgd": {"norm": "l2"}, "hopskipjump": {"queries": 40}}.items()
+    for name, options in _AROUND.items()
 ]
 """With a budget, and without gradients."""

@@ -2,7 +2,7 @@
 
 import pickle
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from brittle.cli.results import results_json
 from brittle.errors import BrittleError
 from brittle.records import Manifest, read_records
 from brittle.run.engine import Run
+from brittle.run.pieces import Pieces
 from brittle.run.spec import read_spec
-from brittle.run.study import Files, Study, Unit
+from brittle.run.study import Files, Study
 from brittle.run.workers import Local, Made, made
 from brittle.studies import STUDIES, spec_of
 
@@ -50,17 +51,19 @@ def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, R
 
 
 class Shuffled:
-    """An executor that does the units of a stage in another order, each by a study fresh from a pickle."""
+    """An executor that does the pieces of a stage in another order, each by a study fresh from a pickle."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
 
-    def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
-        order = list(units)
+    def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
+        order = list(iter(pieces.take, None))
         self.random.shuffle(order)
-        for unit in order:
+        for piece in order:
             again: Study = pickle.loads(pickle.dumps(study)) if picklable(study) else study
-            yield made(again, manifest, unit, files)
+            one = made(again, manifest, piece, files)
+            pieces.took(piece, one.seconds)
+            yield one
 
 
 def picklable(study: Study) -> bool:
@@ -78,6 +81,12 @@ def test_any_order_gives_the_same_files(name: str, whole: dict[str, Run], tmp_pa
     assert_same_run(tmp_path / "run", whole[name].directory)
 
 
+@pytest.mark.parametrize("name", killable.STUDIES)
+def test_parts_give_the_same_files(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
+    killable.ran(killable.STUDIES[name](), tmp_path / "run", cut=True)
+    assert_same_run(tmp_path / "run", whole[name].directory)
+
+
 @pytest.mark.parametrize("name", ["craft", "fit"])
 def test_two_workers_give_the_same_files(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
     killable.ran(killable.STUDIES[name](), tmp_path / "run", workers=Local(2, worth=0.0))
@@ -87,8 +96,8 @@ def test_two_workers_give_the_same_files(name: str, whole: dict[str, Run], tmp_p
 @pytest.mark.parametrize("name", killable.STUDIES)
 def test_a_finished_run_does_no_work(name: str, whole: dict[str, Run]) -> None:
     class Nobody:
-        def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
-            assert not units
+        def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
+            assert pieces.take() is None
             return iter(())
 
     watch = killable.Watching()
@@ -112,9 +121,10 @@ def test_a_study_that_depends_on_its_order_is_found(tmp_path: Path) -> None:
     whole = killable.ran(killable.small_noise(), tmp_path / "whole")
 
     class Remembering:
-        def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
-            for number, unit in enumerate(units):
-                one = made(study, manifest, unit, files)
+        def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
+            for number, piece in enumerate(iter(pieces.take, None)):
+                one = made(study, manifest, piece, files)
+                pieces.took(piece, one.seconds)
                 column = one.done.table["prediction"].to_pylist()
                 changed = one.done.table.drop_columns("prediction").append_column(
                     "prediction", [[value + number for value in column]]

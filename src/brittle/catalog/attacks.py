@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from functools import wraps as wraps_of
+from numbers import Real
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, final
 
+from brittle.catalog.foreign import attack_here
 from brittle.catalog.options import Option, options_of
 from brittle.catalog.registry import Registry, label_of, summary_of
 from brittle.errors import BrittleError, Unsupported
-from brittle.geometry.norms import L0, L2, LINF, Norm, norm_named, norm_of
+from brittle.geometry.norms import L0, L2, LINF, Norm, is_norm, norm_named, norm_of
 from brittle.types import Access
 
 Kind = Literal["budget", "minimal", "faint"]
 C = TypeVar("C", bound=type)
 
 _GOALS = ("untargeted", "targeted")
+_GUESS = 100.0
 _MOST_FIRST: tuple[Access, ...] = ("gradient", "score", "decision")
 
 
@@ -85,7 +89,10 @@ class Traits(NamedTuple):
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
-    "attack", example="DeepFool()", advice="it attacks each image: `brittle audit --attack {name}`"
+    "attack",
+    example="DeepFool()",
+    advice="it attacks each image: `brittle audit --attack {name}`",
+    foreign=attack_here,
 )
 FITTERS: Registry[FitterEntry] = Registry(
     "fitter",
@@ -127,7 +134,7 @@ def register(
             cost=cost,
             looks=looks,
         )
-        ATTACKS.enrol(entry, after=_check_budget)
+        ATTACKS.enrol(entry, after=_check_budget, instead=partial(_with_norm, entry.kind))
         return attack
 
     return enrol
@@ -167,6 +174,15 @@ def refuse_goal(attack: Any, kind: type, goals: tuple[str, ...]) -> None:
 def _norms_of(made: type) -> tuple[str, ...]:
     norm = options_of(made).get("norm")
     return () if norm is None else norm.norms
+
+
+def _with_norm(kind: str, one: Option, value: Any) -> str:
+    """The attacks of a kind that have a norm which this one has not."""
+    if not one.is_norm or not (is_norm(value) or isinstance(value, str | Real)):
+        return ""
+    norm = norm_of(value).name
+    named = sorted(name for name, entry in ATTACKS.items() if entry.kind == kind and norm in entry.norms)
+    return f"; {norm} is a norm of {', '.join(named)}" if named else ""
 
 
 def _check_budget(attack: Any) -> None:
@@ -234,3 +250,17 @@ def traits_of(attack: Any) -> Traits:
         box=getattr(attack, "box", True),
         looks=entry.looks,
     )
+
+
+def guessed_passes(attack: Any) -> float:
+    """How many passes an attack may make for an image, by the names that options have everywhere.
+
+    It only tells how carefully to begin; what is then seen counts.
+    """
+    if FITTERS.holds(attack) or entry_of(attack).kind == "wrapper":
+        times = max(getattr(attack, name, 1) for name in ("times", "samples"))
+        return float(times * sum(map(guessed_passes, held_by(attack))))
+    if hasattr(attack, "population"):
+        return float(attack.population * (attack.generations + 1))
+    most = [float(getattr(attack, name)) for name in ("queries", "steps", "max_steps") if hasattr(attack, name)]
+    return 2 * max(most, default=_GUESS)

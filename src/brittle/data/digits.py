@@ -4,7 +4,7 @@ import torch
 
 from brittle.data.examples import Examples, examples_of
 from brittle.data.fit import Fit
-from brittle.data.limit import evenly_spaced
+from brittle.data.limit import chosen
 from brittle.errors import BrittleError
 from brittle.types import Images, Labels
 
@@ -30,7 +30,7 @@ def load_digits_test(spec: str, *, limit: int | None, fit: Fit | None) -> Exampl
             f" {fit.width} (channels x height x width); use digits-cnn or other data"
         )
     images, labels, _, test = _digits()
-    return _part(images, labels, [test[row] for row in evenly_spaced(len(test), limit)], "test")
+    return _part(images, labels, [test[row] for row in chosen(len(test), limit)], "test")
 
 
 def _digits() -> tuple[Images, Labels, list[int], list[int]]:

@@ -10,7 +10,7 @@ from brittle.data.decode import EXTENSIONS
 from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
-from brittle.data.limit import evenly_spaced
+from brittle.data.limit import chosen
 from brittle.errors import BrittleError
 
 
@@ -27,7 +27,7 @@ def load_folder(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
         files, classes = _layout(folder)
     except OSError as error:
         raise BrittleError(f"cannot read the folder {str(error.filename or folder)!r}: {error.strerror}") from None
-    ids = [files[position] for position in evenly_spaced(len(files), limit)]
+    ids = [files[position] for position in chosen(len(files), limit)]
     for name in ids:
         if not name.isascii() and name != name.encode(errors="replace").decode():
             raise BrittleError(f"file {name!r} in {folder!r} has a name that is not UTF-8; rename it")

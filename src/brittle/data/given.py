@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from torchvision.transforms.functional import to_tensor
 
 from brittle.data.examples import Examples, content_hashes, examples_of, fingerprint_of
 from brittle.errors import BrittleError
@@ -76,6 +75,8 @@ def _item(dataset: Any, place: int) -> tuple[Tensor, int | None]:
 
 
 def _pixels(image: Any, dataset: Any, place: int) -> Tensor:
+    from torchvision.transforms.functional import to_tensor  # here, as it takes a second to import
+
     try:
         pixels: Tensor = to_tensor(image)
     except (TypeError, ValueError):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,6 +30,8 @@ def columns_of(features: Mapping[str, Any], source: str) -> Columns:
     rather than read as unlabelled: a label column under another name would go unnoticed, and everything would count
     as correct. Unlabelled data has a label column of -1.
     """
+    import datasets  # here, as workers read images without it, and it takes half a second
+
     image = _column(features, datasets.Image, _IMAGE_NAMES, "image", source)
     label = _column(features, datasets.ClassLabel, _LABEL_NAMES, "label", source)
     feature = features[label]
@@ -49,7 +50,8 @@ def _column(features: Mapping[str, Any], kind: type, names: tuple[str, ...], wha
 
 
 def _type_of(feature: Any) -> str:
-    return str(feature.dtype) if isinstance(feature, datasets.Value) else type(feature).__name__
+    kind = type(feature).__name__
+    return str(feature.dtype) if kind == "Value" else kind
 
 
 def labels_of(column: pa.ChunkedArray, name: str, source: str) -> list[int] | None:

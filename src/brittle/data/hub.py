@@ -10,7 +10,7 @@ from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.hf_layout import columns_of, encoded_images, image_bytes, labels_of
-from brittle.data.limit import evenly_spaced
+from brittle.data.limit import chosen
 from brittle.data.parquet import row_ids
 from brittle.errors import BrittleError
 
@@ -74,9 +74,9 @@ def _examples(dataset: datasets.Dataset, source: str, limit: int | None, fit: Fi
         raise BrittleError(f"{source} has no rows")
     arrow = dataset.select_columns([columns.image, columns.label]).with_format("arrow")
     labels = labels_of(arrow.select_columns([columns.label])[:].column(0), columns.label, source)
-    rows = evenly_spaced(count, limit)
-    chosen = arrow if len(rows) == count else arrow.select(rows)
-    stored = encoded_images(chosen[:].column(columns.image), columns.image, source)
+    rows = chosen(count, limit)
+    picked = arrow if limit is None else arrow.select(rows)
+    stored = encoded_images(picked[:].column(columns.image), columns.image, source)
     names = [f"{source} row {row}" for row in rows]
     return examples_of_encoded(
         Encoded(

@@ -10,7 +10,7 @@ from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.hf_layout import Columns, columns_of, encoded_images, image_bytes, labels_of
-from brittle.data.limit import evenly_spaced
+from brittle.data.limit import chosen
 from brittle.errors import BrittleError
 
 
@@ -38,7 +38,7 @@ def _load(file: pq.ParquetFile, spec: str, shown: str, limit: int | None, fit: F
     if count == 0:
         raise BrittleError(f"{shown} has no rows")
     labels = labels_of(file.read(columns=[columns.label]).column(0), columns.label, shown)
-    rows = evenly_spaced(count, limit)
+    rows = chosen(count, limit)
     stored = _stored_images(file, columns, rows, shown)
     names = [f"{shown} row {row}" for row in rows]
     return examples_of_encoded(
@@ -69,14 +69,15 @@ def _features(file: pq.ParquetFile, shown: str) -> datasets.Features:
 
 
 def _stored_images(file: pq.ParquetFile, columns: Columns, rows: list[int], shown: str) -> list[pa.Buffer | str | None]:
-    """The images of some rows (ascending), a row group at a time: what is not chosen does not stay in memory."""
+    """The images of some rows, a row group at a time: what is not chosen does not stay in memory."""
+    ascending = sorted(rows)
     stored: list[pa.Buffer | str | None] = []
     start = taken = 0
     for group in range(file.num_row_groups):
         stop = start + file.metadata.row_group(group).num_rows
         inside = []
-        while taken < len(rows) and rows[taken] < stop:
-            inside.append(rows[taken] - start)
+        while taken < len(rows) and ascending[taken] < stop:
+            inside.append(ascending[taken] - start)
             taken += 1
         if inside:
             column = file.read_row_group(group, columns=[columns.image]).column(0)
@@ -84,7 +85,8 @@ def _stored_images(file: pq.ParquetFile, columns: Columns, rows: list[int], show
                 column = column.take(pa.array(inside, pa.int64()))
             stored.extend(encoded_images(column, columns.image, shown))
         start = stop
-    return stored
+    place = {row: number for number, row in enumerate(ascending)}
+    return [stored[place[row]] for row in rows]
 
 
 def _reason(path: Path, shown: str, error: Exception) -> str:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
 
+from brittle.checks import text
 from brittle.data.decode import EXTENSIONS
 from brittle.data.digits import load_digits_test
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
-from brittle.data.hub import load_hub
-from brittle.data.limit import evenly_spaced
-from brittle.data.parquet import load_parquet
+from brittle.data.limit import chosen
 from brittle.errors import BrittleError
 
 
@@ -36,6 +35,21 @@ class DataSource:
     load: Load
 
 
+# The datasets library takes half a second to import, and each worker would wait for it.
+
+
+def _load_hub(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    from brittle.data.hub import load_hub
+
+    return load_hub(spec, limit=limit, fit=fit)
+
+
+def _load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    from brittle.data.parquet import load_parquet
+
+    return load_parquet(spec, limit=limit, fit=fit)
+
+
 DATA_SOURCES: tuple[DataSource, ...] = (
     DataSource(
         "digits",
@@ -49,7 +63,7 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "hf:REPO[:SPLIT]",
         "a data set of the Hugging Face hub, downloaded once; split test, else validation, else train",
         lambda spec: spec.startswith("hf:"),
-        load_hub,
+        _load_hub,
     ),
     DataSource(
         "folder",
@@ -63,21 +77,23 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "FILE.parquet",
         "a Parquet file in the Hugging Face image layout: an image column and an integer label column",
         lambda spec: spec.endswith(".parquet") and Path(spec).expanduser().exists(),
-        load_parquet,
+        _load_parquet,
     ),
 )
 """Every source, in the order in which they are asked whether a spec is theirs."""
 
 
-def load_data(spec: str, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
+def load_data(spec: str | Path, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
     """Examples by name: ``digits``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
 
-    limit: at least 1; that many examples, evenly spaced over the source. Their ids do not depend on it. None takes all.
+    limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
+    depend on it. None takes all, in the source's order.
     fit: size and colours that the network wants; None keeps the images' own size, which all must share.
     A folder called ``digits`` is ``./digits``. Raises BrittleError for a spec that names nothing, and for data that
     cannot be used.
     """
-    evenly_spaced(0, limit)  # a bad limit is said before anything is opened or downloaded
+    spec = text("data", str(spec) if isinstance(spec, Path) else spec, "digits")
+    chosen(0, limit)  # a bad limit is said before anything is opened or downloaded
     try:
         source = next((source for source in DATA_SOURCES if source.recognises(spec)), None)
     except (OSError, ValueError, RuntimeError) as error:  # names that no file can have, folders that may not be entered

@@ -7,6 +7,8 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from brittle.models.company import InCompany
+
 _BEFORE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -37,6 +39,9 @@ def _folded(net: nn.Module) -> nn.Module:
         node.replace_all_uses_with(node.args[0])
         traced.graph.erase_node(node)
     _relu_in_place(traced, modules)
+    for name, module in list(traced.named_modules()):
+        if type(module) is nn.Linear:
+            _set(traced, name, InCompany(module))
     traced.graph.lint()
     traced.recompile()
     traced.delete_all_unused_submodules()

@@ -9,12 +9,15 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
 from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, evenly_cut, gradient_by_chunks
+from brittle.models.company import rows_short
+from brittle.models.device import usable
 from brittle.models.fast import FastPath
 from brittle.models.modes import evaluating
 from brittle.models.normalisation import Normalisation
@@ -64,18 +67,20 @@ class Network:
         if not isinstance(net, nn.Module):
             hint = "; brittle.BlackBox takes it" if callable(getattr(net, "predict", None)) else ""
             raise BrittleError(f"expected a torch.nn.Module, got {type(net).__name__}{hint}")
-        if batch_size is not None and batch_size < 1:
-            raise BrittleError(f"expected a batch size of at least 1, got {batch_size}")
+        if batch_size is not None:
+            whole("batch_size", batch_size, least=1)
         parameter = next(net.parameters(), None)
         own = parameter.device if parameter is not None else torch.device("cpu")
-        self.device = torch.device(device) if device is not None else own
+        self.device = usable(device) if device is not None else own
         self.net: nn.Module = net.to(self.device)
+        if fit is not None and not isinstance(fit, Fit):
+            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.access: Access = "gradient"
         self.normalisation = Normalisation.of(mean, std)
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = None if class_names is None else texts("class_names", class_names)
         self.reject = None if reject is None else reject_of(reject, self.class_names)
         self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
-        self.name = name or type(net).__name__
+        self.name = type(net).__name__ if name is None else text("name", name, "mine")
         self.fit, self.fast, self.steady = fit, fast, steady
         self.forwards, self.backwards = 0, 0
         self._counted: int | None = None  # classes, in the last pass
@@ -139,7 +144,7 @@ class Network:
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         """plain: by the user's network itself, in float32 proper, and never by the fast path."""
         with torch.no_grad(), exact() if plain else nullcontext():
-            run = self._plain if plain else self._pass
+            run = self._plain_with_company if plain else self._pass
             parts = [run(images[rows]) for rows in self.chunks(len(images))]
         self.forwards += len(images)
         return torch.cat(parts) if parts else self._none(images)
@@ -187,7 +192,9 @@ class Network:
                 return torch.zeros_like(images)
             with torch.inference_mode(False):
                 given = cotangents.clone() if cotangents.is_inference() else cotangents
-                (gradient,) = torch.autograd.grad(logits, leaf, given, retain_graph=more, allow_unused=True)
+                # Of a scalar: asked for that of rows, autograd imports sympy first, which takes each process 0.6 s.
+                total = (logits * given).sum()
+                (gradient,) = torch.autograd.grad(total, leaf, retain_graph=more, allow_unused=True)
             return torch.zeros_like(images) if gradient is None else gradient.contiguous()
 
         return logits.detach(), pullback
@@ -204,11 +211,18 @@ class Network:
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
-        padding = 1 if self.steady and self.device.type == "cpu" and len(images) in (1, 3) else 0
-        batch = torch.cat([images, images[-1:].expand(padding, *images.shape[1:])]) if padding else images
+        batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
         logits = self._plain(batch) if copy is None else self._run(copy, batch)
-        return logits[: len(images)] if padding else logits
+        return logits[: len(images)]
+
+    def _plain_with_company(self, images: Images) -> Logits:
+        return self._plain(self._with_company(images, rows_short(len(images))))[: len(images)]
+
+    def _with_company(self, images: Images, rows: int) -> Images:
+        if not rows or not self.steady or self.device.type != "cpu":
+            return images
+        return torch.cat([images, images[-1:].expand(rows, *images.shape[1:])])
 
     def _run(self, net: nn.Module, images: Images) -> Logits:
         inputs = self.normalisation.applied(images)

@@ -8,7 +8,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from brittle.goals import FLOAT32, Rounding, spread_of
@@ -91,14 +91,14 @@ def _in_float32(net: nn.Module, run: Run, batch: Images) -> list[Logits]:
 
 
 @final
-class _Types(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Types(TorchFunctionMode):
     """Notes the coarsest floating-point type that any operation returns, autocast inside the network included."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.coarsest = 0.0
 
-    def __torch_dispatch__(
+    def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         returned = func(*args, **(kwargs or {}))

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from brittle.errors import Flag
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, Settings
+from brittle.text import counted
 from brittle.types import Images, Logits
 
 _IMAGES, _TOGETHER = 16, 2  # many small passes: what is random once a pass has as many chances to show
@@ -23,7 +24,8 @@ def random_flag(classifier: Classifier, images: Images, *, times: int = 8) -> Fl
     By the plain network: the fast copy keeps what a coin decided when it was made. Between two passes over the same
     images come all others, so that a network which remembers what it was asked is seen, too.
     """
-    first, *others = (_two_at_a_time(classifier, images[:_IMAGES]) for _ in range(times))
+    by_twos = classifier.adjusted(Settings(steady=False))  # without the company that small batches get
+    first, *others = (_two_at_a_time(by_twos, images[:_IMAGES]) for _ in range(times))
     changes = torch.stack([(one - first).abs().amax(1) for one in others])
     bound, largest = _REPEATS[classifier.device.type == "cuda"], float(changes.amax() / scale_of(first))
     if largest <= bound:
@@ -72,7 +74,8 @@ def jump_flag(classifier: Classifier, images: Images) -> Flag | None:
         return None
     return Flag(
         "discontinuous",
-        f"on {int(jumps.sum())} of {len(points)} images logits jump by up to {float(near[jumps].amax() / scale):.2g} of"
+        f"on {int(jumps.sum())} of {counted(len(points), 'image')} logits jump by up to"
+        f" {float(near[jumps].amax() / scale):.2g} of"
         " the largest when every pixel moves by a millionth, and a wider move changes them no more: it seems to add"
         " noise that depends on the image, and gradients say nothing of such jumps",
     )

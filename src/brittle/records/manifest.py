@@ -130,6 +130,11 @@ class View:
     def class_names(self) -> list[str]:
         return self.record.class_names
 
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where it has none."""
+        names = self.record.class_names
+        return names[index] if 0 <= index < len(names) else f"class {index}"
+
     @property
     def flags(self) -> list[FlagRecord]:
         return self.record.flags
@@ -221,6 +226,6 @@ def kept_of(text: str) -> Kept:
     if text not in get_args(Kept):
         raise BrittleError(
             f"expected images as {', '.join(get_args(Kept)[:-1])} or none, got {text!r}"
-            f"{did_you_mean(text, get_args(Kept))}"
+            f"{did_you_mean(str(text), get_args(Kept))}"
         )
     return text  # type: ignore[return-value]

@@ -9,6 +9,7 @@ Layout of a run directory::
     images/<key>.safetensors               of an audit: "images": adversarial [n, C, H, W], rows as in the
                                            Parquet shard; where only some are kept, "rows": [n], their places
     images/<model>/clean/<shard>           "images": the originals
+    .../<shard>/<start>-<stop>.*           the same of a part of the shard, until all of it is there
     report.html                            derived; can be deleted and rebuilt
 
 Images are uint8 where 8 bits hold a whole shard exactly (k / 255), otherwise float32 in [0, 1]. How many of them are
@@ -73,11 +74,11 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
 
 
 def _shards(directory: Path, manifest: Manifest) -> list[Path]:
-    records = directory / "records"
-    if manifest.study != "audit":
-        return sorted(records.rglob("*.parquet"))
-    folders = [records / view.slug(spec) for view in manifest.views() for spec in manifest.attacks]
-    return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+    folders = [directory / "records"]
+    if manifest.study == "audit":
+        folders = [folders[0] / view.slug(spec) for view in manifest.views() for spec in manifest.attacks]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.parquet"))]
+    return [path for path in paths if not path.parent.with_name(f"{path.parent.name}.parquet").exists()]
 
 
 def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
@@ -107,9 +108,45 @@ def record_path(directory: Path, key: str) -> Path:
     return directory / "records" / f"{key}.parquet"
 
 
-def image_file(slug: str, shard: int) -> str:
-    """Where an audit keeps the images of a shard, below its directory; slug: of a ``View``."""
-    return f"images/{slug}/{shard:05d}.safetensors"
+def part_paths(directory: Path, key: str) -> list[Path]:
+    """The record files of the parts of a unit, in order; see ``span_of``."""
+    return sorted(record_path(directory, key).with_suffix("").glob("*.parquet"))
+
+
+def span_of(path: Path) -> tuple[int, int]:
+    """(start, stop) of the examples that a part is about, from the name of its file."""
+    start, _, stop = path.stem.partition("-")
+    return int(start), int(stop)
+
+
+def shard_key(slug: str, shard: int) -> str:
+    """The key of a shard; slug: ``view.slug(attack)``, or ``view.originals``."""
+    return f"{slug}/{shard:05d}"
+
+
+def image_file(key: str) -> str:
+    """Where an audit keeps the images of a unit, below its directory."""
+    return f"images/{key}.safetensors"
+
+
+def image_place(directory: Path, slug: str, position: int, size: int) -> tuple[str, int]:
+    """The file that holds the image of an example, below the directory, and the position of its first.
+
+    size: of the shards. It is that of the shard, or of a part of it as long as there is no more.
+    """
+    key = shard_key(slug, position // size)
+    whole = image_file(key)
+    if not (directory / whole).exists():
+        for path in (directory / whole).with_suffix("").glob("*.safetensors"):
+            start, stop = span_of(path)
+            if start <= position < stop:
+                return f"{whole.removesuffix('.safetensors')}/{path.name}", start
+    return whole, position // size * size
+
+
+def pixels_of(stored: torch.Tensor) -> Images:
+    """float32 in ``[0, 1]`` of images as a file holds them."""
+    return stored.float() / 255 if stored.dtype == torch.uint8 else stored
 
 
 def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[str, int]]) -> list[Path]:
@@ -123,7 +160,7 @@ def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[
         stamps |= seal_of(pq.read_schema(path)).files
     originals = {view.record.slug: view.originals for view in manifest.views()}
     looked_at = {
-        image_file(folder, position // manifest.shard_size)
+        image_place(directory, folder, position, manifest.shard_size)[0]
         for slug, position in shown
         for folder in (slug, originals[slug.partition("/")[0]])
     }
@@ -145,16 +182,15 @@ def read_images(directory: Path, slug: str, view: View, positions: list[int]) ->
     """
     out = []
     for position in positions:
-        shard, row = divmod(position, view.manifest.shard_size)
-        path = directory / image_file(slug, shard)
+        name, start = image_place(directory, slug, position, view.manifest.shard_size)
         try:
-            stored = load_file(path)
+            stored = load_file(directory / name)
         except (OSError, SafetensorError):
-            raise LookupError(f"{path} is not there, or damaged") from None
+            raise LookupError(f"{directory / name} is not there, or damaged") from None
+        row = position - start
         if "rows" in stored:
             row = _index(stored["rows"].tolist(), row)
-        image = stored["images"][row]
-        out.append(image.float() / 255 if image.dtype == torch.uint8 else image)
+        out.append(pixels_of(stored["images"][row]))
     return torch.stack(out) if out else torch.empty(0, *view.image_shape)
 
 
@@ -166,14 +202,15 @@ def stored_images(directory: Path, slug: str, view: View, positions: Collection[
     """
     size, wanted = view.manifest.shard_size, set(positions)
     images, places = [torch.empty(0, *view.image_shape, dtype=torch.uint8)], []
-    for shard in sorted({position // size for position in wanted}):
-        stored = load_file(directory / image_file(slug, shard))
+    files = {image_place(directory, slug, position, size): None for position in sorted(wanted)}
+    for name, start in files:
+        stored = load_file(directory / name)
         kept = stored["rows"].tolist() if "rows" in stored else range(len(stored["images"]))
-        rows = [row for row, kept_row in enumerate(kept) if shard * size + kept_row in wanted]
+        rows = [row for row, kept_row in enumerate(kept) if start + kept_row in wanted]
         images.append(stored["images"][rows])
-        places += [shard * size + kept[row] for row in rows]
+        places += [start + kept[row] for row in rows]
     if any(one.dtype != torch.uint8 for one in images[1:]):
-        images = [one.float() / 255 if one.dtype == torch.uint8 else one for one in images]
+        images = [pixels_of(one) for one in images]
     return torch.cat(images), places
 
 

@@ -26,14 +26,21 @@ class Seal(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     records: str  # sha256 over all columns
-    given: str  # sha256 of the examples, as the unit of work was given them
+    span: tuple[int, int]  # of the examples that they are about, by position
+    given: str  # sha256 of those, as they were
     files: dict[str, Stamp]  # by path below the run directory
 
 
-def sealed(table: pa.Table, given: str, files: Mapping[str, Stamp]) -> pa.Table:
+def sealed(table: pa.Table, span: tuple[int, int], given: str, files: Mapping[str, Stamp]) -> pa.Table:
     """Records with the seal that says what they, their files, and what they were made from are."""
-    seal = Seal(records=content_digest(table), given=given, files=dict(files))
+    seal = Seal(records=content_digest(table), span=span, given=given, files=dict(files))
     return table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: seal.model_dump_json()})
+
+
+def unsealed(table: pa.Table) -> pa.Table:
+    """Records without their seal, as they were made."""
+    rest = {key: value for key, value in (table.schema.metadata or {}).items() if key != _KEY}
+    return table.replace_schema_metadata(rest or None)
 
 
 def seal_of(schema: pa.Schema) -> Seal:

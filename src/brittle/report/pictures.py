@@ -5,7 +5,7 @@ from pathlib import Path
 
 from brittle.measure import Case
 from brittle.pages.pictures import Pair
-from brittle.records import View, image_file, read_images
+from brittle.records import View, image_place, read_images
 
 
 def load(
@@ -14,8 +14,11 @@ def load(
     """The images of cases by (slug, position); those that are not there or in a damaged file are left out."""
     pairs = {}
     for view, case in cases:
-        shard = case.position // view.manifest.shard_size
-        if any(directory / image_file(slug, shard) in damaged for slug in (view.originals, case.slug)):
+        names = (
+            image_place(directory, slug, case.position, view.manifest.shard_size)[0]
+            for slug in (view.originals, case.slug)
+        )
+        if any(directory / name in damaged for name in names):
             continue
         try:
             clean = read_images(directory, view.originals, view, [case.position])

@@ -10,19 +10,20 @@ from torch import Tensor
 
 from brittle.attacks import Attack, EightBit
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
+from brittle.checks import brief, whole
 from brittle.data.examples import examples_of
+from brittle.display import displayed
 from brittle.errors import BrittleError, Flag, Unsupported
+from brittle.flags import STUCK
 from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, is_classifier
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
-from brittle.run.grade import Rounded, Rules, grade
+from brittle.run.grade import Grade, Rounded, Rules, grade
+from brittle.text import counted
 from brittle.types import Access, Images, Labels, Logits
-
-STUCK = 0.1
-"""The share of images above which a gradient attack that made no headway is a reason to doubt it."""
 
 
 @final
@@ -31,16 +32,17 @@ class Found:
     """What an attack found, graded by a fresh pass through the plain network; rows as in the images given.
 
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
-    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget. prediction, confidence: of
-    ``images``. margin: the logits that are missing to the goal, negative where it is met. claimed: what the attack
-    itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not
-    robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading. flags: reasons to
-    doubt all this, from ``attack``; docs/flags.md explains each code. They say what a glance shows;
-    ``brittle.models.preflight.preflight`` and audits look harder.
+    method: the attack. fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget.
+    prediction, confidence: of ``images``. margin: the logits that are missing to the goal, negative where it is met.
+    claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on
+    ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without
+    the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains each code. They say what a
+    glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
     originals: Images
+    method: Attack
     goal: Goal
     claimed: Tensor
     prediction: Labels
@@ -61,6 +63,9 @@ class Found:
     def __repr__(self) -> str:
         codes = ", ".join(flag.code for flag in self.flags) or "none"
         return f"Found({int(self.fooled.sum())} of {len(self.fooled)} fooled; flags: {codes})"
+
+    def _repr_html_(self) -> str:
+        return displayed(self)
 
     @property
     def fooled_8bit(self) -> Tensor:
@@ -92,13 +97,12 @@ def attack(
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not is_classifier(classifier):
-        raise BrittleError(
-            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
-            " brittle.BlackBox(estimator)"
-        )
+    checked_classifier(classifier)
+    whole("seed", seed, least=0)
     check_goal(method, goal)
     check_access(method, classifier)
+    if not isinstance(goal, Tensor | Untargeted | Targeted):
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {brief(goal)}")
     ended = ending_on(levels, method)
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
@@ -120,14 +124,19 @@ def _run(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng
         return attack_graded(classifier, pixels, goal, method, rng, logits.clone())
 
 
-def broken_rules(found: Found) -> dict[str, Tensor]:
+def objections(found: Found) -> dict[str, Tensor]:
     """Flag code -> bool ``[B]``: what speaks against an attack's result for each image."""
+    unconfirmed = found.claimed & ~found.fooled
+    return {"unconfirmed": unconfirmed, **broken_rules(found, miscounted=found.miscounted)}
+
+
+def broken_rules(graded: Found | Grade, *, miscounted: bool) -> dict[str, Tensor]:
+    """Flag code -> bool ``[B]``: which rules an attack has broken, whatever it claims."""
     return {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "non-finite-logits": found.non_finite,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
+        "outside-box": ~graded.inside_box,
+        "over-budget": ~graded.within_budget,
+        "non-finite-logits": graded.non_finite,
+        "miscounted-passes": torch.full_like(graded.non_finite, miscounted),
     }
 
 
@@ -142,19 +151,22 @@ _MEANS = {
 
 def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
     """What an attack's own results say against them. margin: of the originals."""
-    for code, rows in broken_rules(found).items():
+    for code, rows in objections(found).items():
         if rows.any():
-            yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
+            yield Flag(code, f"{int(rows.sum())} of {counted(len(rows), 'image')} {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)
     if traits_of(method).kind != "budget":
         if failed.any():
-            message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
+            message = (
+                f"{entry_of(method).name} failed on {int(failed.sum())} of {counted(of, 'image')}, without a budget"
+            )
             yield Flag("unbounded-below-100", message)
         return
     stuck = failed & (found.backwards > 0) & (found.steps > 1) & (found.margin >= margin)
     if int(stuck.sum()) > STUCK * of:
         message = (
-            f"on {int(stuck.sum())} of {of} images {entry_of(method).name} ended no nearer to its goal than it began"
+            f"on {int(stuck.sum())} of {counted(of, 'image')} {entry_of(method).name} ended no nearer to"
+            f" its goal than it began"
         )
         yield Flag("no-headway", message)
 
@@ -188,7 +200,8 @@ def check_target(classifier: Classifier, goal: Goal) -> None:
             names = classifier.class_names
             name = f"class {classifier.reject}" if names is None else repr(names[classifier.reject])
             raise BrittleError(
-                f"expected targets other than the reject class, {name}, got it for {count} of {len(goal)} images;"
+                f"expected targets other than the reject class, {name}, got it for {count} of"
+                f" {counted(len(goal), 'image')};"
                 " choose another target, or a Classifier without reject="
             )
 
@@ -230,6 +243,7 @@ def attack_graded(
         **outcome._asdict(),
         **grade(classifier, images, outcome, goal, Rules.of(method))._asdict(),
         originals=images,
+        method=method,
         goal=goal,
         miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
         seconds=seconds,

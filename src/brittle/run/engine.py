@@ -1,21 +1,26 @@
 """The engine: the units of any study, done in order by one worker or several, kept whole, and resumed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import final
 
 import pandas as pd
+import pyarrow as pa
 
+from brittle import checks
+from brittle.display import displayed
 from brittle.errors import BrittleError
-from brittle.records import Manifest, read_manifest, read_records, readable_shard, record_path
+from brittle.records import Manifest, part_paths, read_manifest, read_records, readable_shard, record_path
 from brittle.records.schema import SCHEMAS
 from brittle.records.seals import seal_of
+from brittle.run.pieces import Pieces
 from brittle.run.plan import differences
 from brittle.run.store import Store, check_place, check_same, opened, stored_manifest
-from brittle.run.study import Silent, Study, Unit, Watch
-from brittle.run.workers import Executor, Local
+from brittle.run.study import Done, Study, Unit, Watch
+from brittle.run.tally import Logged
+from brittle.run.workers import Executor, Local, Made
 
 
 @final
@@ -29,13 +34,16 @@ class Run:
     @staticmethod
     def open(directory: str | Path) -> "Run":
         """The run in a directory, of any study; BrittleError where there is none."""
-        place = Path(directory)
+        place = checks.place("a run directory", directory)
         return Run(place, read_manifest(place))
 
     @property
     def records(self) -> pd.DataFrame:
         """One row per example and attack, or what else its study writes down: see ``brittle.records.SCHEMAS``."""
         return read_records(self.directory, self.manifest)
+
+    def _repr_html_(self) -> str:
+        return displayed(self)
 
 
 def run(
@@ -50,13 +58,13 @@ def run(
 
     out: a new or empty directory, or that of the same run interrupted, which is then resumed: units that are finished
     are kept. command: for the manifest, for people. workers: processes on this machine, or what else can do units; the
-    records do not depend on it. watch: is told as work goes on.
+    records do not depend on it. watch: is told as work goes on; by default Python's logger ``brittle`` is.
 
     Raises BrittleError before anything is written where the study cannot be, or the directory holds something else.
     Later, for an image that cannot be decoded or a full disk: what is finished is kept, and the same call resumes once
     the fault is mended.
     """
-    directory, watch = Path(out), watch or Silent()
+    directory, watch = Path(out), watch or Logged()
     executor = Local(workers) if isinstance(workers, int) else workers
     check_place(directory)
     stored = stored_manifest(directory)
@@ -78,32 +86,88 @@ def run(
 
 def _work(study: Study, store: Store, units: Sequence[Unit], executor: Executor, watch: Watch) -> None:
     for stage in sorted({unit.stage for unit in units}):
-        todo = []
+        begun = dict[str, _Begun]()
         for unit in (one for one in units if one.stage == stage):
             table = store.finished(unit, partial(study.shared, unit, store.manifest))
             if table is None:
-                todo.append(unit)
+                begun[unit.key] = _Begun(study, store, unit, watch)
             else:
-                watch.done(unit, table, study.count(table), resumed=True)
-        for unit, done, given in executor.do(study, store.manifest, todo, store):
-            store.keep(unit, done, given)
-            watch.done(unit, done.table, study.count(done.table), resumed=False)
+                store.clear(unit)
+                watch.done(unit, table, study.count(table), None)
+        pieces = Pieces([gap for one in begun.values() for gap in one.gaps()])
+        try:
+            for made in executor.do(study, store.manifest, pieces, store):
+                key = made.piece.key
+                begun[key if key in begun else key.rpartition("/")[0]].keep(made)
+                watch.done(made.piece, made.done.table, study.count(made.done.table), made.seconds)
+        except BaseException:
+            for piece, seconds in pieces.begun.items():
+                watch.lost(piece, seconds)
+            raise
+
+
+@final
+class _Begun:
+    """A unit that is not finished, and what there is of it, of which the watch is told."""
+
+    def __init__(self, study: Study, store: Store, unit: Unit, watch: Watch) -> None:
+        self.study, self.store, self.unit = study, store, unit
+        self.parts, self.has_shared = store.parts(unit), False
+        for part in self.parts:
+            table = store.made(part).table
+            watch.done(part, table, study.count(table), None)
+        self._join()
+
+    def gaps(self) -> Iterator[tuple[Unit, int, int]]:
+        """What is missing."""
+        start = self.unit.start
+        for part in self.parts:
+            if start < part.start:
+                yield self.unit, start, part.start
+            start = part.stop
+        if start < self.unit.stop:
+            yield self.unit, start, self.unit.stop
+
+    def keep(self, made: Made) -> None:
+        """The whole, or a part, which may complete it."""
+        if made.piece == self.unit:
+            self.store.keep(self.unit, made.done._replace(files={**made.shared, **made.done.files}), made.given)
+            return
+        if not self.has_shared:
+            self.store.share(made.shared)
+            self.has_shared = True
+        self.store.keep(made.piece, made.done, made.given)
+        self.parts = sorted((*self.parts, made.piece), key=lambda part: part.start)
+        self._join()
+
+    def _join(self) -> None:
+        """Puts the whole in the place of its parts, once they are all there."""
+        if any(self.gaps()):
+            return
+        made = [(part, self.store.made(part)) for part in self.parts]
+        table = pa.concat_tables([done.table for _, done in made])
+        files = {**self.study.shared(self.unit, self.store.manifest), **self.study.joined(self.unit, made)}
+        self.store.keep(self.unit, Done(table, files), self.study.given(self.unit))
+        self.store.clear(self.unit)
 
 
 def _is_mended(study: Study, directory: Path, stored: Manifest, wanted: Manifest) -> bool:
     """Whether nothing but the data has changed, and that nowhere that the run has been.
 
-    A run that stopped at a damaged image so goes on once the image is mended.
+    A run that stopped at a damaged image so goes on once the image is mended; and one that grows to more images.
     """
     now = [model.data_fingerprint for model in wanted.models]
     if now == [model.data_fingerprint for model in stored.models] or differences(stored, wanted, mended=True):
         return False
     schema = SCHEMAS.get(stored.study)
     for unit in study.units(stored):
-        table = readable_shard(record_path(directory, unit.key), schema)
-        try:
-            if table is not None and seal_of(table.schema).given != study.given(unit):
+        for path in (record_path(directory, unit.key), *part_paths(directory, unit.key)):
+            table = readable_shard(path, schema)
+            try:
+                if table is not None:
+                    seal = seal_of(table.schema)
+                    if seal.given != study.given(replace(unit, start=seal.span[0], stop=seal.span[1])):
+                        return False
+            except BrittleError:  # damaged still: it cannot be told
                 return False
-        except BrittleError:  # damaged still: it cannot be told
-            return False
     return True

@@ -58,6 +58,7 @@ def grown(stored: Manifest, wanted: Manifest) -> Manifest:
             f"the run that is to grow is of other data ({stored.data}; now {wanted.data}), as far as its name tells;"
             f" choose another --out directory, or name its model {stored.models[0].name} again"
         )
+    _check_more(stored, wanted)
     whole = (len(attacks), len(models), len(goals)) == (len(wanted.attacks), len(wanted.models), len(wanted.goals))
     return wanted.model_copy(
         update={
@@ -69,6 +70,23 @@ def grown(stored: Manifest, wanted: Manifest) -> Manifest:
             "spec": _grown_spec(stored.spec, wanted.spec),
         }
     )
+
+
+def _check_more(stored: Manifest, wanted: Manifest) -> None:
+    """Refuses more examples for a part of a run: the rest would be left with fewer."""
+    if wanted.examples <= stored.examples:
+        return
+    for noun, there, now in (
+        ("attack", [one.label for one in stored.attacks], [one.label for one in wanted.attacks]),
+        ("model", [one.name for one in stored.models], [one.name for one in wanted.models]),
+        ("goal", stored.goals, wanted.goals),
+    ):
+        missing = [one for one in there if one not in now]
+        if missing:
+            raise BrittleError(
+                f"the run that is to grow from {stored.examples:,} to {wanted.examples:,} examples has the {noun}"
+                f" {missing[0]!r} too; name all that it has, so that all are of the same examples"
+            )
 
 
 def _placed(stored: Sequence[Any], now: Sequence[Any]) -> list[Any]:
@@ -106,13 +124,15 @@ def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> 
     """What contradicts a stored run, one line for each field; none means that the other may resume it, or extend it.
 
     wanted: has all that the stored one has, and may have more attacks, models and goals behind it.
-    mended: the data may have changed since.
+    mended: the data may have changed since, or be more.
     """
     old, new = stored.model_dump(exclude=_NEUTRAL), wanted.model_dump(exclude=_NEUTRAL)
     lines = []
     for key in old:
         if key == "attacks":
             lines += _attack_differences(stored.attacks, wanted.attacks)
+        elif key == "examples" and mended and old[key] < new[key]:
+            continue
         elif old[key] != (new[key][: len(old[key])] if key == "goals" else new[key]):
             there, now = (_shortened(str(side[key])) for side in (old, new))
             lines.append(f"{key.replace('_', ' ')}: there {there}; now {now}")

@@ -4,7 +4,8 @@ import errno
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -12,12 +13,24 @@ from typing import final
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from brittle.errors import BrittleError
-from brittle.records import MANIFEST, SCHEMAS, Manifest, read_manifest, readable_shard, record_path
-from brittle.records.seals import Stamp, is_intact, seal_of, sealed, stamp_of
+from brittle.records import (
+    MANIFEST,
+    SCHEMAS,
+    Manifest,
+    image_file,
+    part_paths,
+    pixels_of,
+    read_manifest,
+    read_shard,
+    readable_shard,
+    record_path,
+    span_of,
+)
+from brittle.records.seals import Stamp, is_intact, seal_of, sealed, stamp_of, unsealed
 from brittle.run.plan import differences
 from brittle.run.spec import toml_of
 from brittle.run.study import Done, Unit
@@ -92,8 +105,8 @@ def _kept(stored: Manifest, wanted: Manifest) -> Manifest:
         [[getattr(model, field) for model in one.models] for one in (stored, wanted)]
         for field in ("name", "data_fingerprint")
     )
-    has_grown = len(wanted.attacks) > len(stored.attacks) or len(wanted.goals) > len(stored.goals)
-    if has_grown or names[0] != names[1]:
+    has_grown = any(len(getattr(wanted, field)) > len(getattr(stored, field)) for field in ("attacks", "goals"))
+    if has_grown or wanted.examples > stored.examples or names[0] != names[1]:
         return wanted
     return stored if fingerprints[0] == fingerprints[1] else stored.model_copy(update={"models": wanted.models})
 
@@ -105,6 +118,7 @@ class Store:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory, self.manifest = directory, manifest
         self._written: dict[str, Stamp] = {}
+        self._schema = SCHEMAS.get(manifest.study)
 
     def read(self, name: str) -> bytes:
         return (self.directory / name).read_bytes()
@@ -114,8 +128,8 @@ class Store:
 
         shared: what it shares with other units, to be written again where that is all that is damaged.
         """
-        table = readable_shard(record_path(self.directory, unit.key), SCHEMAS.get(self.manifest.study))
-        if table is None:
+        table = readable_shard(record_path(self.directory, unit.key), self._schema)
+        if table is None or seal_of(table.schema).span != unit.span:
             return None
         stamps = seal_of(table.schema).files
         damaged = [name for name, stamp in stamps.items() if not self._is_intact(name, stamp)]
@@ -130,8 +144,47 @@ class Store:
         """Files first: a record file means a finished unit, and files without one are made again."""
         stamps = self._write(done.files)
         buffer = io.BytesIO()
-        pq.write_table(sealed(done.table, given, stamps), buffer, compression="zstd")
+        pq.write_table(sealed(done.table, unit.span, given, stamps), buffer, compression="zstd")
         write(record_path(self.directory, unit.key), buffer.getvalue())
+
+    def share(self, files: Mapping[str, bytes]) -> None:
+        """Files that belong to several units, for the parts of one."""
+        self._write(files)
+
+    def parts(self, unit: Unit) -> list[Unit]:
+        """The parts of a unit that are finished, in order; what is damaged of others is removed."""
+        self._demote(unit)
+        found = []
+        for path in part_paths(self.directory, unit.key):
+            part = unit.part(*span_of(path))
+            if self.finished(part, dict) is None:
+                path.unlink()
+            else:
+                found.append(part)
+        return found
+
+    def _demote(self, unit: Unit) -> None:
+        """What was the whole unit before the run grew becomes a part of it."""
+        path, own = record_path(self.directory, unit.key), image_file(unit.key)
+        table = readable_shard(path, self._schema)
+        if table is None or (seal := seal_of(table.schema)).span == unit.span:
+            return
+        part = unit.part(*seal.span)
+        if own not in seal.files:
+            self.keep(part, Done(unsealed(table), {}), seal.given)
+        elif self._is_intact(own, seal.files[own]):
+            self.keep(part, Done(unsealed(table), {image_file(part.key): self.read(own)}), seal.given)
+        path.unlink()
+
+    def made(self, part: Unit) -> Done:
+        """What a finished part has made, read again."""
+        table = read_shard(record_path(self.directory, part.key), self._schema)
+        return Done(unsealed(table), {name: self.read(name) for name in seal_of(table.schema).files})
+
+    def clear(self, unit: Unit) -> None:
+        """Removes what there is of a unit's parts: records first, as they say of files that they are there."""
+        for folder in ("records", "images"):
+            shutil.rmtree(self.directory / folder / unit.key, ignore_errors=True)
 
     def _write(self, files: Mapping[str, bytes]) -> dict[str, Stamp]:
         stamps = {name: stamp_of(content) for name, content in files.items()}
@@ -203,6 +256,14 @@ def encoded(images: Images, rows: Tensor | None = None) -> bytes:
     exact = bool((levels / 255 == images).all())
     parts = {"images": (levels.to(torch.uint8) if exact else images).contiguous()}
     return save(parts if rows is None else parts | {"rows": rows.cpu()})
+
+
+def joined_images(parts: Sequence[tuple[int, bytes]]) -> bytes:
+    """One image shard of several; each with the place of its first image in what they are parts of."""
+    stored = [(start, load(content)) for start, content in parts]
+    images = torch.cat([pixels_of(one["images"]) for _, one in stored])
+    rows = [start + one["rows"] for start, one in stored if "rows" in one]
+    return encoded(images, torch.cat(rows) if rows else None)
 
 
 def _make(directory: Path) -> None:

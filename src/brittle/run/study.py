@@ -16,7 +16,9 @@ class Unit:
 
     key: names it and its records, ``records/<key>.parquet``. group: what progress counts together. start, stop: the
     examples it is about, by position. at: where else it stands in its study, which alone reads it. stage: units of one
-    stage begin when those of the stage before are finished, and may read their files.
+    stage begin when those of the stage before are finished, and may read their files. guess: seconds that an example
+    may take, as far as can be told before any has been done, of a unit that may be done in parts; 0 of one that is
+    done as a whole.
     """
 
     key: str
@@ -25,13 +27,18 @@ class Unit:
     stop: int
     at: Any
     stage: int = 0
+    guess: float = 0.0
 
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def first(self, examples: int) -> "Unit":
-        """The same work on at most so many examples, to see what they cost."""
-        return replace(self, stop=min(self.stop, self.start + examples))
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.stop
+
+    def part(self, start: int, stop: int) -> "Unit":
+        """The same work on some of the examples."""
+        return replace(self, key=f"{self.key}/{start:08d}-{stop:08d}", start=start, stop=stop)
 
 
 class Done(NamedTuple):
@@ -61,7 +68,10 @@ class Study(Protocol):
         """Files that the unit shares with others, and that need none of its work."""
 
     def do(self, unit: Unit, manifest: Manifest, files: "Files") -> Done:
-        """The work. What it writes down depends on the unit alone. files: of the stages before."""
+        """The work of a unit, or of a part. What it writes down depends on that alone. files: of the stages before."""
+
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """The files of a unit, from those of its parts, in order; its records are theirs."""
 
     def count(self, table: pa.Table) -> int:
         """What progress counts of a unit's records, as the number of examples fooled."""
@@ -80,16 +90,8 @@ class Watch(Protocol):
     def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
         """The run has begun: nothing will refuse it any more."""
 
-    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
-        """A unit is finished, now or in an earlier run."""
+    def done(self, unit: Unit, table: pa.Table, count: int, seconds: float | None) -> None:
+        """A unit or a part of one is finished: it took so many seconds, or None where it was in an earlier run."""
 
-
-@final
-class Silent:
-    """Tells nobody."""
-
-    def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
-        """Nothing."""
-
-    def done(self, unit: Unit, table: pa.Table, count: int, resumed: bool) -> None:
-        """Nothing."""
+    def lost(self, unit: Unit, seconds: float) -> None:
+        """The run ends while this was being done, for so many seconds."""

@@ -5,11 +5,13 @@ at a time, and sends back what it has made. Only this process writes.
 """
 
 import os
+import queue
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection, Pipe, wait
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection, Pipe
 from typing import Any, NamedTuple, Protocol, final
 
 import cloudpickle
@@ -17,32 +19,36 @@ import torch
 
 from brittle.errors import BrittleError
 from brittle.records import Manifest
+from brittle.run.pieces import Pieces
 from brittle.run.study import Done, Files, Study, Unit
 
 _TRIES = 3  # workers that may die over one unit before it is given up
 
 
 class Made(NamedTuple):
-    """A finished unit, and the digest of what it was given."""
+    """A finished piece of work: what it has made, files that its unit shares with others, the digest of what it was
+    given, and the seconds it took."""
 
-    unit: Unit
+    piece: Unit
     done: Done
+    shared: Mapping[str, bytes]
     given: str
+    seconds: float
 
 
 class Executor(Protocol):
-    """Does units, in any order and anywhere; each exactly once."""
+    """Does units, in any order and anywhere; each example exactly once."""
 
-    def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
-        """Every unit as it is finished. Closing the iterator ends the work."""
+    def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
+        """Every piece as it is finished, after ``pieces.took``. Closing the iterator ends the work."""
 
 
 @final
 class Local:
-    """Processes on this machine, which share its threads among them.
+    """This process, and others on this machine beside it, which share its threads.
 
-    They are started once the units done here have shown that more than ``worth`` seconds are left to do, as starting
-    them takes some three; until then, and always with one worker, the work is done in this process.
+    The others are started once the work done here has shown that more than ``worth`` seconds are left, as starting
+    them takes some three.
     """
 
     def __init__(self, workers: int, worth: float = 8.0) -> None:
@@ -50,34 +56,40 @@ class Local:
             raise BrittleError(f"expected at least 1 worker, got {workers}")
         self.workers, self.worth = workers, worth
 
-    def do(self, study: Study, manifest: Manifest, units: Sequence[Unit], files: Files) -> Iterator[Made]:
+    def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
         """In the order given with one worker; as they are finished with several."""
-        waiting = list(units)
-        started, examples = time.perf_counter(), 0
-        while waiting:
-            left = sum(map(len, waiting))
-            spent = time.perf_counter() - started
-            if self.workers > 1 and len(waiting) > 1 and examples and spent / examples * left > self.worth:
-                yield from _Crew(self.workers, study, manifest, files).do(waiting)
+        while self.workers == 1 or pieces.seconds_left() <= self.worth:
+            piece = pieces.take(self.workers)
+            if piece is None:
                 return
-            unit = waiting.pop(0)
-            yield made(study, manifest, unit, files)
-            examples += len(unit)
+            one = made(study, manifest, piece, files)
+            pieces.took(piece, one.seconds)
+            yield one
+        threads = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads // self.workers))
+        crew = _Crew(self.workers, study, manifest, pieces, files)
+        try:
+            yield from crew.do()
+        finally:
+            crew.end()
+            torch.set_num_threads(threads)
 
 
-def made(study: Study, manifest: Manifest, unit: Unit, files: Files) -> Made:
-    """One unit, here."""
-    return Made(unit, study.do(unit, manifest, files), study.given(unit))
+def made(study: Study, manifest: Manifest, piece: Unit, files: Files) -> Made:
+    """One piece of work, here."""
+    started = time.perf_counter()
+    done = study.do(piece, manifest, files)
+    shared, given = study.shared(piece, manifest), study.given(piece)
+    return Made(piece, done, shared, given, time.perf_counter() - started)
 
 
 @final
 class _Worker:
-    """Another process. unit: what it has been given, tries: how often units like it have been given away."""
+    """Another process."""
 
     def __init__(self, setting: bytes) -> None:
         ours, theirs = Pipe()
         self.connection: Connection = ours
-        self.unit: Unit | None = None
         path = os.pathsep.join(dict.fromkeys(one or os.getcwd() for one in sys.path))
         try:
             self.process = subprocess.Popen(
@@ -91,76 +103,111 @@ class _Worker:
             theirs.close()
         self.setting: bytes | None = setting
 
-    def give(self, unit: Unit) -> None:
-        self.unit = unit
+    def asked(self, piece: Unit) -> Any:
+        """What it has made of a piece, or an exception that it met; None where it has died."""
         try:
             if self.setting is not None:
                 self.connection.send_bytes(self.setting)
                 self.setting = None
-            self.connection.send_bytes(cloudpickle.dumps(unit))
-        except OSError:
-            pass  # it has died, which reading from it will tell
+            self.connection.send_bytes(cloudpickle.dumps(piece))
+            return cloudpickle.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            return None
 
     def end(self) -> None:
-        self.connection.close()
         self.process.kill()
         self.process.wait()
 
 
 @final
 class _Crew:
-    """Some workers, of whom any may die: its unit is given to another."""
+    """Some workers, each with a thread here that hands it pieces, and this process, which does some itself.
 
-    def __init__(self, count: int, study: Study, manifest: Manifest, files: Files) -> None:
-        threads = max(1, torch.get_num_threads() // count)
+    Any of them may die: its piece is done by another.
+    """
+
+    def __init__(self, count: int, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> None:
         try:
-            setting = cloudpickle.dumps((study, manifest, files, threads))
+            setting = cloudpickle.dumps((study, manifest, files, torch.get_num_threads()))
         except Exception as error:  # whatever a user's own object says to being pickled
             reason = " ".join(str(error).split())[:200]
             raise BrittleError(
                 f"the classifier or the data cannot be sent to another process ({type(error).__name__}: {reason});"
                 " use one worker"
             ) from None
-        self.setting, self.count = setting, count
+        self.count, self.setting, self.pieces = count, setting, pieces
+        self.work = study, manifest, files
+        self.answers = queue.SimpleQueue[Made | BaseException | None]()  # None: one of the threads has ended
+        self.workers: set[_Worker] = set()
+        self.tries: dict[str, int] = {}
+        self.has_ended = False
 
-    def do(self, units: list[Unit]) -> Iterator[Made]:
-        waiting, tries = list(units), dict[str, int]()
-        crew: list[_Worker] = []
+    def do(self) -> Iterator[Made]:
+        """Pieces as they are finished, here and elsewhere."""
+        busy = self.count - 1
+        for _ in range(busy):
+            threading.Thread(target=self._feed, daemon=True).start()
+        while True:
+            while busy and not self.answers.empty():
+                answer = self.answers.get()
+                busy -= answer is None
+                yield from _told(answer)
+            piece = self.pieces.take(self.count)
+            if piece is not None:
+                study, manifest, files = self.work
+                one = made(study, manifest, piece, files)
+                self.pieces.took(piece, one.seconds)
+                yield one
+            elif busy:
+                answer = self.answers.get()
+                busy -= answer is None
+                yield from _told(answer)
+            else:
+                return
+
+    def end(self) -> None:
+        """Ends all other processes, and with them the threads that wait for them."""
+        self.has_ended = True
+        for worker in list(self.workers):
+            worker.end()
+
+    def _feed(self) -> None:
         try:
-            while waiting or any(worker.unit for worker in crew):
-                while waiting and len(crew) < min(self.count, len(waiting) + len(crew)):
-                    crew.append(_Worker(self.setting))
-                for worker in crew:
-                    if worker.unit is None and waiting:
-                        worker.give(waiting.pop(0))
-                busy = {worker.connection: worker for worker in crew if worker.unit}
-                for ready in wait(list(busy)):
-                    worker = busy[ready]  # type: ignore[index]
-                    unit, worker.unit = worker.unit, None
-                    assert unit is not None
-                    answer = _answer(worker)
-                    if answer is None:
-                        crew.remove(worker)
-                        worker.end()
-                        tries[unit.key] = tries.get(unit.key, 0) + 1
-                        if tries[unit.key] == _TRIES:
-                            raise BrittleError(
-                                f"{_TRIES} workers died over {unit.key} (the last with exit code"
-                                f" {worker.process.returncode}): memory may be short; use fewer workers"
-                            )
-                        waiting.insert(0, unit)
-                    elif isinstance(answer, BaseException):
-                        raise answer
-                    else:
-                        yield answer
+            worker = self._hired()
+            while not self.has_ended and (piece := self.pieces.take(self.count)) is not None:
+                answer = worker.asked(piece)
+                if answer is None:
+                    worker = self._after_death(worker, piece)
+                    continue
+                if isinstance(answer, Made):
+                    self.pieces.took(piece, answer.seconds)
+                self.answers.put(answer)
+        except BaseException as error:
+            self.answers.put(error)
         finally:
-            for worker in crew:
-                worker.end()
+            self.answers.put(None)
+
+    def _hired(self) -> _Worker:
+        worker = _Worker(self.setting)
+        self.workers.add(worker)
+        return worker
+
+    def _after_death(self, worker: _Worker, piece: Unit) -> _Worker:
+        worker.end()
+        self.workers.discard(worker)
+        if not self.has_ended:
+            self.tries[piece.key] = self.tries.get(piece.key, 0) + 1
+            if self.tries[piece.key] == _TRIES:
+                raise BrittleError(
+                    f"{_TRIES} workers died over {piece.key} (the last with exit code {worker.process.returncode}):"
+                    " memory may be short; use fewer workers"
+                )
+            self.pieces.back(piece)
+        return worker if self.has_ended else self._hired()
 
 
-def _answer(worker: _Worker) -> Any:
-    """What a worker has sent; None where it has died."""
-    try:
-        return cloudpickle.loads(worker.connection.recv_bytes())
-    except (EOFError, OSError):
-        return None
+def _told(answer: Made | BaseException | None) -> Iterator[Made]:
+    if isinstance(answer, BaseException):
+        raise answer
+    if answer is not None:
+        yield answer

@@ -9,18 +9,20 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from brittle.attacks import Attack
-from brittle.catalog import attacks_from, label_of
+from brittle.catalog import attacks_from, guessed_passes, label_of
+from brittle.checks import whole
 from brittle.errors import BrittleError
 from brittle.geometry.levels import to_8bit
-from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, View, image_file, kept_of
+from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
-from brittle.run.store import encoded
+from brittle.run.store import encoded, joined_images
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.goals import check_goals, goal_of, kind_of
+from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
 from brittle.studies.registry import register_study
@@ -31,16 +33,20 @@ from brittle.studies.rows import table_of
 class AuditSpec(Spec):
     """What an audit is asked to do.
 
-    attacks: as on the command line, sweeps too. goals: "untargeted", "least-likely", "next-best", "random", or a class.
-    levels: 256, where every attack shall end on what a file of 8 bits can hold. images: what is kept of the adversarial
-    ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
+    attacks: as on the command line, sweeps too. level: adds its attacks for each of the norms, with a budget of eps for
+    each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely",
+    "next-best", "random", or a class. levels: 256, where every attack shall end on what a file of 8 bits can hold.
+    images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     """
 
     study: Literal["audit"] = "audit"
     models: list[ModelSpec]
     data: str
     limit: int | None = None
-    attacks: list[str]
+    attacks: list[str] = Field(default=[])
+    level: str | None = None
+    norms: list[str] = Field(default=[])
+    eps: list[float | str] = Field(default=[])
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
     levels: Literal[256] | None = None
     images: str = "all"
@@ -48,12 +54,28 @@ class AuditSpec(Spec):
     batch_size: int | None = None
     device: str = "auto"
 
+    @property
+    def announced(self) -> bool:
+        return self.level is not None or not self.attacks
+
     def open(self) -> "Audit":
         """The study, with its models and data loaded."""
         kept = kept_of(self.images)
-        attacks = tuple(one for text in self.attacks for one in attacks_from(text))
+        attacks = [one for text in self.attacks for one in attacks_from(text)]
+        wanted = (self.level or STANDARD) if self.announced else None
+        norms = self.norms or list(NORMS)
+        if wanted is None and (self.norms or self.eps):
+            raise BrittleError("expected norms and eps with a level; an attack has its own: pgd,norm=l2,eps=0.5")
+        if wanted is not None:
+            attacks_of(wanted, norms, self.eps, shape=(3, 1, 1))  # or it is refused before anything is loaded
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=self.toml())
+        asked = self
+        if wanted is not None:
+            shape = sources.first.examples.images(0, 1).shape[1:]
+            attacks = [*attacks_of(wanted, norms, self.eps, shape=shape), *attacks]
+            said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
+            asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
+        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=asked.toml())
 
 
 class Place(NamedTuple):
@@ -68,7 +90,7 @@ class Place(NamedTuple):
 @final
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The study. shard_size: examples of one unit; an interruption loses at most the units in flight."""
+    """The study. shard_size: examples of one file."""
 
     sources: Sources
     attacks: Sequence[Attack]
@@ -87,8 +109,7 @@ class Audit:
         """The manifest; BrittleError for no, repeated or unsuited attacks and goals, and data that do not fit."""
         if isinstance(self.attacks, (str, bytes)) or not isinstance(self.attacks, Sequence):
             raise BrittleError(f"expected a list of attacks such as [DeepFool()], got {self.attacks!r}")
-        if self.seed < 0:
-            raise BrittleError(f"expected a seed of at least 0, got {self.seed}")
+        whole("seed", self.seed, least=0)
         specs = attack_specs(self.attacks)
         for method in self.attacks:
             ending_on(self.levels, method)
@@ -113,15 +134,16 @@ class Audit:
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
         """Shard by shard, so that the attacks of one share what the network says of it."""
-        mine = {label_of(attack) for attack in self.attacks}
+        mine = {label_of(attack): guessed_passes(attack) for attack in self.attacks}
         alone = len(manifest.models) == len(manifest.goals) == 1
         return [
             Unit(
-                key=f"{view.slug(spec)}/{number:05d}",
+                key=shard_key(view.slug(spec), number),
                 group=spec.label if alone else f"{view.name}, {spec.label}",
                 start=start,
                 stop=stop,
                 at=Place(view.model, view.goal, spec.label, number),
+                guess=mine[spec.label] * self.sources.pace(view.model),
             )
             for model in manifest.models
             if model.name in self.sources.of
@@ -136,27 +158,29 @@ class Audit:
         return self.sources.given(unit.at.model, unit)
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
-        """The originals."""
+        """The originals of the shard."""
         if manifest.images == "none":
             return {}
         folder = next(view.originals for view in manifest.views() if view.model == unit.at.model)
-        return {image_file(folder, unit.at.shard): self.sources.content(unit.at.model, unit)}
+        return {image_file(shard_key(folder, unit.at.shard)): self.sources.content(unit.at.model, unit, manifest)}
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
-        """One attack on one shard. Images are graded, then stored."""
+        """One attack on one shard, or on some of it. Images are graded, then stored."""
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
         classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
-        shard = self.sources.shard(place.model, unit)
+        shard = self.sources.shard(place.model, unit, manifest)
         rng = Rng(self.seed, shard.ids)
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
         found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
-        # With the records of the first shard, so that an interruption loses or keeps both.
-        longer = None
-        if not place.shard:
-            longer = longer_ratio(classifier, method, found, shard.logits, rng, of=manifest.examples)
+        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start)
         table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
-        return Done(table, {**self.shared(unit, manifest), **self._kept(unit, view, manifest, found)})
+        return Done(table, self._kept(unit, manifest, found))
+
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """The images in one file."""
+        images = [(part.start - unit.start, content) for part, done in parts for content in done.files.values()]
+        return {image_file(unit.key): joined_images(images)} if images else {}
 
     def count(self, table: pa.Table) -> int:
         """Examples fooled."""
@@ -165,8 +189,8 @@ class Audit:
     def _attack(self, label: str) -> Attack:
         return ending_on(self.levels, next(attack for attack in self.attacks if label_of(attack) == label))
 
-    def _kept(self, unit: Unit, view: View, manifest: Manifest, found: Found) -> dict[str, bytes]:
-        name = image_file(view.slug(_spec(manifest, unit.at.attack)), unit.at.shard)
+    def _kept(self, unit: Unit, manifest: Manifest, found: Found) -> dict[str, bytes]:
+        name = image_file(unit.key)
         if manifest.images == "none":
             return {}
         if manifest.images == "fooled":

@@ -3,6 +3,8 @@
 from dataclasses import fields, replace
 from typing import Any
 
+import torch
+
 from brittle.attacks import Attack, EightBit, Minimal, PixelGreedy, ShrinkingBall
 from brittle.catalog import traits_of
 from brittle.geometry.norms import L0, norm_of
@@ -11,27 +13,28 @@ from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded
 from brittle.types import Logits
 
-_IMAGES, _FEWEST = 16, 8
 _EACH = 12  # one image of so many is attacked again: at three times the effort a quarter of the attack's own passes
+_AMONG = 240  # the first of a run: 20 images, less those that the attack had nothing to do with
 _EFFORT = ("steps", "queries", "shortlist")  # options that buy smaller distances; `max_steps` only ends a failure
 _TIMES = 3
 
 
 def longer_ratio(
-    classifier: Classifier, method: Attack, found: Found, logits: Logits, rng: Rng, *, of: int
+    classifier: Classifier, method: Attack, found: Found, logits: Logits, rng: Rng, *, start: int
 ) -> list[float | None]:
     """What a longer run leaves of each distance, in (0, 1]; 0 where only that fools, None where none was made.
 
-    found, logits (of the originals), rng: of the first shard of a run on ``of`` examples. The first images are tried
-    that the attack had to do with, 16 at the most; none in runs of fewer than 96 examples, and none for attacks without
-    a longer form.
+    found, logits (of the originals), rng: of the examples of a run from ``start`` on. Every twelfth of the first 240 is
+    tried, as far as the attack had to do with them: which, does not depend on the other examples. None for attacks
+    without a longer form.
     """
     ratios: list[float | None] = [None] * len(found.fooled)
-    again, count = longer(method), min(_IMAGES, of // _EACH)
-    if again is None or count < _FEWEST:
+    again = longer(method)
+    places = torch.arange(start, start + len(ratios), device=found.steps.device)
+    rows = ((places % _EACH == 0) & (places < _AMONG) & (found.steps > 0)).nonzero().squeeze(1)
+    if again is None or not len(rows):
         return ratios
     norm = traits_of(method).norm
-    rows = (found.steps > 0).nonzero().squeeze(1)[:count]
     more = attack_graded(classifier, found.originals[rows], found.goal[rows], again, rng[rows], logits[rows])
     before, after = (norm.measure(one.images - one.originals) for one in (found, more))
     for place, row in enumerate(rows.tolist()):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, final
 
 import pandas as pd
+import torch
 from pydantic import Field
 
 from brittle.geometry.box import clip
@@ -15,6 +16,7 @@ from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.sources import Shard
 from brittle.studies.per_image import PerImageSpec, register_per_image
+from brittle.text import counted
 
 
 @final
@@ -33,10 +35,10 @@ def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, 
     draws /= norm.measure(draws).view(-1, 1, 1, 1)
     predicted = [classifier.logits(clip(shard.images + size * draws), plain=True).argmax(1) for size in spec.sizes]
     return {
-        "example": list(shard.ids) * len(spec.sizes),
-        "size": [size for size in spec.sizes for _ in shard.ids],
-        "label": shard.labels.tolist() * len(spec.sizes),
-        "prediction": [one for some in predicted for one in some.tolist()],
+        "example": [one for one in shard.ids for _ in spec.sizes],
+        "size": [*spec.sizes] * len(shard.ids),
+        "label": shard.labels.repeat_interleave(len(spec.sizes)).tolist(),
+        "prediction": torch.stack(predicted, 1).flatten().tolist(),
     }
 
 
@@ -48,7 +50,9 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     names = dict.fromkeys(name for name, _, _ in rows)
     points = {name: [(size, one.value or 0.0) for other, size, one in rows if other == name] for name in names}
     curves = [Curve(name, *map(tuple, zip(*mine, strict=True))) for name, mine in points.items()]
-    sentence = f"How accurate {' and '.join(names)} stay on {manifest.examples:,} images, as random noise grows."
+    sentence = (
+        f"How accurate {' and '.join(names)} stay on {counted(manifest.examples, 'image')}, as random noise grows."
+    )
     axis = f"{norm_text(manifest.settings['norm'])} norm of the noise"
     return Told((sentence,), axis, "accuracy", tuple(curves), ("model", axis, "accuracy"), tuple(rows))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from brittle.data import load_data
+from brittle.data.limit import ALL
 from brittle.errors import BrittleError
 from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
@@ -38,11 +39,11 @@ def opened_models(models: Sequence[ModelSpec], device: str, batch_size: int | No
 def opened_sources(
     models: Sequence[ModelSpec], data: str, limit: int | None, device: str, batch_size: int | None
 ) -> Sources:
-    """Models with the data as each of them wants it."""
+    """Models with the data as each of them wants it, in an order in which a higher limit only adds some."""
     loaded = opened_models(models, device, batch_size)
     return Sources.made_of(
         loaded,
-        {name: load_data(data, limit=limit, fit=one.fit) for name, one in loaded.items()},
+        {name: load_data(data, limit=ALL if limit is None else limit, fit=one.fit) for name, one in loaded.items()},
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any, final
 import pyarrow as pa
 
 from brittle.models.classifier import Classifier
-from brittle.records import Manifest
-from brittle.run.plan import about
+from brittle.records import Manifest, shard_key
+from brittle.run.plan import about, grown
 from brittle.run.sources import Shard, Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
@@ -16,9 +16,10 @@ from brittle.studies.opening import opened_sources
 from brittle.studies.registry import Tell, register_study
 
 Work = Callable[[Any, Classifier, Shard], Mapping[str, Sequence[Any]]]
-"""(spec, classifier, some images) -> columns of records, in rows as many as wished."""
+"""(spec, classifier, some images) -> columns of records, image by image, in rows as many as wished for each."""
 
 _WORK: dict[str, Work] = {}
+_GUESS = 100.0  # passes for an image, before any has been seen
 
 
 class PerImageSpec(Spec):
@@ -58,13 +59,22 @@ class PerImage:
         """The manifest; its settings are what the study is asked beyond models, data and seed."""
         asked = self.spec.model_dump(mode="json", exclude=set(PerImageSpec.model_fields))
         facts = self.sources.facts(stored, None) | about(command)
-        return Manifest(study=self.name, spec=self.spec.toml(), seed=self.spec.seed, settings=asked, **facts)
+        wanted = Manifest(study=self.name, spec=self.spec.toml(), seed=self.spec.seed, settings=asked, **facts)
+        return wanted if stored is None else grown(stored, wanted)
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
         """Shards, model by model."""
         return [
-            Unit(f"{model.slug}/{number:05d}", model.name, start, stop, model.name)
+            Unit(
+                shard_key(model.slug, number),
+                model.name,
+                start,
+                stop,
+                model.name,
+                guess=_GUESS * self.sources.pace(model.name),
+            )
             for model in manifest.models
+            if model.name in self.sources.of
             for number, start, stop in self.sources.spans(manifest)
         ]
 
@@ -77,9 +87,15 @@ class PerImage:
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
         """The work on one shard of one model."""
-        columns = _WORK[self.name](self.spec, self.sources.of[unit.at].classifier, self.sources.shard(unit.at, unit))
+        columns = _WORK[self.name](
+            self.spec, self.sources.of[unit.at].classifier, self.sources.shard(unit.at, unit, manifest)
+        )
         rows = len(next(iter(columns.values())))
         return Done(pa.table({"model": [unit.at] * rows, **columns}), {})
+
+    def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
+        """Nothing."""
+        return {}
 
     def count(self, table: pa.Table) -> int:
         """Rows, as there is nothing that all such studies would count."""

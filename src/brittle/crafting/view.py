@@ -7,8 +7,6 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import functional as published
-from torchvision.transforms.functional import InterpolationMode
 
 from brittle.data.fit import Fit
 from brittle.models.around import Around
@@ -38,12 +36,14 @@ def view(fit: Fit) -> Front:
 
 def shown(photographs: Images, fit: Fit) -> Images:
     """Each photograph as ``see`` shows it where all its pixels are on grey levels, as ``resized`` elsewhere."""
-    smooth = resized(photographs, fit)
     levels = photographs * _LEVELS
-    on_levels = (levels - levels.round()).abs().flatten(1).amax(1) < _ON_LEVEL
+    whole = levels.round()
+    on_levels = (levels - whole).abs().flatten(1).amax(1) < _ON_LEVEL
+    if on_levels.all():  # as when crafting
+        return see(whole.to(torch.uint8), fit).to(photographs)
+    smooth = resized(photographs, fit).clone()
     if on_levels.any():
-        smooth = smooth.clone()
-        smooth[on_levels] = see(levels[on_levels].round().to(torch.uint8), fit).to(smooth)
+        smooth[on_levels] = see(whole[on_levels].to(torch.uint8), fit).to(smooth)
     return smooth
 
 
@@ -98,11 +98,13 @@ def see(photographs: Tensor, fit: Fit | None) -> Images:
 
 
 def _see(photograph: Tensor, fit: Fit | None) -> Tensor:
+    from torchvision.transforms import functional as published  # here, as it takes a second to import
+
     image: Any = published.to_pil_image(photograph)
     if fit is not None:
         if fit.resize is not None:
             size = list(fit.resize) if isinstance(fit.resize, tuple) else [fit.resize]
-            image = published.resize(image, size, InterpolationMode(fit.interpolation))
+            image = published.resize(image, size, published.InterpolationMode(fit.interpolation))
         image = published.center_crop(image, [fit.height, fit.width])
     seen: Tensor = published.convert_image_dtype(published.pil_to_tensor(image))
     return seen
