@@ -80,7 +80,7 @@ def test_attack_sees_the_network_as_it_is_now(change: Callable[[Odd], None]) -> 
     assert not torch.allclose(classifier.logits(images, plain=True), before, rtol=0.1)  # it is a change
     for attack, least in ((DeepFool(), 40), (PGD(norm="l2", eps=0.6), 25)):
         found = brittle.attack(classifier, images, answers(classifier, images), attack)
-        assert torch.equal(found.claimed, found.fooled)
+        assert not (found.claimed & ~found.fooled).any()
         assert int(found.fooled.sum()) >= least
         assert not found.miscounted
         assert classifier.is_fast  # by a copy that was made anew
