@@ -247,7 +247,8 @@ def test_field_tries_finds_what_is_rare() -> None:
     [
         (
             {"norm": "l1"},
-            "expected norm l2 or linf, got l1; l1 is a norm of boundary-walk, deepfool, fmn, minimal, shrinking-ball, sparsefool",
+            "expected norm l2 or linf, got l1; l1 is a norm of boundary-walk, deepfool, fmn, minimal, shrinking-ball,"
+            " sparsefool",
         ),
         ({"norm": "l0"}, "expected norm l2 or linf, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero"),
         ({"queries": 0}, "expected queries >= 1, got 0"),
