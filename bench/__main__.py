@@ -16,6 +16,7 @@ from bench import (
     craft_networks,
     decision,
     deepfool,
+    eight_bit,
     folder,
     gradient,
     lbfgs,
@@ -50,6 +51,10 @@ ROWS: dict[str, Callable[[], Section]] = {
     "minimal-l1": partial(minimal.section, "l1"),
     "minimal-l2": partial(minimal.section, "l2"),
     "minimal-linf": partial(minimal.section, "linf"),
+    **{
+        f"eight-bit-{network}": partial(eight_bit.section, network)
+        for network in (*eight_bit.COUNTS, eight_bit.PHOTOGRAPHS)
+    },
     "sparsefool": sparsefool.section,
     "lbfgs": lbfgs.section,
     "universal": universal.section,
@@ -73,8 +78,9 @@ ROWS: dict[str, Callable[[], Section]] = {
     "folder": folder.section,
     "craft": craft.section,
     "craft-peers": craft.section_peers,
+    "craft-assembled": craft.section_assembled,
     "craft-cifar": craft_networks.section_cifar,
-    "craft-inception": craft_networks.section_inception,
+    "craft-bare": craft_networks.section_inception,
 }
 """What runs by default."""
 

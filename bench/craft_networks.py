@@ -14,12 +14,12 @@ from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import Skipped, data_file, first_images, network_of, resnet20
 from brittle.attacks import Craft
-from brittle.craft.view import resized, viewed
+from brittle.crafting.view import resized, viewed
 from brittle.data.fit import Fit
 from brittle.goals import Targeted
 from brittle.models import Network, load_model
 from brittle.rng import Rng
-from brittle.studies.crafter import read_photograph
+from brittle.studies.photographs import Photograph, read_photograph
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
@@ -82,12 +82,12 @@ def section_inception() -> Section:
         torch.manual_seed(0)
         save_file(torchvision.models.inception_v3(weights=None, init_weights=True).state_dict(), weights)
         loaded = load_model("torchvision:inception_v3", weights=weights)
-    photograph = read_photograph(paths[0], loaded.fit)
+    photograph = Photograph.of(read_photograph(paths[0]), loaded)
     image, target = (photograph.pixels.float() / 255).unsqueeze(0), torch.tensor([9])
     through = viewed(loaded, loaded.fit)
     assert loaded.fit is not None
     bare = Bare(network_of(loaded), loaded.fit).eval().requires_grad_(False)
-    attack = Craft(steps=STEPS, patience=STEPS)
+    attack = Craft(steps=STEPS, walk=STEPS)
 
     def ours() -> Tensor:
         return attack(through, image, Targeted(target), rng=Rng(0, ("0",))).steps
@@ -100,7 +100,7 @@ def section_inception() -> Section:
     ratio = timed["brittle craft"].times(timed["bare passes"])
     rows = tuple((name, one.ms(STEPS)) for name, one in timed.items())
     return Section(
-        title="Craft, Inception v3",
+        title="Craft, bare passes",
         checks=(Check(f"{STEPS} steps, time of as many bare passes", f"≤ {COST}×", f"{ratio:.3f}×", ratio <= COST),),
         tables=(Table(("call", "ms a step (range)"), rows),),
         notes=(

@@ -6,9 +6,12 @@ Beside the names listed here, every attack is one: ``brittle.DeepFool(norm="linf
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from brittle.display import show_by
+
 if TYPE_CHECKING:
-    from brittle.api import audit, compare, fit, run_spec, write_page
+    from brittle.api import audit, compare, craft, fit, run_spec, write_page
     from brittle.attacks import *  # noqa: F403 - what it imports is the list of all attacks
+    from brittle.crafting.written import read_crafted
     from brittle.data import Examples, examples_of, load_data
     from brittle.errors import BrittleError, Unsupported
     from brittle.geometry.norms import L0, L1, L2, LINF, Lp
@@ -16,9 +19,11 @@ if TYPE_CHECKING:
     from brittle.models import BlackBox, Classifier, Front, Fronted, Network, load_model
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
+    from brittle.studies.levels import level
 
 _HOMES = {
-    "brittle.api": ("audit", "compare", "fit", "run_spec", "write_page"),
+    "brittle.api": ("audit", "compare", "craft", "fit", "run_spec", "write_page"),
+    "brittle.crafting.written": ("read_crafted",),
     "brittle.data": ("Examples", "examples_of", "load_data"),
     "brittle.errors": ("BrittleError", "Unsupported"),
     "brittle.geometry.norms": ("L0", "L1", "L2", "LINF", "Lp"),
@@ -26,6 +31,7 @@ _HOMES = {
     "brittle.models": ("BlackBox", "Classifier", "Front", "Fronted", "Network", "load_model"),
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
+    "brittle.studies.levels": ("level",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -50,13 +56,24 @@ __all__ = [
     "attack",
     "audit",
     "compare",
+    "craft",
     "examples_of",
     "fit",
+    "level",
     "load_data",
     "load_model",
+    "read_crafted",
     "run_spec",
     "write_page",
 ]
+
+
+def _in_a_notebook(result: object) -> str:
+    html: str = import_module("brittle.notebook").html(result)
+    return html
+
+
+show_by(_in_a_notebook)
 
 
 def __getattr__(name: str) -> Any:
@@ -65,7 +82,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'brittle' has no attribute {name!r}")
     home = import_module(_HOME_OF.get(name, "brittle.attacks"))
     if not hasattr(home, name):
-        raise AttributeError(f"module 'brittle' has no attribute {name!r}")
+        from brittle.catalog.foreign import attack_here
+
+        said = attack_here(name)
+        raise AttributeError(f"module 'brittle' has no attribute {name!r}{f'; {said}' if said else ''}")
     value = getattr(home, name)
     globals()[name] = value
     return value

@@ -129,7 +129,7 @@ FLAGS: dict[str, Meaning] = {
         " 256 levels",
         "for attacks that seek the smallest perturbation nothing needs mending: they stop just across the boundary,"
         " often by less than one grey level, and such images exist only as floats. Quote the rate after rounding when"
-        " the images are to be files",
+        " the images are to be files, or let attacks end on such images: `--eight-bit`",
     ),
     "unconfirmed": Meaning(
         "doubt",
@@ -219,6 +219,9 @@ FLAGS: dict[str, Meaning] = {
         "do not compare costs until the attack's accounting is mended; all other measures stand",
     ),
 }
+
+STUCK = 0.1
+"""The share of images above which a gradient attack that made no headway raises its flag."""
 
 
 def is_doubt(code: str) -> bool:

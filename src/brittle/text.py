@@ -80,8 +80,8 @@ def similarity(ssim: float) -> str:
 
 
 def counted(count: float, noun: str) -> str:
-    """``"1 image"``, ``"1,024 images"``."""
-    return f"{count:,.0f} {noun}" + ("" if count == 1 else "s")
+    """``"1 image"``, ``"1,024 images"``, ``"10 classes"``."""
+    return f"{count:,.0f} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def of(count: int, whole: int) -> str:

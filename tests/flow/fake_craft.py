@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brittle.craft.crafted import Crafted
+from brittle.crafting.crafted import Crafted
 from brittle.visibility.measures import Visibility
 
 HOSTILE = "\"'>&</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\udcff"

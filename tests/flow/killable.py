@@ -31,10 +31,10 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
-from brittle.studies.crafter import Photograph
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
+from brittle.studies.photographs import Photograph
 from brittle.studies.ways import Way
 
 COUNT = 24

@@ -56,7 +56,6 @@ CASES: dict[str, list[str]] = {
     audit("--atack fgsm"): ["no such option: --atack", "did you mean --attack?", "brittle audit --help"],
     audit("--zzz"): ["no such option: --zzz", "known: --model, --data"],
     f"audit {NET} {FGSM} {OUT}": ["Missing option", "--data"],
-    f"audit {NET} {DIGITS} {OUT}": ["Missing option", "--attack"],
     f"audit {NET} {DIGITS} {FGSM}": ["Missing option", "--out"],
     f"audit {NET} {DIGITS} {FGSM} --out": ["--out", "argument"],
     "report": ["Missing argument"],
@@ -99,11 +98,22 @@ CASES: dict[str, list[str]] = {
     attack("pgd,random_start=perhaps"): ["expected random_start as true or false, got 'perhaps'"],
     attack("pgd,step_size=0"): ["expected a finite step_size > 0, got 0"],
     attack("deepfool,norm=lnif"): ["unknown norm 'lnif'", "did you mean 'linf'?"],
-    attack("deepfool,norm=l0"): ["norm l1, l2, linf or lP", "l0"],
+    attack("deepfool,norm=l0"): ["norm l1, l2, linf or lP", "l0 is a norm of minimal, pixel-greedy, sigma-zero"],
+    attack("autoattack"): ["unknown attack 'autoattack'; here it is standard (AutoAttack's ensemble"],
+    attack("pgd,alpha=2/255"): ["attack 'pgd' has no option 'alpha'; step_size is what you mean"],
+    "attacks cw": ["unknown attack 'cw'; here it is minimal,norm=l2 ("],
+    # levels
+    audit("--level fast"): ["expected a level of quick, standard, thorough, got 'fast'"],
+    audit("--level quik"): ["got 'quik'; did you mean 'quick'?"],
+    audit("--level quick --norm l1.5"): ["expected a level's norm as linf, l2, l1 or l0, got l1.5"],
+    audit("--level quick --norm l2 --norm 2"): ["a budget for each of some different norms", "norms l2, 2"],
+    audit("--level quick --norm l2 --norm l1 --eps 1"): ["a budget for each of some different norms", "eps 1"],
+    audit("--level quick --norm linf --eps 8"): ["expected eps <= 1 in linf"],
+    audit("--norm l2"): ["expected norms and eps with a level; an attack has its own: pgd,norm=l2,eps=0.5"],
     attack("deepfool,norm=l0.5"): ["expected a norm lP with P >= 1", "0.5"],
     attack("deepfool,overshoot=-1"): ["expected a finite overshoot >= 0, got -1"],
     attack("deepfool,candidates=0"): ["expected candidates >= 1, got 0"],
-    audit("--attack fgsm --attack fgsm"): ["expected different attacks, got 'fgsm' 2 times"],
+    audit("--attack fgsm --attack fgsm"): ["expected different attacks, got 'fgsm(eps=8/255)' 2 times"],
     audit("--attack fgsm,eps=0.1:0.1"): ["expected different attacks, got 'fgsm(eps=0.1)' 2 times"],
     "attacks deepfol": ["unknown attack 'deepfol'", "did you mean 'deepfool'?"],
     # models
@@ -323,7 +333,7 @@ def test_a_full_disk_is_told_in_one_line(kit: Path, cli: Cli, tmp_path: Path, mo
     assert ran.code == 2
     said = ran.err.splitlines()[-1]
     assert said.startswith(
-        f"brittle: cannot write '{tmp_path}/run/records/digits-cnn/untargeted/fgsm/00000.parquet': No space left"
+        f"brittle: cannot write '{tmp_path}/run/records/digits-cnn/untargeted/fgsm-eps-8-255/00000.parquet': No space"
     )
     assert not list((tmp_path / "run").rglob(".writing-*"))
     assert cli(*shlex.split(audit(f"--out {tmp_path}/run"))).code == 0

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from brittle.catalog import ATTACKS, attacks_from, traits_of
 from brittle.cli import main
 from brittle.data import DATA_SOURCES
+from brittle.data.signs import signs_train
 from brittle.measure import summaries
-from brittle.models import MODELS
+from brittle.models import MODELS, zoo
 from brittle.records import read_manifest, read_records
 from brittle.studies import demo
 from brittle.studies.ways import PRESETS
@@ -88,23 +90,23 @@ def test_report_is_rebuilt_from_the_records(cli: Cli, run: Path) -> None:
 
 
 def test_demo(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "ATTACKS", ("fgsm,eps=0.1:0.3", "deepfool"))
+    monkeypatch.setattr(demo, "ATTACKS", ("fgsm,eps=1/255:4/255", "deepfool"))
+    monkeypatch.setattr(demo, "IMAGES", 16)
+    monkeypatch.setattr(zoo, "signs_train", partial(signs_train, 30))  # a tenth
     ran = cli("demo", "--out", tmp_path / "demo")
     assert ran.code == 0, ran.err
     assert ran.out.splitlines()[-1] == f"report: {tmp_path / 'demo' / 'report.html'}"
     records = read_records(tmp_path / "demo")
-    assert len(records) == 1500
-    clean = (records["label"] == records["clean_prediction"]).mean()
-    assert clean > 0.97
-    fooled = records.groupby("attack")["fooled"].mean()
-    assert fooled["fgsm(eps=0.1)"] < fooled["fgsm(eps=0.3)"]
-    assert fooled["deepfool"] == 1
+    assert len(records) == 48
+    assert set(records["label"]) == set(range(16))
+    assert records.loc[records["attack"].str.startswith("deepfool"), "fooled"].all()
+    assert (records["fooled"] == records["fooled_8bit"]).all()
 
 
-def test_the_demo_shows_both_kinds_in_every_norm() -> None:
+def test_the_demo_shows_both_kinds() -> None:
     traits = [traits_of(attack) for text in demo.ATTACKS for attack in attacks_from(text)]
     assert {one.kind for one in traits} == {"budget", "minimal"}
-    assert {one.norm.name for one in traits if one.kind == "minimal"} == {"l0", "l1", "l2", "linf"}
+    assert {one.norm.name for one in traits if one.kind == "minimal"} == {"l0", "l2", "linf"}
 
 
 def test_the_lists(cli: Cli) -> None:

@@ -20,7 +20,8 @@ from brittle.errors import BrittleError
 from brittle.models import load_model
 from brittle.run.engine import run
 from brittle.studies.craft import Crafting
-from brittle.studies.crafter import Crafter, read_photograph
+from brittle.studies.crafter import Crafter
+from brittle.studies.photographs import Photograph, read_photograph
 from brittle.studies.ways import Way
 from brittle.visibility.measures import visibility
 from conftest import Cli
@@ -192,7 +193,7 @@ def test_photographs_of_every_kind_are_read_as_people_see_them(
         exif[0x0112] = 6
     made().save(tmp_path / name, exif=exif)
     loaded = load_model("resnet20", weights=folder / "resnet20.safetensors")
-    photograph = read_photograph(tmp_path / name, loaded.fit)
+    photograph = Photograph.of(read_photograph(tmp_path / name), loaded)
     height, width = (44, 40) if name.startswith("turned") else (40, 44)
     assert photograph.pixels.shape == (3, height, width)
     assert photograph.pixels.dtype == torch.uint8
@@ -218,6 +219,8 @@ BAD = {
     "craft dot.png MODEL --out OUT": "dot.png is too small: 1 x 1 pixels",
     "craft huge.png MODEL --out OUT": "huge.png is too large",
     "craft none.png MODEL --out OUT": "cannot read 'none.png': No such file",
+    "craft none.png --model torchvision:squeezenet1_0 --out OUT": "cannot read 'none.png': No such file",
+    "craft photo.png MODEL --mean 0.5 --out OUT": "expected mean and std together",
     "craft photo.png other.png dot.png MODEL --out OUT": "dot.png is too small",
     "craft photo.png NAMED --target froog --out OUT": "no class is called 'froog'; did you mean 'frog'?",
     "craft photo.png MODEL --target 10 --out OUT": "expected a class index below 10, got 10",
@@ -255,7 +258,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
     save(folder / "dot.png", "RGB", (1, 1))
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
     crafter = Crafter(classifier=loaded, fit=loaded.fit, way=None)  # type: ignore[arg-type]
-    present = int(crafter.look(read_photograph(folder / "photo.png", loaded.fit).pixels).argmax())
+    present = int(crafter.look(Photograph.of(read_photograph(folder / "photo.png"), loaded).pixels).argmax())
     text = (
         line.replace("MODEL", MODEL)
         .replace("NAMED", NAMED)
@@ -275,7 +278,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
 def test_a_wish_that_fails_for_the_second_photograph_is_refused_before_the_first(folder: Path, tmp_path: Path) -> None:
     loaded = load_model("digits-cnn", weights=folder / "trained.safetensors")
     crafter = Crafter(classifier=loaded, fit=loaded.fit, way=Way("craft", Craft()))
-    photographs = [read_photograph(folder / name, loaded.fit) for name in ("photo.png", "other.png")]
+    photographs = [Photograph.of(read_photograph(folder / name), loaded) for name in ("photo.png", "other.png")]
     seen = [int(crafter.look(one.pixels).argmax()) for one in photographs]
     first, second = photographs if seen[0] != seen[1] else (photographs[0], photographs[0])
     wishes = [str(seen[1])] if seen[0] != seen[1] else ["next-best", str(seen[0])]

@@ -14,8 +14,8 @@ from PIL import Image
 from test_report import EVENT, Page, browse
 from torch import Tensor
 
-from brittle.craft.crafted import Crafted
-from brittle.craft.page import comparison_page, matrix_page
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.page import comparison_page, matrix_page
 from brittle.pages.html import policy_hash
 from brittle.text import colour
 from brittle.visibility.measures import Visibility

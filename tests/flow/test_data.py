@@ -177,7 +177,7 @@ class TestLimit:
     @pytest.mark.parametrize("spec", ["digits", "hf:some/where", "absent"])
     @pytest.mark.parametrize("limit", [0, -1])
     def test_below_one_is_refused_before_anything_opens(self, spec: str, limit: int) -> None:
-        with pytest.raises(BrittleError, match=rf"limit of at least 1 example, got {limit}; leave it out"):
+        with pytest.raises(BrittleError, match=rf"a limit as a whole number of at least 1, got {limit}"):
             load_data(spec, limit=limit)
 
 
@@ -486,9 +486,9 @@ class TestSpec:
             ("digts", r"unknown data 'digts'; did you mean 'digits'\?"),
             ("tne.parquet", r"no file or folder is called 'tne\.parquet'; did you mean 'ten\.parquet'\?"),
             ("./phots", r"no file or folder is called '\./phots'; did you mean 'photos'\?"),
-            ("zzz", r"unknown data 'zzz'; expected digits, hf:REPO\[:SPLIT\], FOLDER, FILE\.parquet$"),
-            ("", r"unknown data ''; expected digits, hf:"),
-            ("no/such/place", r"no file or folder is called 'no/such/place'; expected digits, hf:"),
+            ("zzz", r"unknown data 'zzz'; expected digits, signs, hf:REPO\[:SPLIT\], FOLDER, FILE\.parquet$"),
+            ("", r"unknown data ''; expected digits, signs, hf:"),
+            ("no/such/place", r"no file or folder is called 'no/such/place'; expected digits, signs, hf:"),
             ("photos/a.jpg", r"got the file 'photos/a\.jpg'; give the folder 'photos'$"),
             ("list.csv", r"expected data as digits, .*, got the file 'list\.csv'$"),
             ("x" * 5000, r"cannot open data 'x{200}\.\.\.': File name too long$"),
@@ -504,7 +504,7 @@ class TestSpec:
         assert "\n" not in str(caught.value)
 
     def test_registry_describes_every_source(self) -> None:
-        assert [source.name for source in DATA_SOURCES] == ["digits", "hub", "folder", "parquet"]
+        assert [source.name for source in DATA_SOURCES] == ["digits", "signs", "hub", "folder", "parquet"]
         assert all(source.form and source.summary and "\n" not in source.summary for source in DATA_SOURCES)
 
 

@@ -54,7 +54,7 @@ CASES: dict[str, list[str]] = {
     fitting(attack="fgsm"): ["expected a fitter, got the attack fgsm; it attacks each image: `brittle audit"],
     fitting(attack="universal,eps=1:2"): ["expected one fitter, not a sweep; got 'universal,eps=1:2'"],
     fitting(attack="universal,eps=nan"): ["expected a finite eps >= 0, got nan"],
-    fitting(attack="universal,epsilon=1"): ["fitter 'universal' has no option 'epsilon'", "did you mean 'eps'?"],
+    fitting(attack="universal,epsilon=1"): ["fitter 'universal' has no option 'epsilon'", "eps is what you mean"],
     fitting(attack="universal,attack=universal"): ["expected an attack, got the fitter universal"],
     # on what
     fitting("--model digit-cnn"): ["unknown model 'digit-cnn'"],
@@ -117,7 +117,7 @@ def test_fit_writes_a_perturbation_that_an_audit_then_uses(
     for name in ("perturbation.safetensors", "perturbation.png", "manifest.json", "spec.toml"):
         assert (tmp_path / "u" / name).is_file()
     assert {"fooled", "unseen", "half"} <= {*ran.out.split()}  # a heading of several lines
-    assert "universal-sgd(norm=l2, eps=1.5)" in ran.out
+    assert "universal-sgd(eps=1.5, norm=l2)" in ran.out
     assert "random, of the same size" in ran.out
     made = read_perturbation("u/perturbation.safetensors")
     assert made.about["seed"] == "3"

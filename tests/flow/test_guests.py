@@ -142,7 +142,7 @@ def test_a_resnet_is_the_published_pipeline(transformers: Any, tmp_path: Path) -
     """A small edge's resize with a crop share, as ConvNeXt's processor, which ResNets have, does it."""
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], num_labels=4)
     processor = transformers.ConvNextImageProcessor(
-        size={"shortest_edge": 24}, crop_pct=0.75, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4]
+        size={"shortest_edge": 24}, crop_pct=0.75, resample=3, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4]
     )
     with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(0)

@@ -12,9 +12,9 @@ from test_resume import assert_same_run, attacked
 
 import brittle
 from brittle.errors import BrittleError
+from brittle.geometry.levels import to_8bit
 from brittle.records import Kept, read_images, read_manifest, read_records, slugs_of
 from brittle.report import write_report
-from brittle.run.grade import to_8bit
 
 SOME = [kept for kept in get_args(Kept) if kept != "all"]
 SHARDS = range(killable.COUNT // killable.SHARD)

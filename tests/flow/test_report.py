@@ -45,24 +45,30 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.text = ""
         self.data: dict[str, str] = {}
+        self.empty_heads = 0
+        self._head: str | None = None
         self._inside: str | None = None
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {key: value or "" for key, value in attrs}
         self.tags.append((tag, found))
+        self._head = "" if tag == "th" else self._head
         self.text += " " if tag in ("small", "td", "th") else ""  # which stand apart
         self._inside = (found.get("id") or tag) if tag in ("script", "style") else self._inside
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("script", "style"):
             self._inside = None
+        if tag == "th":
+            self.empty_heads += not (self._head or "").strip()
 
     def handle_data(self, data: str) -> None:
         if self._inside:
             self.data[self._inside] = self.data.get(self._inside, "") + data
         else:
             self.text += data
+            self._head = None if self._head is None else self._head + data
 
     def values(self, tag: str, attribute: str) -> list[str]:
         return [attributes[attribute] for name, attributes in self.tags if name == tag and attribute in attributes]
@@ -134,6 +140,7 @@ def test_the_parts_come_in_the_order_of_reading(run: Path) -> None:
         "summary",
         "curves",
         "measures",
+        "classes",
         "gallery",
         "cost",
         "flags",
@@ -237,7 +244,7 @@ def test_several_models_and_goals_stand_beside_each_other(tmp_path: Path) -> Non
         for norm in ("l2", "linf"):
             attack = summary.attack(summary.by_norm[norm])
             assert f"{significant(attack.measures['median_distance'].value or 0)} {norm_text(norm)}" in row
-            assert attack.title in row
+            assert attack.label in row
         assert " ".join(summary.headline) in page.words
     assert len([name for name in page.data if name.endswith("chart-data")]) == 4
 
@@ -370,7 +377,7 @@ def test_the_terminal_table_takes_no_markup(tmp_path: Path) -> None:
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(summary_table(summarize(*seen(tmp_path))))
     text = console.export_text()
-    assert re.search(r"fgsm\[bold red\] .*\n *\(eps=0.01, x\)", text)
+    assert re.search(r"fgsm\[bold red\] .*\n *\(x\)", text)
     assert "Clean accuracy 80.0 % (24 of 30; 95 % interval 62.7 to 90.5 %)" in text
     assert "few-examples: 24 correctly classified images" in text
 

@@ -110,8 +110,8 @@ def test_killed_at_random_moments_and_resumed(
         directory = tmp_path / f"{number}"
         assert in_child(forks, name, directory, max(1, moment), workers, cut) == -signal.SIGKILL
         finished.append(len(list(directory.rglob("*.parquet"))))
-        if finished[-1]:
-            assert len(read_records(directory)) >= finished[-1]  # it can be looked at, parts and all
+        if finished[-1]:  # it can be looked at, parts and all; the fit itself has a file and no row
+            assert len(read_records(directory)) >= finished[-1] - (name == "fit")
         killable.ran(killable.STUDIES[name](), directory)
         assert_same_run(directory, whole)
     if name == "audit" and not cut:  # something was at stake: from nothing done to nearly all

@@ -61,6 +61,7 @@ BAD = {
     "seed = 1": "expected study as the name of one, got None; known: audit, craft, fit, noise",
     'study = "audit"\nattacks = ["fgsm"]\ndata = "digits"': "expected a value for 'models', got none",
     'study = "noise"\nmodels = []\ndata = "digits"': "expected at least one model, got none",
+    'study = "audit"\nmodels = []\nattacks = []\ndata = "digits"\nlevels = 16': "levels: Input should be 256, got 16",
     "study = ": "expected a TOML file, got ",
     'study = "noise"\nfolder = "nowhere"': "as that of its relative paths, got 'nowhere'",
 }

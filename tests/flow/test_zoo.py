@@ -4,18 +4,23 @@ import os
 import sys
 import urllib.error
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from brittle.data import examples_of, load_data
 from brittle.data.digits import digits_split
 from brittle.data.fit import Fit
+from brittle.data.signs import SIGNS, signs_train
 from brittle.errors import BrittleError
-from brittle.models.digits_cnn import DigitsCNN, train_digits_cnn
+from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.network import Network
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20, _Block
+from brittle.models.signs_cnn import SignsCNN
+from brittle.models.training import trained
 from brittle.models.zoo import MODELS, load_model
 from laws.worlds import network_of
 
@@ -35,8 +40,7 @@ def checkpoint(build: Callable[..., nn.Module], **options: object) -> dict[str, 
 @pytest.fixture(scope="module")
 def digits_net() -> DigitsCNN:
     train, _ = digits_split()
-    assert train.labels is not None
-    return train_digits_cnn(train.images(0, len(train)), train.labels, seed=0)
+    return trained(DigitsCNN, train, peak_rate=0.01, epochs=8)
 
 
 def test_digits_cnn_learns_the_digits(digits_net: DigitsCNN) -> None:
@@ -46,16 +50,17 @@ def test_digits_cnn_learns_the_digits(digits_net: DigitsCNN) -> None:
     assert right >= 0.97 * len(test)
 
 
-def test_digits_cnn_training_is_a_function_of_data_and_seed() -> None:
-    train, _ = digits_split()
-    assert train.labels is not None
-    images, labels = train.images(0, 200), train.labels[:200]
+def test_training_is_a_function_of_data_and_seed() -> None:
+    digits, _ = digits_split()
+    assert digits.labels is not None
+    some = examples_of(digits.images(0, 200), digits.labels[:200])
+    train = partial(trained, DigitsCNN, some, peak_rate=0.01, epochs=2)
     before = torch.get_rng_state()
     seen: list[tuple[int, int]] = []
-    first = train_digits_cnn(images, labels, seed=3, epochs=2, progress=lambda done, of: seen.append((done, of)))
+    first = train(seed=3, progress=lambda done, of: seen.append((done, of)))
     torch.rand(7)
     torch.set_rng_state(before)
-    second, other = (train_digits_cnn(images, labels, seed=seed, epochs=2) for seed in (3, 4))
+    second, other = (train(seed=seed) for seed in (3, 4))
     assert torch.equal(torch.get_rng_state(), before)
     assert seen == [(1, 2), (2, 2)]
     weights = [torch.cat([tensor.flatten() for tensor in net.parameters()]) for net in (first, second, other)]
@@ -71,6 +76,21 @@ def test_digits_cnn_by_name_is_trained_or_read(digits_net: DigitsCNN, tmp_path: 
     assert trained.fit == read.fit == Fit(channels=1, height=8, width=8)
     assert trained.fingerprint == read.fingerprint
     assert (read.name, read.batch_size, read.class_names) == ("digits-cnn", 7, tuple("0123456789"))
+
+
+def test_a_tenth_of_the_training_tells_most_signs_apart() -> None:
+    net, test = trained(SignsCNN, signs_train(30), peak_rate=0.01, epochs=4), load_data("signs", limit=64)
+    with torch.no_grad():
+        right = int((net(test.images(0, 64)).argmax(1) == test.labels).sum())
+    assert right >= 24  # of 64; guessing gets 4
+
+
+def test_signs_cnn_is_read(tmp_path: Path) -> None:
+    net = SignsCNN()
+    torch.save(net.state_dict(), tmp_path / "signs.pt")
+    read = load_model("signs-cnn", weights=tmp_path / "signs.pt")
+    assert (read.fit, read.class_names) == (Fit(channels=3, height=64, width=64), SIGNS)
+    assert read.fingerprint == Network(net).fingerprint
 
 
 def test_resnet20_is_the_published_one() -> None:
@@ -109,7 +129,7 @@ def test_resnet20_gets_805_of_1000_test_images_right() -> None:
 
 @needs_data
 def test_given_mean_and_std_replace_the_published_ones() -> None:
-    classifier = load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1), class_names="abcdefghij")
+    classifier = load_model("resnet20", weights=RESNET20, mean=(0, 0, 0), std=(1, 1, 1), class_names=list("abcdefghij"))
     assert isinstance(classifier, Network)
     assert (classifier.mean, classifier.std) == ((0, 0, 0), (1, 1, 1))
     assert classifier.class_names == tuple("abcdefghij")
@@ -205,6 +225,7 @@ def test_timm_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 FACTORIES = """
 import torch
 from brittle.data.fit import Fit
+from brittle.data.signs import SIGNS, signs_train
 from brittle.models.network import Network
 threshold = 3
 flat = torch.nn.Flatten()
@@ -247,7 +268,9 @@ def test_python_factory_that_returns_a_classifier(here: Path, tmp_path: Path) ->
     classifier = network_of(load_model("python:mymodels:classifier", batch_size=3))
     assert (classifier.name, classifier.batch_size, classifier.mean) == ("own", 3, (0.5,))
     assert classifier.fit == Fit(channels=1, height=4, width=4)
-    given = network_of(load_model("python:mymodels:classifier", mean=[0.1], std=[1], class_names="ab", reject="b"))
+    given = network_of(
+        load_model("python:mymodels:classifier", mean=[0.1], std=[1], class_names=["a", "b"], reject="b")
+    )
     assert (given.mean, given.std, given.class_names, given.reject) == ((0.1,), (1.0,), ("a", "b"), 1)
     assert (given.name, given.fit, given.net) == ("own", classifier.fit, classifier.net)
 
@@ -284,7 +307,7 @@ BAD_SPECS = {
     "resnet2": r"unknown model 'resnet2'; did you mean 'resnet20'\?",
     "resnet20:x": r"unknown model 'resnet20:x'; did you mean 'resnet20'\?",
     "torchvision": "unknown model 'torchvision'",
-    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20, timm:",
+    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20, signs-cnn, timm:",
     "torchvision:squeezenet10": r"torchvision has no image classifier 'squeezenet10'; did you mean 'squeezenet1_0'\?",
     "torchvision:fcn_resnet50": "torchvision has no image classifier 'fcn_resnet50'",
     "torchvision:": "torchvision has no image classifier ''; 'brittle models' says how to list the names",
@@ -311,6 +334,7 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
     forms = [source.form for source in MODELS.values()]
     assert forms == [
         "digits-cnn",
+        "signs-cnn",
         "resnet20",
         "torchvision:NAME",
         "timm:NAME",

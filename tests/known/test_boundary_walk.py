@@ -247,7 +247,7 @@ def test_every_field_has_its_test() -> None:
         ({"steps": 0}, "expected steps >= 1, got 0"),
         ({"candidates": 0}, "expected candidates >= 1, got 0"),
         ({"polish": -1}, "expected polish >= 0, got -1"),
-        ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0"),
+        ({"norm": "l0"}, "expected norm l1, l2, linf or lP, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import pickle
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 import pytest
 
-from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts, Universal
+from brittle.attacks import FGSM, FMN, PGD, BestOf, DeepFool, Expectation, Restarts, Square, Universal
 from brittle.catalog import (
     ATTACKS,
     FITTERS,
@@ -23,6 +24,9 @@ from brittle.catalog import (
     register,
 )
 from brittle.catalog.describe import schema_of
+from brittle.catalog.foreign import attack_here
+from brittle.catalog.foreign_attacks import ATTACKS_THERE
+from brittle.catalog.foreign_options import OPTIONS_THERE
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L1, L2, LINF, Lp, NormLike
 from brittle.visibility.spaces import SPACES, Where
@@ -88,10 +92,28 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("DEEPFOOL", "unknown attack 'DEEPFOOL'; did you mean 'deepfool'?"),
         ("", "unknown attack ''; known: "),
         ("deepfool,overshot=0.1", "attack 'deepfool' has no option 'overshot'; did you mean 'overshoot'?"),
-        ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; did you mean 'eps'?"),
+        ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; eps is what you mean"),
         ("fgsm,zzz=0.1", "attack 'fgsm' has no option 'zzz'; known: box, eps, norm"),
-        ("fgsm,norm=l_inf", "unknown norm 'l_inf'; did you mean 'linf'?"),
-        ("fgsm,norm=l0", "expected norm l1, l2, linf or lP, got l0"),
+        ("fgsm,norm=lnif", "unknown norm 'lnif'; did you mean 'linf'?"),
+        (
+            "fgsm,norm=l0",
+            "expected norm l1, l2, linf or lP, got l0; l0 is a norm of few-pixel, pixel-search, sparse-rs, standard",
+        ),
+        (
+            "deepfool,norm=0",
+            "expected norm l1, l2, linf or lP, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero",
+        ),
+        ("AutoAttack", "unknown attack 'AutoAttack'; here it is standard (AutoAttack's ensemble"),
+        ("c&w", "unknown attack 'c&w'; here it is minimal,norm=l2 ("),
+        ("boundary-attack", "unknown attack 'boundary-attack'; here it is hopskipjump ("),
+        ("patch", "unknown attack 'patch'; there is none here: "),
+        ("pgd,alpha=2/255", "attack 'pgd' has no option 'alpha'; step_size is what you mean"),
+        ("penalised,max_iter=3", "attack 'penalised' has no option 'max_iter'; steps is what you mean"),
+        ("square,p_init=1", "attack 'square' has no option 'p_init'; p is what you mean"),
+        ("pgd,p=2", "attack 'pgd' has no option 'p'; norm is what you mean"),
+        ("pgd,targeted=yes", "attack 'pgd' has no option 'targeted'; the goal says it: --target CLASS"),
+        ("minimal,eps=1", "attack 'minimal' has no option 'eps'; it has norm; eps belongs to apgd, "),
+        ("fgsm,num_steps=1", "attack 'fgsm' has no option 'num_steps'; it has box, eps, norm; steps belongs to apgd"),
         ("fgsm,eps", "expected field=value after the attack's name, got 'eps' in 'fgsm,eps'"),
         ("fgsm,eps=", "expected field=value after the attack's name, got 'eps=' in 'fgsm,eps='"),
         ("fgsm,=1", "expected field=value after the attack's name, got '=1' in 'fgsm,=1'"),
@@ -123,7 +145,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("restarts(pgd)", "expected field=value after the attack's name, got 'pgd' in 'restarts(pgd)'"),
         ("restarts(attack=)", "expected field=value after the attack's name, got 'attack=' in 'restarts(attack=)'"),
         ("restarts(attack=pdg)", "unknown attack 'pdg'; did you mean 'pgd'?"),
-        ("restarts(attack=pgd(epsilon=0.1))", "attack 'pgd' has no option 'epsilon'; did you mean 'eps'?"),
+        ("restarts(attack=pgd(epsilon=0.1))", "attack 'pgd' has no option 'epsilon'; eps is what you mean"),
         ("restarts(attack=pgd(eps=-1))", "expected a finite eps >= 0, got -1"),
         ("restarts(attack=pgd,times=0)", "expected times >= 1, got 0"),
         (
@@ -137,7 +159,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("best-of(attacks=fgsm +)", "unknown attack ''; known: "),
         (
             "best-of(attacks=fgsm + deepfool)",
-            "expected attacks of one kind, norm and eps (fgsm is budget linf with eps ",
+            "expected attacks of one kind, norm and eps (fgsm(eps=8/255) is budget linf with eps ",
         ),
         ("restarts(attack=fgsm + pgd)", "unknown attack 'fgsm + pgd'; did you mean 'fgsm'?"),
         (
@@ -167,6 +189,33 @@ def test_build_takes_values_of_python_too() -> None:
         ATTACKS.build("fgsm", {"eps": [1]})
 
 
+# ---- names of elsewhere
+
+
+@pytest.mark.parametrize("row", ATTACKS_THERE, ids=lambda row: row.field or row.here)
+def test_what_a_foreign_name_leads_to_can_be_made(row: Any) -> None:
+    """As typed, so that a table of names cannot outlive an attack or an option."""
+    names = [*row.field.split(), *(name for names in row.by_library.values() for name in names)]
+    assert names
+    if row.here:
+        registry = FITTERS if row.here in FITTERS else ATTACKS
+        assert registry.holds(registry.one(row.here))
+    for name in names:
+        if name.lower() in ATTACKS:
+            continue
+        said = attack_here(name)
+        assert said is not None
+        with pytest.raises(BrittleError, match=re.escape(f"unknown attack {name!r}; {said}")):
+            attacks_from(name)
+
+
+def test_what_a_foreign_option_leads_to_is_an_option() -> None:
+    known = {key for entry in EVERYTHING for key in options_of(entry.type)}
+    for row in OPTIONS_THERE:
+        assert row.here or row.why
+        assert set(row.here.split()) <= known
+
+
 # ---- back to text
 
 
@@ -177,11 +226,17 @@ def test_build_takes_values_of_python_too() -> None:
         (DeepFool(norm=LINF), "deepfool(norm=linf)"),
         (DeepFool(norm="linf"), "deepfool(norm=linf)"),
         (DeepFool(norm=L2, overshoot=0.02), "deepfool"),
-        (FGSM(eps=8 / 255), "fgsm"),
-        (FGSM(eps=1 / 255, box=False), "fgsm(eps=0.00392157, box=False)"),
-        (PGD(norm=Lp(1.5), step_size=0.25, random_start=True), "pgd(norm=l1.5, step_size=0.25, random_start=True)"),
-        (Restarts(), "restarts"),
-        (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm, times=3)"),
+        (FGSM(), "fgsm(eps=8/255)"),
+        (FGSM(eps=0.0314), "fgsm(eps=0.0314)"),
+        (Square(norm=L1, eps=1200), "square(eps=1200, norm=l1)"),
+        (FGSM(eps=1 / 255, box=False), "fgsm(eps=1/255, box=False)"),
+        (
+            PGD(norm=Lp(1.5), step_size=0.25, random_start=True),
+            "pgd(eps=8/255, norm=l1.5, step_size=0.25, random_start=True)",
+        ),
+        (PGD(step_size=2 / 255), "pgd(eps=8/255, step_size=2/255)"),
+        (Restarts(), "restarts(attack=pgd(eps=8/255, random_start=True))"),
+        (Restarts(attack=FGSM(), times=3), "restarts(attack=fgsm(eps=8/255), times=3)"),
         (BestOf(attacks=(DeepFool(), FMN(steps=50))), "best-of(attacks=deepfool + fmn(steps=50))"),
         (
             Restarts(attack=BestOf(attacks=(FGSM(eps=0.1), PGD(eps=0.1)))),

@@ -405,7 +405,7 @@ def test_output_that_is_not_logits_is_refused(answer: Callable[[Tensor], object]
         ({"mean": (0.5,), "std": (0.0,)}, "expected a positive std, got (0.0,)"),
         ({"mean": "abc", "std": (1,)}, "expected mean as one number per channel, got 'abc'"),
         ({"mean": (0.5,), "std": (float("nan"),)}, "expected std as one finite number per channel, got (nan,)"),
-        ({"batch_size": 0}, "expected a batch size of at least 1, got 0"),
+        ({"batch_size": 0}, "expected batch_size as a whole number of at least 1, got 0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:

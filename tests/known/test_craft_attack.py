@@ -91,7 +91,7 @@ def test_on_a_plane_it_is_as_invisible_as_can_be(channels: int) -> None:
     else:
         steepest = g / metric.sum((1, 2)).unsqueeze(1)
     least = gain / float((g * steepest).sum().sqrt()) / math.sqrt(images[0, 0].numel())
-    assert 0.99 * least < rms(images, outcome.images) < 1.12 * least  # rounding to levels costs some of it
+    assert 0.99 * least < rms(images, outcome.images) < 1.03 * least  # rounding to levels costs some of it
 
 
 def test_what_is_fooled_already_is_left_alone_and_costs_one_look() -> None:
@@ -147,7 +147,7 @@ def test_chroma_leaves_the_lightness() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.6}, {"patience": 2}, {"space": "flat(0.1)"}], ids=str
+    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.05}, {"walk": 8}, {"space": "flat(0.1)"}], ids=str
 )
 def test_each_option_changes_what_comes_back(change: dict[str, Any]) -> None:
     images = photographs(2)

@@ -245,8 +245,12 @@ def test_field_tries_finds_what_is_rare() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"norm": "l1"}, "expected norm l2 or linf, got l1"),
-        ({"norm": "l0"}, "expected norm l2 or linf, got l0"),
+        (
+            {"norm": "l1"},
+            "expected norm l2 or linf, got l1; l1 is a norm of boundary-walk, deepfool, fmn, minimal, shrinking-ball,"
+            " sparsefool",
+        ),
+        ({"norm": "l0"}, "expected norm l2 or linf, got l0; l0 is a norm of minimal, pixel-greedy, sigma-zero"),
         ({"queries": 0}, "expected queries >= 1, got 0"),
         ({"probes": 0}, "expected probes >= 1, got 0"),
         ({"starts": 0}, "expected starts >= 1, got 0"),

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
-from brittle.craft.crafted import Crafted
-from brittle.craft.sheet import aimed, comparison
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.sheet import aimed, comparison
 from brittle.pages.pen import Pen, fitted
 from brittle.pages.pictures import noise_picture, perturbation_picture, photograph, png_with_texts, shrunk
 from brittle.visibility.measures import visibility

@@ -342,7 +342,7 @@ MISFITS = {
         r"expected images with 3 channels"
         r" \(colour\), as the network's first convolution wants, got 1 \(grey\)",
     ),
-    "colour": (nn.Sequential(nn.Conv2d(1, 4, 6), nn.Flatten()), IMAGES, LABELS, r"with 1 channels \(grey\), .* got 3"),
+    "colour": (nn.Sequential(nn.Conv2d(1, 4, 6), nn.Flatten()), IMAGES, LABELS, r"with 1 channel \(grey\), .* got 3"),
     "size": (
         nn.Sequential(nn.Flatten(), nn.Linear(9, 4)),
         IMAGES,

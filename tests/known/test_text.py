@@ -21,6 +21,7 @@ def test_sizes_and_times_have_three_digits() -> None:
     times = (0, 0.0071, 3.217, 119, 600, 12345)
     assert [duration(one) for one in times] == ["0 ms", "7.10 ms", "3.22 s", "119 s", "10.0 min", "206 min"]
     assert [counted(count, "image") for count in (0, 1, 1024)] == ["0 images", "1 image", "1,024 images"]
+    assert [counted(count, "class") for count in (1, 10)] == ["1 class", "10 classes"]
 
 
 @pytest.mark.parametrize(

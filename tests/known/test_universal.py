@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from brittle.attacks import FGSM, PGD, AddPerturbation, BestOf, DeepFool, Restarts, Universal, UniversalSGD
 from brittle.attacks.universal import pool as fitting
 from brittle.attacks.universal.pool import Step
-from brittle.catalog import attacks_from, config_of, label_of, traits_of
+from brittle.catalog import FITTERS, attacks_from, config_of, label_of, traits_of
 from brittle.data import Examples, digits_split, examples_of, load_data
 from brittle.data.perturbation import Perturbation, read_perturbation, write_perturbation
 from brittle.errors import BrittleError, Unsupported
@@ -340,7 +340,7 @@ def test_a_network_that_does_not_look_gives_no_perturbation(method: Any) -> None
 def test_running_what_must_be_fitted_is_refused_and_says_what_to_do(method: Any) -> None:
     classifier, examples, _ = digits()
     images, labels = examples.images(0, 4), torch.zeros(4, dtype=torch.int64)
-    advice = f"run `brittle fit {label_of(method)},...`, then `--attack perturbation,file=FILE`"
+    advice = f"run `brittle fit {FITTERS.entry_of(method).name},...`, then `--attack perturbation,file=FILE`"
     with pytest.raises(BrittleError) as refused:
         attack(classifier, images, labels, method)
     assert advice in str(refused.value)
@@ -432,7 +432,7 @@ def test_every_field_of_the_perturbation_has_its_test() -> None:
 def test_records_name_it_by_its_digest(made: Perturbation) -> None:
     adds = AddPerturbation(file=made)
     assert json.loads(json.dumps(config_of(adds))) == {"file": f"sha256:{made.digest}", "eps": 0.1}
-    assert label_of(adds) == f"perturbation(file=sha256:{made.digest}, eps=0.1)"
+    assert label_of(adds) == f"perturbation(eps=0.1, file=sha256:{made.digest})"
     again = Perturbation.of(made.values, norm=LINF, eps=0.1)
     assert {made, again} == {made}
     assert again != Perturbation.of(made.values, norm=LINF, eps=0.2)

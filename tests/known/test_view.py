@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as published
 from torchvision.transforms.functional import InterpolationMode
 
-from brittle.craft.view import Watched, resized, see, viewed
+from brittle.crafting.view import Watched, resized, see, viewed
 from brittle.data.fit import Fit
 from brittle.goals import Targeted
 from brittle.models.network import Network

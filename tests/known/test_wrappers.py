@@ -265,7 +265,7 @@ def test_under_a_budget_the_next_attack_sees_what_the_last_has_not_fooled(curved
         ),
         (
             (FGSM(), PGD(), DeepFool(norm=LINF)),
-            "expected attacks of one kind, norm and eps (fgsm is budget linf with eps 0.031372549), got"
+            "expected attacks of one kind, norm and eps (fgsm(eps=8/255) is budget linf with eps 0.031372549), got"
             " deepfool(norm=linf), which is minimal linf",
         ),
         (

@@ -3,16 +3,19 @@
 A law gets an attack (``Subject``) and the trained world; worlds of its own it makes itself.
 """
 
+import io
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from brittle.attacks import Outcome
+from brittle.attacks import EightBit, Outcome
 from brittle.catalog import traits_of
 from brittle.errors import Unsupported
 from brittle.goals import Goal, Targeted, Untargeted
@@ -289,6 +292,27 @@ def check_claims(world: World, goal: Goal, outcome: Outcome) -> None:
 def law_claims_are_true(subject: Subject, world: World) -> None:
     for name, goal in zip(subject.goals, world.goals(subject.goals), strict=True):
         check_claims(world, goal, usual(subject, world, name))
+
+
+def law_saves_without_loss(subject: Subject, world: World) -> None:
+    if not isinstance(subject.attack, EightBit):
+        return  # the others do not promise it
+    off_the_levels = world.images * 0.99 + 0.001
+    for images in (world.images, off_the_levels):
+        for goal in world.goals(subject.goals):
+            outcome = subject(replace(world, images=images), goal)
+            saved = torch.stack([_reread(image) for image in outcome.images])
+            assert torch.equal(saved, outcome.images), "what comes back is not what a PNG holds"
+            lost = int((outcome.claimed & ~goal.is_met(world.logits(saved))).sum())
+            assert not lost, f"{lost} images no longer fool when they are read again"
+            assert outcome.claimed.any(), "nothing fools"
+
+
+def _reread(image: Tensor) -> Tensor:
+    """A grey image, saved as PNG and loaded."""
+    file = io.BytesIO()
+    Image.fromarray((image[0] * 255).round().byte().numpy()).save(file, "png")
+    return torch.from_numpy(np.array(Image.open(file))).unsqueeze(0).float() / 255
 
 
 def law_refuses_other_goals_before_any_work(subject: Subject, world: World) -> None:

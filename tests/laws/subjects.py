@@ -167,3 +167,9 @@ def _with_eps(attack: Any, eps: float) -> Any:
 
 SUBJECTS = [subject for entry in ATTACKS.values() for subject in subjects_of(entry)]
 SUBJECTS += [subject for entry in FITTERS.values() for subject in fits_of(entry)]
+_AROUND: dict[str, dict[str, Any]] = {"pgd": {"norm": "l2"}, "hopskipjump": {"queries": 40}}
+IN_8_BITS = [
+    _subject(ATTACKS["eight-bit"], f"eight-bit, around {name}", {"attack": ATTACKS.build(name, options)})
+    for name, options in _AROUND.items()
+]
+"""With a budget, and without gradients."""

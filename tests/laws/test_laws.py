@@ -7,8 +7,9 @@ import pytest
 
 from brittle.catalog import ATTACKS, FITTERS
 from brittle.geometry.norms import norm_named
+from laws import contract
 from laws.contract import IN_ANY_NORM, LAWS, Law
-from laws.subjects import _NORM_OF, SUBJECTS, Subject
+from laws.subjects import _NORM_OF, IN_8_BITS, SUBJECTS, Subject
 from laws.worlds import CLASSES, World, one_thread, trained_world
 
 
@@ -33,6 +34,21 @@ def world() -> World:
     ],
 )
 def test_law(subject: Subject, law: Law, world: World) -> None:
+    law(subject, world)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        contract.law_stays_within_budget,
+        contract.law_batched_equals_one_by_one,
+        contract.law_counts_its_passes,
+        contract.law_saves_without_loss,
+    ],
+    ids=lambda law: law.__name__.removeprefix("law_"),
+)
+@pytest.mark.parametrize("subject", IN_8_BITS, ids=lambda subject: subject.name)
+def test_any_attack_in_8_bits(subject: Subject, law: Law, world: World) -> None:
     law(subject, world)
 
 

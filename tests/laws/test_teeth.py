@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from brittle.attacks import PGD, Outcome
+from brittle.attacks import PGD, EightBit, Outcome
 from brittle.catalog import ATTACKS
 from brittle.errors import Unsupported
 from brittle.geometry.norms import LINF, Norm
@@ -16,7 +17,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from laws import contract
 from laws.contract import LAWS, Law
-from laws.subjects import Subject, modest_eps
+from laws.subjects import IN_8_BITS, Subject, modest_eps
 from laws.worlds import World, network_of, one_thread, trained_world
 
 Body = Callable[[Classifier, Tensor, Goal, Rng, float], Outcome]
@@ -274,8 +275,19 @@ def test_late_refusal_fails(world: World) -> None:
         contract.law_refuses_other_goals_before_any_work(planted(refuses_too_late, ("untargeted",)), world)
 
 
+def test_an_attack_in_8_bits_that_does_not_round_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unrounded(self: EightBit, *given: Any, **named: Any) -> Outcome:
+        outcome: Outcome = self.attack(*given, **named)
+        return outcome
+
+    monkeypatch.setattr(EightBit, "__call__", unrounded)
+    with pytest.raises(AssertionError, match="not what a PNG holds"):
+        contract.law_saves_without_loss(IN_8_BITS[0], world)
+
+
 def test_every_law_has_a_fault_made_for_it() -> None:
-    tested = {law for _, law, _ in FAULTS} | {contract.law_refuses_other_goals_before_any_work}
+    apart = {contract.law_refuses_other_goals_before_any_work, contract.law_saves_without_loss}
+    tested = {law for _, law, _ in FAULTS} | apart
     assert [law.__name__ for law in LAWS if law not in tested] == []
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from brittle.data import digits_split
+from brittle.geometry.levels import to_8bit
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.network import Network
@@ -117,7 +118,7 @@ def _trained_world() -> World:
             torch.autograd.backward(loss)
             optimiser.step()
         optimiser.zero_grad()
-    return World(net.eval(), test.images(0, COUNT), held_out[:COUNT])
+    return World(net.eval(), to_8bit(test.images(0, COUNT)), held_out[:COUNT])  # 16 grey levels are not of those 256
 
 
 def deaf_worlds() -> list[World]:

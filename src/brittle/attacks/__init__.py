@@ -27,5 +27,6 @@ from brittle.attacks.universal.adding_up import Universal as Universal
 from brittle.attacks.universal.by_gradient import UniversalSGD as UniversalSGD
 from brittle.attacks.universal.perturbation import AddPerturbation as AddPerturbation
 from brittle.attacks.wrap.best_of import BestOf as BestOf
+from brittle.attacks.wrap.eight_bit import EightBit as EightBit
 from brittle.attacks.wrap.expectation import Expectation as Expectation
 from brittle.attacks.wrap.restarts import Restarts as Restarts

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from functools import wraps as wraps_of
+from numbers import Real
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, final
 
+from brittle.catalog.foreign import attack_here
 from brittle.catalog.options import Option, options_of
 from brittle.catalog.registry import Registry, label_of, summary_of
 from brittle.errors import BrittleError, Unsupported
-from brittle.geometry.norms import L0, L2, LINF, Norm, norm_named, norm_of
+from brittle.geometry.norms import L0, L2, LINF, Norm, is_norm, norm_named, norm_of
 from brittle.types import Access
 
 Kind = Literal["budget", "minimal", "faint"]
@@ -86,7 +89,10 @@ class Traits(NamedTuple):
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
-    "attack", example="DeepFool()", advice="it attacks each image: `brittle audit --attack {name}`"
+    "attack",
+    example="DeepFool()",
+    advice="it attacks each image: `brittle audit --attack {name}`",
+    foreign=attack_here,
 )
 FITTERS: Registry[FitterEntry] = Registry(
     "fitter",
@@ -128,7 +134,7 @@ def register(
             cost=cost,
             looks=looks,
         )
-        ATTACKS.enrol(entry, after=_check_budget)
+        ATTACKS.enrol(entry, after=_check_budget, instead=partial(_with_norm, entry.kind))
         return attack
 
     return enrol
@@ -168,6 +174,15 @@ def refuse_goal(attack: Any, kind: type, goals: tuple[str, ...]) -> None:
 def _norms_of(made: type) -> tuple[str, ...]:
     norm = options_of(made).get("norm")
     return () if norm is None else norm.norms
+
+
+def _with_norm(kind: str, one: Option, value: Any) -> str:
+    """The attacks of a kind that have a norm which this one has not."""
+    if not one.is_norm or not (is_norm(value) or isinstance(value, str | Real)):
+        return ""
+    norm = norm_of(value).name
+    named = sorted(name for name, entry in ATTACKS.items() if entry.kind == kind and norm in entry.norms)
+    return f"; {norm} is a norm of {', '.join(named)}" if named else ""
 
 
 def _check_budget(attack: Any) -> None:

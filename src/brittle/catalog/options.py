@@ -3,12 +3,13 @@
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol, Union, final, get_args, get_origin, get_type_hints
 
+from brittle.checks import brief
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm, NormLike, is_norm, norm_of
 
@@ -141,9 +142,9 @@ class Option:
         return number
 
     def _norm(self, value: Any) -> Norm:
-        if not (is_norm(value) or isinstance(value, (str, Real))):
+        if isinstance(value, bool) or not (is_norm(value) or isinstance(value, str | Real)):
             raise self._refused(value)
-        norm = norm_of(value if is_norm(value) else str(value))
+        norm = norm_of(value)
         among = (L1, L2, LINF, Lp) if self.among is None else tuple(self.among)
         # What is no norm of ours, such as a planted fault, may pass for one of the family.
         if norm not in among and not (Lp in among and norm.name != "l0"):
@@ -245,10 +246,16 @@ def _options(made: Any) -> dict[str, Option]:
 _SILENT: dict[str, Any] = {"help": ""}
 
 
-def checking(made: type, after: Callable[[Any], None] | None = None) -> None:
+def checking(
+    made: type,
+    before: Callable[[Collection[str]], None],
+    after: Callable[[Any], None] | None,
+    instead: Callable[[Option, Any], str],
+) -> None:
     """From now on the dataclass converts and checks what it is made of; defaults too, at once.
 
-    after: what is to be checked of a whole one.
+    before: checks the names of the options that are given. after: checks a whole one. instead: what is added to the
+    message where an option refuses a value.
     """
     options = options_of(made)
     for one in options.values():
@@ -256,10 +263,24 @@ def checking(made: type, after: Callable[[Any], None] | None = None) -> None:
             one.accept(one.default)
     original = made.__init__  # type: ignore[misc]
 
+    in_order = [field.name for field in dataclasses.fields(made) if not field.kw_only]
+
+    def accepted(one: Option, value: Any) -> Any:
+        try:
+            return one.accept(value)
+        except BrittleError as error:
+            raise BrittleError(f"{error}{instead(one, value)}") from None
+
     def __init__(self: Any, *args: Any, **values: Any) -> None:  # noqa: N807 - it takes its place
-        values |= dict(zip(options, args, strict=False))
-        accepted = {name: options[name].accept(v) if name in options else v for name, v in values.items()}
-        original(self, **accepted)
+        if len(args) > len(in_order):
+            example = f"{made.__name__}({next(iter(options), '')}=...)"
+            raise BrittleError(
+                f"expected options of {made.__name__} by name, as in {example}, got {brief(args[0])}; a classifier and"
+                " images are given to brittle.attack"
+            )
+        values |= dict(zip(in_order, args, strict=False))
+        before(values)
+        original(self, **{name: accepted(options[name], value) for name, value in values.items()})
         if after is not None:
             after(self)
 

@@ -1,14 +1,16 @@
 """A registry: the things of one kind by name, made from text and written back as text. Nothing here knows a kind."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, final
 
+from brittle.catalog.foreign import option_here
 from brittle.catalog.grammar import Call, calls_in, split
 from brittle.catalog.options import Option, checking, options_of
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import is_norm
+from brittle.text import size
 
 C = TypeVar("C", bound=type)
 
@@ -40,6 +42,11 @@ class Entry:
     summary: str
 
 
+BUDGET = "eps"
+"""The option that is the budget, in all that have one."""
+SIZES = (BUDGET, "step_size")
+"""Options in pixels of [0, 1], which people say in grey levels."""
+
 _REGISTRIES: "list[Registry[Any]]" = []
 
 
@@ -49,11 +56,20 @@ class Registry(Mapping[str, E], Generic[E]):
 
     noun: what messages call one. example: of one, for messages. advice: where a name of this registry is given in
     place of another's, what to do instead; ``{name}`` stands for it. in_order: values may be written without the names
-    of their options, as in ``band(0, 0.25)``.
+    of their options, as in ``band(0, 0.25)``. foreign: what to say of a name that others have for one of these.
     """
 
-    def __init__(self, noun: str, *, example: str, advice: str = "", in_order: bool = False) -> None:
+    def __init__(
+        self,
+        noun: str,
+        *,
+        example: str,
+        advice: str = "",
+        in_order: bool = False,
+        foreign: Callable[[str], str | None] = lambda name: None,
+    ) -> None:
         self.noun, self.example, self.advice, self.in_order = noun, example, advice, in_order
+        self.foreign = foreign
         self._entries: dict[str, E] = {}
         self._names: dict[type, str] = {}
         _REGISTRIES.append(self)
@@ -67,11 +83,19 @@ class Registry(Mapping[str, E], Generic[E]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def enrol(self, entry: E, after: Callable[[Any], None] | None = None) -> None:
-        """From here on the name belongs to the class. after: refuses what no single option could."""
+    def enrol(
+        self,
+        entry: E,
+        after: Callable[[Any], None] | None = None,
+        instead: Callable[[Option, Any], str] = lambda option, value: "",
+    ) -> None:
+        """From here on the name belongs to the class.
+
+        after: refuses what no single option could. instead: what to add where an option refuses a value.
+        """
         if entry.name in self._entries:
             raise ValueError(f"two {self.noun}s are called {entry.name!r}: {self[entry.name].type} and {entry.type}")
-        checking(entry.type, after)
+        checking(entry.type, lambda values: self._check_options(entry.name, values), after, instead)
         self._entries[entry.name] = entry
         self._names[entry.type] = entry.name
 
@@ -87,7 +111,17 @@ class Registry(Mapping[str, E], Generic[E]):
         for other in _REGISTRIES:
             if other.holds(value):
                 self._refuse_other(other, other.entry_of(value).name)
-        raise BrittleError(f"expected a registered {self.noun} such as {self.example}, got {value!r}")
+        raise BrittleError(
+            f"expected a registered {self.noun} such as {self.example}, got {value!r}{self._made(value)}"
+        )
+
+    def _made(self, value: object) -> str:
+        """How to make an instance of what somebody has named, or has given the class of."""
+        name = next((name for made, name in self._names.items() if made is value or name == value), None)
+        if name is not None:
+            return f"; {self[name].type.__name__}() makes one"
+        said = self.foreign(value if isinstance(value, str) else getattr(value, "__name__", ""))
+        return f"; {said}" if said else ""
 
     def named(self, name: str) -> E:
         """What is said of the class with this name; a ``BrittleError`` with the nearest name for any other."""
@@ -96,7 +130,8 @@ class Registry(Mapping[str, E], Generic[E]):
         for other in _REGISTRIES:
             if name in other and other.advice:
                 self._refuse_other(other, name)
-        raise BrittleError(f"unknown {self.noun} {name!r}{did_you_mean(name, self)}")
+        said = None if name.lower() in self else self.foreign(name)
+        raise BrittleError(f"unknown {self.noun} {name!r}{f'; {said}' if said else did_you_mean(name, self)}")
 
     def _refuse_other(self, other: "Registry[Any]", name: str) -> None:
         advice = f"; {other.advice.format(name=name)}" if other.advice else ""
@@ -106,14 +141,20 @@ class Registry(Mapping[str, E], Generic[E]):
         """A thing from its name and the values of its options, which may be text as typed (``"8/255"``, ``"linf"``)."""
         made = self.named(name).type
         options = options_of(made)
-        for key in values:
+        self._check_options(name, values)
+        return made(**{key: _read(options[key], one) for key, one in values.items()})
+
+    def _check_options(self, name: str, given: Collection[str]) -> None:
+        """Refuses an option that this one has not, and too few of them."""
+        options = options_of(self[name].type)
+        for key in given:
             if key not in options:
-                known = did_you_mean(key, options) if options else "; it has none"
+                said = option_here(key, options, {other: options_of(one.type) for other, one in self.items()})
+                known = f"; {said}" if said else did_you_mean(key, options) if options else "; it has none"
                 raise BrittleError(f"{self.noun} {name!r} has no option {key!r}{known}")
         for key, one in options.items():
-            if one.required and key not in values:
+            if one.required and key not in given:
                 raise BrittleError(f"expected {name},{key}=..., got no {key}")
-        return made(**{key: _read(options[key], one) for key, one in values.items()})
 
     def read(self, text: str) -> list[Any]:
         """What a text names: ``NAME[,option=value...]`` or, as labels are written, ``NAME(option=value, ...)``.
@@ -170,19 +211,35 @@ def config_of(thing: Any) -> dict[str, Any]:
 
 
 def label_of(thing: Any) -> str:
-    """How records and reports call a thing: its name with the options that differ from their defaults.
+    """How records and reports call a thing: its name, its budget, and the options that differ from their defaults.
 
+    Registry.read makes the same of it. A budget is said where it is the default, too, also that of what a thing holds.
     BrittleError for what is not registered.
     """
     name, options, registry = listed(thing).name, options_of(type(thing)), _registry_of(thing)
     values = {key: getattr(thing, key) for key in options}
-    changed = [key for key, one in options.items() if one.required or _plain(one.default) != _plain(values[key])]
-    if not changed:
+    said = [
+        key
+        for key, one in options.items()
+        if one.required or _plain(one.default) != _plain(values[key]) or _has_budget(key, values[key])
+    ]
+    if not said:
         return name
     if registry is not None and registry.in_order:
-        *_, last = changed
-        return f"{name}({', '.join(_short(values[key]) for key in list(options)[: list(options).index(last) + 1])})"
-    return f"{name}({', '.join(f'{key}={_short(values[key])}' for key in changed)})"
+        *_, last = said
+        return (
+            f"{name}({', '.join(_short(key, values[key]) for key in list(options)[: list(options).index(last) + 1])})"
+        )
+    said.sort(key=lambda key: key != BUDGET)
+    return f"{name}({', '.join(f'{key}={_short(key, values[key])}' for key in said)})"
+
+
+def _has_budget(key: str, value: Any) -> bool:
+    """Whether an option is a budget, or holds what has one."""
+    held = [one for one in (value if isinstance(value, tuple) else (value,)) if _registry_of(one) is not None]
+    return (key == BUDGET and value is not None) or any(
+        _has_budget(name, getattr(one, name)) for one in held for name in options_of(type(one))
+    )
 
 
 def _registry_of(value: object) -> Registry[Any] | None:
@@ -200,12 +257,14 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _short(value: Any) -> str:
+def _short(key: str, value: Any) -> str:
     if _registry_of(value) is not None:
         return label_of(value)
     if isinstance(value, tuple):
-        return " + ".join(map(_short, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return " + ".join(_short(key, one) for one in value)
+    if isinstance(value, float):
+        return size(value) if key in SIZES and value < 1 else f"{value:.6g}"
+    return str(value)
 
 
 def _read(one: Option, value: Any) -> Any:

@@ -1,30 +1,39 @@
 """The commands that run something, each of which only makes a spec, and the lists; torch is imported inside them."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from brittle.cli.arguments import (
-    ATTACK_HELP,
+    Attacks,
     BatchSize,
+    Budgets,
     Data,
     Device,
     DryRun,
+    EightBit,
+    KeptImages,
+    Level,
     Limit,
     Mean,
     Model,
     Models,
+    Norms,
     Out,
     Reject,
     Seed,
     Std,
+    Targets,
     Weights,
     Workers,
     batch_size_of,
     models_of,
 )
 from brittle.cli.gate import FailUnder, Gate, Strict
+
+STARTED = time.perf_counter()
 
 app = typer.Typer(
     name="brittle",
@@ -68,25 +77,21 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry
 def audit(
     model: Models,
     data: Data,
-    attack: Annotated[list[str], typer.Option(metavar="NAME", help=ATTACK_HELP)],
     out: Out,
+    attack: Attacks = None,
+    level: Level = None,
+    norm: Norms = None,
+    eps: Budgets = None,
     weights: Weights = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CLASS",
-            help="goal: a class, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
-        ),
-    ] = None,
+    target: Targets = None,
     limit: Limit = None,
     seed: Seed = 0,
     batch_size: BatchSize = "auto",
     device: Device = "auto",
     mean: Mean = None,
     std: Std = None,
-    images: Annotated[
-        str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
-    ] = "all",
+    images: KeptImages = "all",
+    eight_bit: EightBit = False,
     reject: Reject = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
@@ -103,9 +108,13 @@ def audit(
             models=models_of(model, weights, mean, std, reject),
             data=data,
             limit=limit,
-            attacks=attack,
+            attacks=attack or [],
+            level=level,
+            norms=norm or [],
+            eps=list(eps or []),
             goals=target or ["untargeted"],
             images=images,
+            levels=256 if eight_bit else None,
             seed=seed,
             batch_size=batch_size_of(batch_size),
             device=device,

@@ -25,7 +25,25 @@ def at_least(least: int) -> Callable[[Any], int]:
     return read
 
 
-ATTACK_HELP = "NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"),
+]
+Level = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="attacks to begin with: quick, standard or thorough; default: standard, where no --attack is given",
+    ),
+]
+Norms = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NORM", help="of the level: linf, l2, l1 or l0; repeatable; default: linf and l2"),
+]
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SIZE", help="budget of the level, one for each --norm; default: what papers report"),
+]
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
 Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
@@ -55,6 +73,19 @@ Limit = Annotated[
 ]
 BatchSize = Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="goal: a class, least-likely, next-best, random, or untargeted; repeatable; default: untargeted",
+    ),
+]
+KeptImages = Annotated[
+    str, typer.Option(metavar="KEPT", help="adversarial images to keep: all, fooled, 8bit (rounded) or none")
+]
+EightBit = Annotated[
+    bool, typer.Option("--eight-bit", help="every attack ends on an image that a PNG can hold, and is graded by it")
+]
 Workers = Annotated[
     int, typer.Option(parser=at_least(1), metavar="N", help="processes to share the work; the records do not change")
 ]

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.craft.summary import line_of
-from brittle.craft.written import read_crafted
+from brittle.crafting.summary import line_of
+from brittle.crafting.written import read_crafted
 from brittle.measure import Measured, Sized, Told, summaries
 from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text

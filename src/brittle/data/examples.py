@@ -1,11 +1,17 @@
 """Examples: images with ids, labels and class names, decoded only when asked for."""
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import torch
+from torch import Tensor
+
+from brittle.checks import brief, texts
 from brittle.errors import BrittleError
+from brittle.text import counted
 from brittle.types import Images, Labels
 
 
@@ -51,31 +57,48 @@ def examples_of(
     hash of each image, so that an example keeps its id (and its randomness) in any order or subset.
     Raises BrittleError for wrong shapes, ranges, or ids that repeat.
     """
+    if not isinstance(images, Tensor):
+        raise BrittleError(
+            f"expected images as a float tensor [N, C, H, W] in [0, 1], got {brief(images)};"
+            " torch.from_numpy makes one of an array, torch.stack of a list"
+        )
     if images.ndim != 4 or not images.is_floating_point():
         raise BrittleError(
             f"expected float images [N, C, H, W] in [0, 1], got {images.dtype} of shape {tuple(images.shape)}"
         )
     if len(images) and not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
         low, high = float(images.min()), float(images.max())
+        if math.isnan(low):
+            rows = int(images.isnan().flatten(1).any(1).sum())
+            raise BrittleError(f"expected pixels in [0, 1], got NaN in {rows} of {counted(len(images), 'image')}")
         raise BrittleError(
             f"expected pixels in [0, 1], got [{low:.4g}, {high:.4g}]; divide 8-bit images by 255, and give mean and std"
             " to the Classifier instead of normalising the images"
         )
-    if labels is not None and (labels.ndim != 1 or len(labels) != len(images) or labels.is_floating_point()):
-        raise BrittleError(f"expected {len(images)} integer labels, got {labels.dtype} of shape {tuple(labels.shape)}")
+    if labels is not None and not isinstance(labels, Tensor):
+        what = f"{counted(len(images), 'integer label')} as a tensor [N]"
+        raise BrittleError(f"expected {what}, got {brief(labels)}; torch.tensor makes one")
+    if labels is not None and (labels.ndim != 1 or len(labels) != len(images) or not _is_whole(labels)):
+        raise BrittleError(
+            f"expected {counted(len(images), 'integer label')}, got {labels.dtype} of shape {tuple(labels.shape)}"
+        )
     hashes = content_hashes(images)
-    names = tuple(ids) if ids is not None else _unique(hashes)
+    names = texts("ids", ids) if ids is not None else _unique(hashes)
     if len(names) != len(images) or len(set(names)) != len(names):
         raise BrittleError(f"expected {len(images)} different ids, got {len(names)} of which {len(set(names))} differ")
     kept = images.detach()
     return Examples(
         ids=names,
         labels=None if labels is None else labels.detach().cpu().long(),
-        class_names=None if class_names is None else tuple(class_names),
+        class_names=None if class_names is None else texts("class_names", class_names),
         source=source,
         fingerprint=fingerprint_of(names, labels, hashes),
         read=lambda rows: kept[rows.start : rows.stop] if isinstance(rows, range) else kept[list(rows)],
     )
+
+
+def _is_whole(labels: Labels) -> bool:
+    return not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
 
 
 def content_hashes(images: Images) -> list[str]:

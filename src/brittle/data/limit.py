@@ -3,7 +3,7 @@
 import sys
 from itertools import islice
 
-from brittle.errors import BrittleError
+from brittle.checks import whole
 
 ALL = sys.maxsize
 """A limit that takes everything, in the order in which limits do."""
@@ -16,8 +16,8 @@ def chosen(count: int, limit: int | None) -> list[int]:
     parts, and a higher limit only adds some behind: the bit-reversed numbers (van der Corput 1935) below ``count``.
     None takes everything as it stands. Raises BrittleError for a limit below 1.
     """
-    if limit is not None and limit < 1:
-        raise BrittleError(f"expected a limit of at least 1 example, got {limit}; leave it out to take all")
+    if limit is not None:
+        whole("a limit", limit, least=1)
     if limit is None:
         return list(range(count))
     bits = max(0, count - 1).bit_length()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final
 
+from brittle.checks import text
 from brittle.data.decode import EXTENSIONS
 from brittle.data.digits import load_digits_test
 from brittle.data.examples import Examples
@@ -90,7 +91,7 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 """Every source, in the order in which they are asked whether a spec is theirs."""
 
 
-def load_data(spec: str, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
+def load_data(spec: str | Path, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
     """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
 
     limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
@@ -99,6 +100,7 @@ def load_data(spec: str, *, limit: int | None = None, fit: Fit | None = None) ->
     A folder called ``digits`` is ``./digits``. Raises BrittleError for a spec that names nothing, and for data that
     cannot be used.
     """
+    spec = text("data", str(spec) if isinstance(spec, Path) else spec, "digits")
     chosen(0, limit)  # a bad limit is said before anything is opened or downloaded
     try:
         source = next((source for source in DATA_SOURCES if source.recognises(spec)), None)

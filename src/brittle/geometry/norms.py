@@ -11,6 +11,7 @@ section 3.3, has the free case), and one scale t >= 0 per row is left to find. L
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol, TypeAlias, TypeGuard, final
 
 import torch
@@ -63,18 +64,20 @@ class Norm(Protocol):
         """
 
 
-NormLike: TypeAlias = Norm | str
-"""A norm or its name."""
+NormLike: TypeAlias = Norm | str | float
+"""A norm, its name, or its number: 2 and ``float("inf")`` are L2 and L-infinity."""
 
 
 def norm_named(name: str) -> Norm:
-    """The norm called ``l0``, ``l1``, ``l2``, ``linf``, or ``lP`` for a number P >= 1, such as ``l1.5``."""
+    """The norm called ``l0``, ``l1``, ``l2``, ``linf``, or ``lP`` for a number P >= 1, such as ``l1.5``.
+
+    ``2``, ``inf``, ``Linf`` and ``L_inf`` mean what everyone means.
+    """
     named: dict[str, Norm] = {norm.name: norm for norm in (L0, L1, L2, LINF)}
-    text = name.strip().lower()
-    if text in named:
-        return named[text]
+    text = name.strip().lower().replace("\u221e", "inf").removeprefix("l").removeprefix("_")
     try:
-        return Lp(float(text.removeprefix("l").replace("_", "?")))  # float would read "1_5" as 15
+        p = float(text.replace("_", "?"))  # float would read "1_5" as 15
+        return L0 if p == 0 else Lp(p)
     except ValueError:
         raise BrittleError(f"unknown norm {name!r}{did_you_mean(name, [*named, 'l1.5'])}") from None
 
@@ -84,9 +87,13 @@ def is_norm(value: object) -> TypeGuard[Norm]:
     return hasattr(type(value), "to_plane")
 
 
-def norm_of(norm: NormLike) -> Norm:
-    """The norm itself, or the one with that name."""
-    return norm_named(norm) if isinstance(norm, str) else norm
+def norm_of(norm: object) -> Norm:
+    """The norm itself, or the one with that name or number; BrittleError for anything else."""
+    if is_norm(norm):
+        return norm
+    if isinstance(norm, bool) or not isinstance(norm, str | Real):
+        raise BrittleError(f"expected a norm as l0, l1, l2, linf, lP or a number, got {norm!r}")
+    return norm_named(str(norm))
 
 
 def per_row(values: Tensor, like: Tensor) -> Tensor:
@@ -135,6 +142,8 @@ class Lp:
     p: float
 
     def __post_init__(self) -> None:
+        if isinstance(self.p, bool) or not isinstance(self.p, Real):
+            raise BrittleError(f"expected a norm lP with P as a number, got P = {self.p!r}")
         if not self.p >= 1:
             raise BrittleError(f"expected a norm lP with P >= 1, got P = {self.p:g}")
 

@@ -2,24 +2,27 @@
 
 from brittle.measure.attack import rate
 from brittle.measure.cases import Case, cases, hero_of
+from brittle.measure.classes import classes
 from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
-from brittle.measure.definitions import MEASURES
+from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.models import AttackSummary, Definition, Measured, Summary
+from brittle.measure.models import AttackSummary, ClassSummary, Definition, Measured, Summary
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
-from brittle.measure.titles import titles
-from brittle.measure.told import Curve, Sized, Told
+from brittle.measure.told import Compared, Curve, Sized, Told
 from brittle.measure.wording import headline
 
 __all__ = [
+    "COST",
     "MEASURES",
     "NORMS",
     "OVERALL",
     "AttackSummary",
     "Case",
+    "ClassSummary",
+    "Compared",
     "Curve",
     "Definition",
     "Family",
@@ -30,6 +33,7 @@ __all__ = [
     "Told",
     "accuracy_at",
     "cases",
+    "classes",
     "comparison",
     "curve",
     "doubts",
@@ -41,5 +45,4 @@ __all__ = [
     "summaries",
     "summarize",
     "thin",
-    "titles",
 ]

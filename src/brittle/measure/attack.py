@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from brittle.measure.intervals import median_ranks, wilson
@@ -15,13 +16,12 @@ BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
 
 
-def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame, title: str) -> AttackSummary:
-    """The measures of one attack, from the records of all. title: what it is called where people read."""
+def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
+    """The measures of one attack, from the records of all."""
     rows = judged(records[records["attack"] == spec.label])
     norm = distance_norm(spec.norm)
     return AttackSummary(
         label=spec.label,
-        title=title,
         name=spec.name,
         kind=spec.kind,
         norm=spec.norm,
@@ -65,8 +65,7 @@ def _distances(rows: pd.DataFrame, norm: str, shape: tuple[int, int, int]) -> di
     fooled = rows[rows["correct"] & rows["success"]]
     distances = np.sort(fooled[norm].to_numpy(dtype=float))
     n = len(distances)
-    with np.errstate(invalid="ignore"):  # an infinite distance ends as None, not as a warning
-        low, high = np.quantile(distances, [0.25, 0.75]) if n else (math.nan, math.nan)
+    low, high = _quartiles(distances)
     relative = fooled["relative_l2"]
     black = relative * BLACK > fooled["l2"]  # relative to an image of (nearly) no size
     return {
@@ -85,19 +84,34 @@ def _distances(rows: pd.DataFrame, norm: str, shape: tuple[int, int, int]) -> di
 def _cost(rows: pd.DataFrame) -> dict[str, Measured]:
     attacked = rows[rows["attacked"]]
     means = {key: _mean(attacked[key]) for key in ("steps", "forwards", "backwards", "seconds")}
-    return {**means, "total_seconds": number(rows["seconds"].sum(), len(rows))}
+    low, high = _quartiles(attacked["seconds"].to_numpy(dtype=float))
+    return {
+        **means,
+        "seconds_low": number(low, len(attacked)),
+        "seconds_high": number(high, len(attacked)),
+        "total_seconds": number(rows["seconds"].sum(), len(rows)),
+    }
 
 
 def median(values: Iterable[float]) -> Measured:
-    """The median with its distribution-free 95 % interval, which needs at least 6 values."""
+    """The median with its distribution-free 95 % interval, which needs at least 6 values.
+
+    Of two in the middle it is the lower one, so that it is the number of an image that can be shown.
+    """
     ordered = np.sort(np.asarray(values, dtype=float))
     n = len(ordered)
-    middle = number(np.median(ordered) if n else math.nan, n)
+    middle = number(ordered[(n - 1) // 2] if n else math.nan, n)
     ranks = median_ranks(n)
     if ranks is None or middle.value is None:
         return middle
     low, high = (float(ordered[rank - 1]) for rank in ranks)
     return middle.model_copy(update={"low": low, "high": high if math.isfinite(high) else None})
+
+
+def _quartiles(values: "npt.NDArray[np.float64]") -> tuple[float, float]:
+    with np.errstate(invalid="ignore"):  # an infinite distance ends as None, not as a warning
+        low, high = np.quantile(values, [0.25, 0.75]) if len(values) else (math.nan, math.nan)
+    return float(low), float(high)
 
 
 def _mean(values: "pd.Series[float]") -> Measured:

@@ -61,16 +61,19 @@ def cases(view: View, spec: AttackSpec, records: pd.DataFrame, *, fooled: int = 
 
 
 def hero_of(view: View, spec: AttackSpec, records: pd.DataFrame) -> Case | None:
-    """The case to show first: of those that still fool when saved in 8 bits the one nearest to the median.
+    """The case to show first: a typical one, in the middle half by size, that still fools when saved in 8 bits.
 
-    The median itself where none does; None where none was fooled.
+    Of those, one of the class that the data name first, as near to the median as there is. Where no typical one
+    survives, the nearest to the median that does; where none does, the median itself; None where none was fooled.
     """
     done = _by_size(spec, records)
     if done.empty:
         return None
     middle = (len(done) - 1) // 2
     saved = [rank for rank, kept in enumerate(done["fooled_8bit"]) if kept] or [middle]
-    rank = min(saved, key=lambda rank: abs(rank - middle))
+    typical = [rank for rank in saved if len(done) <= 4 * rank + 2 <= 3 * len(done)]
+    labels = done["label"].tolist()
+    rank = min(typical or saved, key=lambda rank: (labels[rank] if typical else 0, abs(rank - middle)))
     return _case(view, spec, done.iloc[rank], rank, len(done))
 
 

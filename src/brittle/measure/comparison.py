@@ -14,7 +14,6 @@ from brittle.measure.intervals import mcnemar
 from brittle.measure.models import Measured
 from brittle.measure.outcomes import distance_norm, judged
 from brittle.measure.summary import summarize
-from brittle.measure.titles import titles
 from brittle.measure.told import Sized, Told
 from brittle.records import AttackSpec, Manifest, View
 from brittle.text import counted, percent, plain, points
@@ -172,7 +171,6 @@ def _class(view: View, index: int) -> str:
 
 def _rows(pair: _Pair, specs: Sequence[AttackSpec]) -> Iterator[_Row]:
     """The first row for robust accuracy is the one of all attacks, where there are several."""
-    named = titles(pair.views[0])
     whole = pair.together([spec.label for spec in specs])
     before = pd.concat([pair.of(spec) for spec in specs]).drop_duplicates("example")
     if pair.views[0].labelled:
@@ -181,13 +179,13 @@ def _rows(pair: _Pair, specs: Sequence[AttackSpec]) -> Iterator[_Row]:
         yield from _rates(ALL, whole)
     for spec in specs:
         rows = pair.of(spec)
-        yield from _rates(named[spec.label], rows)
+        yield from _rates(spec.label, rows)
         tried = rows[rows["attacked_a"] & rows["attacked_b"]]
         right = rows[rows["correct_a"] & rows["correct_b"]]
         same = [tried[f"success_{x}"].equals(right[f"changed_{x}"]) for x in "ab"]
         if not all(same):  # as in every untargeted audit
-            yield _rate(named[spec.label], "attack_success_rate", tried["success_a"], tried["success_b"])
-        yield _distance(named[spec.label], right[right["success_a"] & right["success_b"]], distance_norm(spec.norm))
+            yield _rate(spec.label, "attack_success_rate", tried["success_a"], tried["success_b"])
+        yield _distance(spec.label, right[right["success_a"] & right["success_b"]], distance_norm(spec.norm))
 
 
 def _rates(title: str, rows: pd.DataFrame) -> Iterator[_Row]:

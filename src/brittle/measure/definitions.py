@@ -166,6 +166,20 @@ MEASURES: dict[str, Definition] = {
             COST,
             "Mean time for an attacked image, on the device of the run; without loading, grading and writing.",
         ),
+        (
+            "seconds_low",
+            "Lower quartile of the time",
+            "seconds",
+            COST,
+            "A quarter of the attacked images take no longer.",
+        ),
+        (
+            "seconds_high",
+            "Upper quartile of the time",
+            "seconds",
+            COST,
+            "Three quarters of the attacked images take no longer.",
+        ),
         ("total_seconds", "Time in total", "seconds", COST, "Time that the attack took for all images together."),
     ]
 }

@@ -7,6 +7,7 @@ from itertools import combinations
 import pandas as pd
 
 from brittle.errors import Flag
+from brittle.flags import STUCK
 from brittle.measure.attack import rate
 from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
@@ -18,7 +19,6 @@ from brittle.text import counted, percent, size
 FEW = 100
 LOST = 0.10
 NOISE = 0.01
-STUCK = 0.10
 ELSEWHERE = 0.05
 SHRUNK = 0.05
 _FEWEST_LONGER = 8
@@ -35,13 +35,12 @@ def doubts(view: View, rows: pd.DataFrame, attacks: Sequence[AttackSummary]) -> 
 
     Each code is explained in docs/flags.md.
     """
-    named = {attack.label: attack.title for attack in attacks}
     return [
         *_incomplete(view, rows),
         *_data(view, rows),
         *(flag for attack in attacks for flag in _attack(attack, rows[rows["attack"] == attack.label])),
-        *_sweeps(view, rows, named),
-        *_elsewhere(view, rows, named),
+        *_sweeps(view, rows),
+        *_elsewhere(view, rows),
     ]
 
 
@@ -62,7 +61,7 @@ def _data(view: View, rows: pd.DataFrame) -> list[Flag]:
         message = f"clean accuracy is {percent(right / len(images))} of {len(images):,} images"
         flags.append(Flag("near-chance", f"{message}; guessing among {classes:,} classes gives {percent(1 / classes)}"))
     if len(images) and right < FEW:
-        flags.append(Flag("few-examples", f"{right:,} correctly classified {'image' if right == 1 else 'images'}"))
+        flags.append(Flag("few-examples", f"{counted(right, 'correctly classified image')}"))
     return flags
 
 
@@ -71,15 +70,17 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     success, unconfirmed = attack.measures["attack_success_rate"], attack.measures["unconfirmed"].value
     if attack.kind != "budget" and success.of and success.count != success.of:
         left = success.of - (success.count or 0)
-        flags.append(Flag("unbounded-below-100", f"{attack.title} failed on {left:,} of {success.of:,} images"))
+        flags.append(
+            Flag("unbounded-below-100", f"{attack.label} failed on {left:,} of {counted(success.of, 'image')}")
+        )
     if unconfirmed:
-        flags.append(Flag("unconfirmed", f"{attack.title} claims {counted(unconfirmed, 'image')} not confirmed"))
+        flags.append(Flag("unconfirmed", f"{attack.label} claims {counted(unconfirmed, 'image')} not confirmed"))
     flags += [*_headway(attack, rows), *_longer(attack, rows)]
     fooled = rows[rows["correct"] & rows["success"]]
     lost = int((~fooled["fooled_8bit"]).sum())
     if lost > LOST * len(fooled):
         share = percent(lost / len(fooled))
-        message = f"{lost:,} of {len(fooled):,} images that {attack.title} fooled ({share}) revert"
+        message = f"{lost:,} of {len(fooled):,} images that {attack.label} fooled ({share}) revert"
         typical = attack.measures["typical_change"].value
         if attack.kind == "minimal" and typical is not None and typical < 1:
             message += f"; the typical change is {typical:.2g} grey levels, which 8 bits cannot hold"
@@ -87,7 +88,7 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     counts = Counter(code for codes in rows["flags"] for code in set(codes))
     for code, what in ON_RECORDS.items():
         if counts[code]:
-            flags.append(Flag(code, f"{counts[code]:,} of {len(rows):,} images of {attack.title} {what}"))
+            flags.append(Flag(code, f"{counts[code]:,} of {len(rows):,} images of {attack.label} {what}"))
     return flags
 
 
@@ -98,7 +99,7 @@ def _headway(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     stuck = int((walked & (tried["adversarial_margin"] >= tried["clean_margin"])).sum())
     if attack.kind != "budget" or stuck <= STUCK * len(tried):
         return []
-    return [Flag("no-headway", f"{attack.title} ends no nearer to its goal on {stuck:,} of {len(tried):,} images")]
+    return [Flag("no-headway", f"{attack.label} ends no nearer to its goal on {stuck:,} of {len(tried):,} images")]
 
 
 def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
@@ -107,11 +108,11 @@ def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
     left = float(ratios.median()) if len(ratios) >= _FEWEST_LONGER else 1.0
     if left >= 1 - SHRUNK:
         return []
-    message = f"a longer run leaves {percent(left)} of the distances of {attack.title}"
+    message = f"a longer run leaves {percent(left)} of the distances of {attack.label}"
     return [Flag("longer-is-smaller", f"{message} (median of {len(ratios):,} images)")]
 
 
-def _sweeps(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Flag]:
+def _sweeps(view: View, rows: pd.DataFrame) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
     flags = []
     for family in families(view):
@@ -120,12 +121,12 @@ def _sweeps(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Flag]
             back = int((paired["small"] & ~paired["large"]).sum())
             forth = int((~paired["small"] & paired["large"]).sum())
             if back > forth and sign_test(back, forth) < NOISE:
-                message = f"{back:,} images that {named[small.label]} fools withstand {named[large.label]}"
+                message = f"{back:,} images that {small.label} fools withstand {large.label}"
                 flags.append(Flag("not-monotone", f"{message}; the other way round {forth:,}"))
     return flags
 
 
-def _elsewhere(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Flag]:
+def _elsewhere(view: View, rows: pd.DataFrame) -> list[Flag]:
     """Budgets at which the best attack by gradients misses what another kind of attack finds within them, beyond luck.
 
     That is any minimal attack, and any that asks for scores or decisions. An attack by gradients that takes one step is
@@ -144,13 +145,12 @@ def _elsewhere(view: View, rows: pd.DataFrame, named: dict[str, str]) -> list[Fl
         found = {spec.label: _broken(rows, spec, within=(norm, eps)) for spec in others}
         if found:
             other = max(found, key=lambda label: int(found[label].sum()))
-            pair = named[best.label], named[other]
-            flags += _missed(pair, _broken(rows, best), found[other], f"{norm} {size(eps)}")
+            flags += _missed((best.label, other), _broken(rows, best), found[other], f"{norm} {size(eps)}")
     return flags
 
 
-def _missed(titles: tuple[str, str], broken: "pd.Series[bool]", found: "pd.Series[bool]", budget: str) -> list[Flag]:
-    best, other = titles
+def _missed(labels: tuple[str, str], broken: "pd.Series[bool]", found: "pd.Series[bool]", budget: str) -> list[Flag]:
+    best, other = labels
     paired = broken.to_frame("best").join(found.rename("other"), how="inner")
     more = int((paired["other"] & ~paired["best"]).sum())
     fewer = int((~paired["other"] & paired["best"]).sum())

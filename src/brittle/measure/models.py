@@ -31,14 +31,24 @@ class Definition(_Plain):
 class AttackSummary(_Plain):
     """All measures of one attack, by the keys of ``MEASURES``."""
 
-    label: str
-    title: str  # as people read it: "pgd(eps=8/255)"
+    label: str  # "pgd(eps=8/255)"
     name: str
     kind: str
     norm: str  # the norm the attack works in
     distance_norm: str  # the norm its distances are given in: its own where records have it, else l2
     paper: str
     measures: dict[str, Measured]
+
+
+class ClassSummary(_Plain):
+    """One class of a run."""
+
+    index: int
+    name: str
+    clean_accuracy: Measured
+    robust_accuracy: Measured  # under the strongest attack of the run
+    taken_for: dict[int, int]  # by class: its images that were right and that this attack moved there, most first
+    attracts: int  # images of other classes that were right and that this attack moved here
 
 
 class Summary(_Plain):
@@ -49,6 +59,7 @@ class Summary(_Plain):
     data: str
     goal: str  # as in the manifest
     labelled: bool
+    levels: int | None  # 256: every attack ended on what a file of 8 bits can hold
     complete: bool
     headline: list[str]  # sentences for someone who has never heard of any of this
     overall: dict[str, Measured]  # all attacks together, by the keys of MEASURES
@@ -56,6 +67,7 @@ class Summary(_Plain):
     strongest: str | None  # label of the attack with the highest fooling rate
     strongest_minimal: str | None  # the same among minimal attacks
     by_norm: dict[str, str]  # and among those of each norm
+    classes: list[ClassSummary]  # those that images have, or are taken for under the strongest attack
     flags: list[FlagRecord]  # preflight flags, then those derived from the records
     definitions: dict[str, Definition]
 

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from brittle.measure.attack import measure_attack, rate
+from brittle.measure.classes import classes
 from brittle.measure.definitions import FAINT, INVISIBLE, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
 from brittle.measure.outcomes import NORMS, grey_levels_rms, judged
-from brittle.measure.titles import titles
 from brittle.measure.wording import headline
 from brittle.records import FlagRecord, Manifest, View
 
@@ -28,9 +28,10 @@ OVERALL = (
 
 def summarize(view: View, records: pd.DataFrame) -> Summary:
     """All measures of a run, per attack and overall, with flags and a headline; works on unfinished and empty runs."""
-    rows, named = judged(records), titles(view)
-    attacks = [measure_attack(view, spec, rows, named[spec.label]) for spec in view.attacks]
+    rows = judged(records)
+    attacks = [measure_attack(view, spec, rows) for spec in view.attacks]
     minimal = [attack for attack in attacks if attack.kind == "minimal"]
+    strongest = _strongest(attacks)
     derived = [FlagRecord(code=flag.code, message=flag.message) for flag in doubts(view, rows, attacks)]
     summary = Summary(
         schema_version=view.schema_version,
@@ -38,17 +39,19 @@ def summarize(view: View, records: pd.DataFrame) -> Summary:
         data=view.data,
         goal=view.goal,
         labelled=view.labelled,
+        levels=view.levels,
         complete=len(records) >= view.examples * len(view.attacks),
         headline=[],
         overall=_overall(view, rows),
         attacks=attacks,
-        strongest=_strongest(attacks),
+        strongest=strongest,
         strongest_minimal=_strongest(minimal),
         by_norm={
             norm: label
             for norm in NORMS
             if (label := _strongest([attack for attack in minimal if attack.norm == norm])) is not None
         },
+        classes=classes(view, rows, strongest),
         flags=[*view.flags, *derived],
         definitions=MEASURES,
     )

@@ -1,11 +1,13 @@
 """Sweeps: budget attacks of a run that differ in nothing but their budget, and belong on one curve."""
 
+import re
 from dataclasses import dataclass
 from typing import final
 
-from brittle.measure.titles import title_of, titles
 from brittle.records import AttackSpec, View
 from brittle.text import size
+
+_BUDGET = re.compile(r"\(eps=[^,)]*(, )?")  # which a label has first
 
 
 @final
@@ -22,8 +24,7 @@ def families(view: View) -> list[Family]:
     gathered: dict[str, list[AttackSpec]] = {}
     for spec in view.attacks:
         gathered.setdefault(_but_for_budget(spec), []).append(spec)
-    named = titles(view)
-    return [_family(specs, named) for specs in gathered.values()]
+    return [_family(specs) for specs in gathered.values()]
 
 
 def _but_for_budget(spec: AttackSpec) -> str:
@@ -32,10 +33,10 @@ def _but_for_budget(spec: AttackSpec) -> str:
     return f"{spec.name} {sorted((key, repr(value)) for key, value in spec.config.items() if key != 'eps')}"
 
 
-def _family(specs: list[AttackSpec], named: dict[str, str]) -> Family:
+def _family(specs: list[AttackSpec]) -> Family:
     if len(specs) == 1:
-        return Family(named[specs[0].label], (specs[0],))
+        return Family(specs[0].label, (specs[0],))
     ordered = tuple(sorted(specs, key=lambda spec: spec.eps or 0.0))
     low, high = (size(ordered[end].eps or 0.0) for end in (0, -1))
-    stem = title_of(ordered[0], budget=False)
+    stem = _BUDGET.sub("(", ordered[0].label, count=1).removesuffix("()")
     return Family(f"{stem}, {len(ordered)} eps from {low} to {high}", ordered)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
+from brittle.display import displayed
 from brittle.measure.models import Measured
 
 
@@ -41,3 +42,16 @@ class Told:
     heads: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
+
+    def _repr_html_(self) -> str:
+        return displayed(self)
+
+
+@final
+class Compared(tuple[Told, ...]):
+    """What is said of the first of some audits beside each of the others."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return displayed(self)

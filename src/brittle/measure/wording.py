@@ -4,6 +4,8 @@ from brittle.measure.definitions import FAINT, INVISIBLE
 from brittle.measure.models import Measured, Summary
 from brittle.text import percent
 
+_AS_FILES = "by 8-bit images, which files hold as they are"
+
 __all__ = ["FAINT", "INVISIBLE", "headline"]
 
 
@@ -45,17 +47,20 @@ def _fooled(summary: Summary, right: int) -> str:
     does = "make it wrong on" if summary.labelled else "change its answer on"
     if any_size.count == 0:
         answers = "that one answer" if right == 1 else "any of those answers" if summary.labelled else "any answer"
-        return f"No attack of this run changed {answers}, which does not prove that none can."
+        files = "" if summary.levels is None else " by an 8-bit image"
+        return f"No attack of this run changed {answers}{files}, which does not prove that none can."
     for key, share, size in (
         ("invisible_8bit", invisible, "too small to see"),
         ("faint_8bit", faint, "that are barely visible"),
     ):
         if (share.value or 0.0) >= 0.5:
-            text = f"Changes {size} {does} {_share(share, summary)} ({_survives(overall[key], share)})"
+            saved = _survives(overall[key], share) if summary.levels is None else _AS_FILES
+            text = f"Changes {size} {does} {_share(share, summary)} ({saved})"
             if any_size.count - (share.count or 0) >= 0.05 * any_size.of:
                 return f"{text}, and larger changes on {_portion(any_size)}."
             return f"{text}."
     text = f"The attacks of this run {does} {_share(any_size, summary)}"
+    text += "" if summary.levels is None else f" ({_AS_FILES})"
     return f"{text}; on {_portion(invisible)} with changes too small to see." if invisible.count else f"{text}."
 
 

@@ -8,12 +8,14 @@ from typing import Any, Protocol, final
 import torch
 from torch import nn
 
+from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError, Unsupported
 from brittle.goals import FLOAT32, Rounding
 from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, evenly_cut
+from brittle.models.device import usable
 from brittle.models.estimator import Estimator
 from brittle.models.normalisation import Normalisation
 from brittle.types import Access, Images, Logits
@@ -75,15 +77,18 @@ class BlackBox:
         if isinstance(inside, nn.Module):
             raise BrittleError(f"{type(inside).__name__} is a torch.nn.Module: brittle.Network takes it")
         self.inside: Answering = inside if callable(getattr(inside, "answers", None)) else Estimator(inside)
-        if batch_size is not None and batch_size < 1:
-            raise BrittleError(f"expected a batch size of at least 1, got {batch_size}")
+        if batch_size is not None:
+            whole("batch_size", batch_size, least=1)
+        if fit is not None and not isinstance(fit, Fit):
+            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.normalisation = Normalisation.of(mean, std)
         own = self.inside.class_names
-        self.class_names = own if class_names is None else tuple(class_names)
+        self.class_names = own if class_names is None else texts("class_names", class_names)
         self.reject = None if reject is None else reject_of(reject, self.class_names)
-        self.device = torch.device("cpu" if device is None else device)
+        self.device = usable("cpu" if device is None else device)
         self.batch_size = batch_size or self.inside.batch_size
-        self.name, self.fit = name or self.inside.name, fit
+        self.fit = fit
+        self.name = self.inside.name if name is None else text("name", name, "mine")
         self.forwards, self.backwards = 0, 0
         self._counted = self.inside.class_count  # later: in the last pass
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError
 from brittle.goals import Rounding
 from brittle.types import Access, Images, Logits
 
@@ -132,6 +133,16 @@ _ASKED = ("logits", "settled", "gradient", "linearize", "chunks", "adjusted")
 def is_classifier(thing: object) -> TypeGuard[Classifier]:
     """Whether it can be asked like one. Properties are not read: a fingerprint takes a second."""
     return not isinstance(thing, type) and all(callable(getattr(type(thing), name, None)) for name in _ASKED)
+
+
+def checked_classifier(thing: object) -> Classifier:
+    """The thing itself; BrittleError, with the way to make one, where it is no classifier."""
+    if not is_classifier(thing):
+        raise BrittleError(
+            f"expected a classifier, got {type(thing).__name__}; wrap it: brittle.Network(net, ...), or"
+            " brittle.BlackBox(estimator)"
+        )
+    return thing
 
 
 def evenly_cut(count: int, most: int) -> Iterator[slice]:

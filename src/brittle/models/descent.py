@@ -4,6 +4,7 @@ from brittle.errors import Flag
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
+from brittle.text import counted
 from brittle.types import Images, Labels, Logits
 
 _IMAGES = 16
@@ -30,7 +31,8 @@ def unbroken_flag(classifier: Classifier, images: Images, labels: Labels, logits
         return None
     return Flag(
         "unbroken-at-eps-1",
-        f"{withstand} of {of} images withstand {_STEPS} gradient steps that may change every pixel as they like: no"
+        f"{withstand} of {counted(of, 'image')} withstand {_STEPS} gradient steps that may change every pixel"
+        f" as they like: no"
         " network is robust to that, so its gradients do not lead where it fails, and gradient attacks understate how"
         " easily it does",
     )

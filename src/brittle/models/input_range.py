@@ -7,7 +7,7 @@ import torch
 
 from brittle.errors import Flag
 from brittle.models.classifier import Classifier, Settings
-from brittle.text import percent
+from brittle.text import counted, percent
 from brittle.types import Images, Labels, Logits
 
 _GOOD = 0.8  # above it, no other normalisation can be better by _GAIN
@@ -44,7 +44,8 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
         also = f" (with {' or '.join(usual.name for usual in others)} it is as good)" if others else ""
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {percent(given)} as given; with {best.name} mean and std it is"
+            f"accuracy on {counted(len(images), 'image')} is {percent(given)} as given; with {best.name} mean"
+            f" and std it is"
             f" {percent(tried[best])}{also}: pass --mean {_listed(best.mean)} --std {_listed(best.std)}, or what it was"
             " trained with",
         )
@@ -52,7 +53,8 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
     if len(images) >= _FEWEST and given <= _chance(len(images), classes):
         return Flag(
             "suspect-input-range",
-            f"accuracy on {len(images)} images is {percent(given)}, no better than guessing among {classes} classes,"
+            f"accuracy on {counted(len(images), 'image')} is {percent(given)}, no better than guessing among"
+            f" {counted(classes, 'class')},"
             " and no usual normalisation is far better: check weights, the order of the classes and the range of the"
             " pixels",
         )

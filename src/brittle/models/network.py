@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
@@ -16,6 +17,7 @@ from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, evenly_cut, gradient_by_chunks
 from brittle.models.company import rows_short
+from brittle.models.device import usable
 from brittle.models.fast import FastPath
 from brittle.models.modes import evaluating
 from brittle.models.normalisation import Normalisation
@@ -65,18 +67,20 @@ class Network:
         if not isinstance(net, nn.Module):
             hint = "; brittle.BlackBox takes it" if callable(getattr(net, "predict", None)) else ""
             raise BrittleError(f"expected a torch.nn.Module, got {type(net).__name__}{hint}")
-        if batch_size is not None and batch_size < 1:
-            raise BrittleError(f"expected a batch size of at least 1, got {batch_size}")
+        if batch_size is not None:
+            whole("batch_size", batch_size, least=1)
         parameter = next(net.parameters(), None)
         own = parameter.device if parameter is not None else torch.device("cpu")
-        self.device = torch.device(device) if device is not None else own
+        self.device = usable(device) if device is not None else own
         self.net: nn.Module = net.to(self.device)
+        if fit is not None and not isinstance(fit, Fit):
+            raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.access: Access = "gradient"
         self.normalisation = Normalisation.of(mean, std)
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = None if class_names is None else texts("class_names", class_names)
         self.reject = None if reject is None else reject_of(reject, self.class_names)
         self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
-        self.name = name or type(net).__name__
+        self.name = type(net).__name__ if name is None else text("name", name, "mine")
         self.fit, self.fast, self.steady = fit, fast, steady
         self.forwards, self.backwards = 0, 0
         self._counted: int | None = None  # classes, in the last pass

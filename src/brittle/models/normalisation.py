@@ -7,6 +7,7 @@ from typing import final
 import torch
 
 from brittle.errors import BrittleError
+from brittle.text import counted
 from brittle.types import Images
 
 
@@ -40,7 +41,8 @@ class Normalisation:
         std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
         if images.shape[1] != len(self.mean):
             raise BrittleError(
-                f"expected images with {len(self.mean)} channels (mean and std have as many), got {images.shape[1]}"
+                f"expected images with {counted(len(self.mean), 'channel')} (mean and std have as many), got"
+                f" {images.shape[1]}"
             )
         return (images - mean) / std
 

@@ -1,6 +1,7 @@
 """Whether the network's outputs are what attacks expect: logits, and of a usual size."""
 
 from brittle.errors import Flag
+from brittle.text import counted
 from brittle.types import Logits
 
 
@@ -11,13 +12,15 @@ def probabilities_flag(logits: Logits) -> Flag | None:
     if low >= 0 and high <= 1 + 1e-5 and bool(((sums - 1).abs() < 1e-3).all()):
         return Flag(
             "probabilities",
-            f"the outputs lie in [{low:.3g}, {high:.3g}] and sum to 1 on all {len(logits)} images: the network ends in"
+            f"the outputs lie in [{low:.3g}, {high:.3g}] and sum to 1 on all {counted(len(logits), 'image')}:"
+            f" the network ends in"
             " a softmax, whose flat parts hide gradients; return the logits before it",
         )
     if logits.shape[1] == 2 and not logits[:, 0].any() and low >= 0 and 0 < high <= 1:
         return Flag(
             "probabilities",
-            f"the single output lies in [0, 1] (largest {high:.3g}) on all {len(logits)} images: the network seems to"
+            f"the single output lies in [0, 1] (largest {high:.3g}) on all {counted(len(logits), 'image')}: the"
+            f" network seems to"
             " end in a sigmoid, so that class 1 is always predicted; return the logit before it",
         )
     normaliser = float(logits.logsumexp(1).abs().amax())
@@ -25,7 +28,8 @@ def probabilities_flag(logits: Logits) -> Flag | None:
         return Flag(
             "log-probabilities",
             f"the outputs are log-probabilities (their exponentials sum to 1 within {normaliser:.1g} on all"
-            f" {len(logits)} images): differences between classes are those of the logits, single outputs are not",
+            f" {counted(len(logits), 'image')}): differences between classes are those of the logits, single"
+            f" outputs are not",
         )
     return None
 
@@ -40,6 +44,7 @@ def small_flag(logits: Logits) -> Flag | None:
         return None
     return Flag(
         "small-logits",
-        f"the logits of an image differ by {spread:.2g} at the most on all {len(logits)} images: cross-entropy then"
+        f"the logits of an image differ by {spread:.2g} at the most on all {counted(len(logits), 'image')}:"
+        f" cross-entropy then"
         " weighs all classes alike, and attacks that climb it do not make for the nearest; multiply the logits",
     )

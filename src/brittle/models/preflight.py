@@ -12,6 +12,7 @@ from brittle.models.input_range import input_range_flag
 from brittle.models.outputs import probabilities_flag, small_flag
 from brittle.models.repeats import company_flag, jump_flag, random_flag
 from brittle.models.slopes import gradient_flags, inner_gradient_flag
+from brittle.text import counted
 from brittle.types import Images, Labels, Logits
 
 PROBE = 64
@@ -42,7 +43,8 @@ def check_compatible(classifier: Classifier, images: Images, labels: Labels | No
     bad = int((~logits.isfinite().all(1)).sum())
     if bad:
         raise BrittleError(
-            f"expected finite logits, got NaN or infinity on {bad} of {len(logits)} images; look for NaN weights, a"
+            f"expected finite logits, got NaN or infinity on {bad} of {counted(len(logits), 'image')}; look for"
+            f" NaN weights, a"
             " division by zero or an overflow in half precision"
         )
     if labels is not None and len(labels) and len(logits):
@@ -103,7 +105,8 @@ def _check_channels(wanted: int | None, images: Images) -> None:
     if images.ndim == 4 and wanted is not None and wanted != images.shape[1]:
         kind, got = {1: " (grey)", 3: " (colour)"}, images.shape[1]
         raise BrittleError(
-            f"expected images with {wanted} channels{kind.get(wanted, '')}, as the network's first convolution wants,"
+            f"expected images with {counted(wanted, 'channel')}{kind.get(wanted, '')}, as the network's first"
+            f" convolution wants,"
             f" got {got}{kind.get(got, '')}; convert the images or choose another network"
         )
 
@@ -113,7 +116,8 @@ def _check_labels(labels: Labels, classes: int) -> None:
     if low < 0 or high >= classes:
         wrong = high if high >= classes else low
         raise BrittleError(
-            f"expected labels from 0 to {classes - 1}, as the network has {classes} classes, got {wrong}; model and"
+            f"expected labels from 0 to {classes - 1}, as the network has {counted(classes, 'class')}, got"
+            f" {wrong}; model and"
             " data do not belong together, or the classes are counted from 1"
         )
 

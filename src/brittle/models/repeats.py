@@ -5,6 +5,7 @@ from torch import Tensor
 
 from brittle.errors import Flag
 from brittle.models.classifier import Classifier, Settings
+from brittle.text import counted
 from brittle.types import Images, Logits
 
 _IMAGES, _TOGETHER = 16, 2  # many small passes: what is random once a pass has as many chances to show
@@ -73,7 +74,8 @@ def jump_flag(classifier: Classifier, images: Images) -> Flag | None:
         return None
     return Flag(
         "discontinuous",
-        f"on {int(jumps.sum())} of {len(points)} images logits jump by up to {float(near[jumps].amax() / scale):.2g} of"
+        f"on {int(jumps.sum())} of {counted(len(points), 'image')} logits jump by up to"
+        f" {float(near[jumps].amax() / scale):.2g} of"
         " the largest when every pixel moves by a millionth, and a wider move changes them no more: it seems to add"
         " noise that depends on the image, and gradients say nothing of such jumps",
     )

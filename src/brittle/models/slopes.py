@@ -12,7 +12,7 @@ from brittle.geometry.norms import L1, L2, per_row
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.repeats import off_grid, resolution
-from brittle.text import percent
+from brittle.text import counted, percent
 from brittle.types import Images, Labels
 
 _FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
@@ -48,14 +48,16 @@ def gradient_flags(classifier: Classifier, images: Images, labels: Labels, *, co
     if bad:
         yield Flag(
             "non-finite-gradient",
-            f"the gradient has NaN or infinity on {bad} of {count} images ({percent(bad / count)}): gradient attacks"
+            f"the gradient has NaN or infinity on {bad} of {counted(count, 'image')} ({percent(bad / count)}):"
+            f" gradient attacks"
             " fail there for numerical reasons, not because the network is robust",
         )
     zero = int((finite & (L1.measure(gradient) < _FLAT)).sum())
     if zero:
         yield Flag(
             "zero-gradient",
-            f"the gradient is zero or nearly so on {zero} of {count} images ({percent(zero / count)}): gradient attacks"
+            f"the gradient is zero or nearly so on {zero} of {counted(count, 'image')}"
+            f" ({percent(zero / count)}): gradient attacks"
             " are blind there; look for rounding, thresholds, detach() or saturation inside the network",
         )
     if compare:
@@ -105,14 +107,16 @@ def _slope_flags(slopes: _Slopes) -> Iterator[Flag]:
     if wrong > _SHARE * of and leads < of / 2:
         yield Flag(
             "gradient-is-wrong",
-            f"on {wrong} of {of} images the loss does not do what its gradient foretells, however small the move, and"
+            f"on {wrong} of {counted(of, 'image')} the loss does not do what its gradient foretells, however"
+            f" small the move, and"
             f" along the gradient's sign it rises on {leads} only: the gradient belongs to another function, or the"
             " function is shattered; gradient attacks are led astray",
         )
     elif max(wrong, masked) > _SHARE * of:
         yield Flag(
             "rough-gradient",
-            f"the gradient is not the slope of the loss: on {wrong} of {of} images it is wrong for the smallest move,"
+            f"the gradient is not the slope of the loss: on {wrong} of {counted(of, 'image')} it is wrong for"
+            f" the smallest move,"
             f" and on {masked} the loss rises more than half as much again as it foretells for a wider one; it leads"
             f" the right way on {leads}. Look for rounding with a straight-through gradient, jumps, or saturation",
         )

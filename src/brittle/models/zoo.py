@@ -9,11 +9,13 @@ from typing import final
 import torch
 from torch import nn
 
+from brittle.checks import place, text
 from brittle.data.fit import Fit
 from brittle.data.signs import SIGNS, signs_train
 from brittle.errors import BrittleError, did_you_mean
 from brittle.models.black_box import BlackBox
 from brittle.models.classifier import Classifier, Settings, is_classifier
+from brittle.models.device import usable
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.factory import made_by
 from brittle.models.network import Network
@@ -42,7 +44,7 @@ class ModelSource:
 def load_model(
     spec: str,
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     class_names: Sequence[str] | None = None,
@@ -56,14 +58,16 @@ def load_model(
     ``Classifier.fit`` is the image size that it wants. Raises BrittleError for an unknown name, unusable weights,
     missing weights, or a factory that fails.
     """
-    kind, colon, rest = spec.partition(":")
+    path = None if weights is None else place("weights", weights)
+    kind, colon, rest = text("a model", spec, "torchvision:resnet18").partition(":")
     source = MODELS.get(kind)
     if source is None or bool(colon) != (":" in source.form):
         forms = [known.form for known in MODELS.values()]
         raise BrittleError(f"unknown model {spec!r}{did_you_mean(spec, forms)}")
-    place = _usable(device)
-    return source.load(rest, weights).adjusted(
-        Settings(mean=mean, std=std, class_names=class_names, device=place, batch_size=batch_size, reject=reject)
+    return source.load(rest, path).adjusted(
+        Settings(
+            mean=mean, std=std, class_names=class_names, device=usable(device), batch_size=batch_size, reject=reject
+        )
     )
 
 
@@ -114,16 +118,6 @@ def _python(target: str, path: Path | None) -> Classifier:
     if is_classifier(made):
         return made
     return Network(made, name=name) if isinstance(made, nn.Module) else BlackBox(made, name=name)
-
-
-def _usable(device: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise BrittleError(f"expected a device such as cpu or cuda, got {device!r}") from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise BrittleError(f"the device {str(device)!r} is not available here; use cpu")
-    return place
 
 
 _SOURCES = (

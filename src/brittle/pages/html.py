@@ -28,6 +28,17 @@ def page(
     Templates extend ``base.html.j2``. Autoescape holds for everything; only the packages' own styles and scripts are
     marked as safe, and the page's policy lets nothing else run or load.
     """
+    style = "\n".join((place / name).read_text(encoding="utf-8") for place, name in _sheets(room, styles))
+    own = {
+        "style": Markup(style),
+        "scripts": [Markup(script) for script in scripts],
+        "script_hashes": [policy_hash(script) for script in scripts],
+    }
+    return rendered(room, template, {"made_by": _made_by()} | dict(context) | own)
+
+
+def rendered(room: Path, template: str, context: Mapping[str, Any]) -> str:
+    """A template of a room, or of this one, as text, with autoescape for everything."""
     environment = Environment(
         loader=FileSystemLoader([room, HERE]),
         autoescape=True,
@@ -37,16 +48,7 @@ def page(
     )
     environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
     environment.filters["wbr"] = lambda text: Markup(_BREAK.sub(r"\1<wbr>", str(escape(text))))
-    style = "\n".join((place / name).read_text(encoding="utf-8") for place, name in _sheets(room, styles))
-    made = environment.get_template(template).render(
-        {"made_by": _made_by()}
-        | dict(context)
-        | {
-            "style": Markup(style),
-            "scripts": [Markup(script) for script in scripts],
-            "script_hashes": [policy_hash(script) for script in scripts],
-        }
-    )
+    made = environment.get_template(template).render(context)
     return made.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text
 
 

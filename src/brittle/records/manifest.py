@@ -83,6 +83,7 @@ class Manifest(_Plain):
     examples: int
     shard_size: int
     images: Kept = "none"
+    levels: int | None = None  # 256: every attack ended on what a file of 8 bits can hold
     settings: dict[str, Any] = {}  # of this kind of study
     versions: dict[str, str]  # brittle, python, torch, platform, git commit where known
 
@@ -129,6 +130,11 @@ class View:
     def class_names(self) -> list[str]:
         return self.record.class_names
 
+    def class_name(self, index: int) -> str:
+        """The name of a class, or its number where it has none."""
+        names = self.record.class_names
+        return names[index] if 0 <= index < len(names) else f"class {index}"
+
     @property
     def flags(self) -> list[FlagRecord]:
         return self.record.flags
@@ -160,6 +166,10 @@ class View:
     @property
     def images(self) -> Kept:
         return self.manifest.images
+
+    @property
+    def levels(self) -> int | None:
+        return self.manifest.levels
 
     @property
     def schema_version(self) -> int:
@@ -216,6 +226,6 @@ def kept_of(text: str) -> Kept:
     if text not in get_args(Kept):
         raise BrittleError(
             f"expected images as {', '.join(get_args(Kept)[:-1])} or none, got {text!r}"
-            f"{did_you_mean(text, get_args(Kept))}"
+            f"{did_you_mean(str(text), get_args(Kept))}"
         )
     return text  # type: ignore[return-value]

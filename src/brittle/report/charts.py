@@ -80,7 +80,7 @@ def plain_chart(curves: Sequence[Curve], x: str, y: str) -> Chart | None:
         "series": [{"name": curve.name, "x": list(curve.x), "y": list(curve.y)} for curve in drawn],
         "x": x,
         "y": y,
-        "format": ".0%" if is_fraction(y) else "~g",
+        "format": ".0%" if is_fraction(y) else "~r",
     }
     return Chart(data, _specification("plain.vl.json"), legend, [], style)
 

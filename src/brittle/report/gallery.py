@@ -51,7 +51,7 @@ def hero(view: View, summary: Summary, records: pd.DataFrame) -> Case | None:
 def shown(view: View, summary: Summary, case: Case, pictures: Pictures) -> dict[str, Any]:
     """A case as the page has it: captions and pictures."""
     attack = summary.attack(case.attack)
-    return case_caption(view, case, attack.title) | {
+    return case_caption(view, case) | {
         "minimal": attack.kind == "minimal",
         "trio": pictures.get((case.slug, case.position)),
         "kept": view.images != "none",
@@ -67,7 +67,7 @@ def gallery(
     labels = [attack.label for attack in summary.attacks]
     return {
         "cards": cards,
-        "attacks": [attack.title for attack in summary.attacks],
+        "attacks": labels,
         "first": labels.index(first) if first is not None else "",
         "classes": sorted({(card["label"], card["class"]) for card in cards}),
         "withstood": any(not card["fooled"] for card in cards),

@@ -60,7 +60,7 @@ def _rows(summary: Summary) -> Iterator[str]:
         yield _line(["all attacks", *cells], done=True)
     for attack in summary.attacks:
         cells = [_cell(attack.measures[key], MEASURES[key].unit, attack.distance_norm) for key in SHOWN]
-        yield _line([escaped(attack.title), *cells], done=True)
+        yield _line([escaped(attack.label), *cells], done=True)
 
 
 def _line(cells: Sequence[str], *, done: bool = False) -> str:

@@ -13,6 +13,7 @@ from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import trios
 from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records
 from brittle.report import gallery, pictures, sections
+from brittle.report.by_class import by_class
 from brittle.report.charts import POINTS, chart_of, javascript
 
 HERE = Path(__file__).parent
@@ -118,6 +119,7 @@ def _context(part: _Part, heroes: gallery.Pictures, points: int) -> dict[str, An
         "chart": chart_of(view, summary, part.records, points),
         "budgets": any(attack.kind == "budget" for attack in summary.attacks),
         "table": sections.measures_table(summary),
+        "classes": by_class(summary),
         "cost": sections.cost_rows(summary),
         "flags": flags,
         "doubts": weights.count("doubt"),

@@ -56,14 +56,13 @@ def plain_page(
     facts: (term, value) at the end. flags: reasons to doubt it.
     """
     chart = plain_chart(curves, x, y)
+    shown = [{"heads": list(heads), "rows": [list(map(told_cell, row)) for row in rows]} for heads, rows in tables]
     context: dict[str, Any] = {
         "title": title,
         "about": about,
         "sentences": list(sentences),
         "chart": chart,
-        "tables": [
-            {"heads": list(heads), "rows": [[_cell(cell) for cell in row] for row in rows]} for heads, rows in tables
-        ],
+        "tables": shown,
         "pictures": [],
         "facts": facts,
         "flags": flag_cards(flags),
@@ -78,7 +77,8 @@ def plain_page(
     return rendered([_picture(caption, path, room // len(pictures)) for caption, path in pictures])
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def told_cell(cell: Cell) -> dict[str, Any]:
+    """A cell of a told table in words, with what to sort it by."""
     if isinstance(cell, Measured):
         return measured_cell(cell, "fraction", "l2") | {"number": True}
     if isinstance(cell, Sized):

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from brittle.flags import FLAGS, is_doubt
-from brittle.measure import MEASURES, Case, Measured, Summary
+from brittle.measure import COST, MEASURES, Case, Measured, Summary
+from brittle.pages import words
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, Manifest, View
@@ -36,7 +37,7 @@ def _fooled(summary: Summary) -> Figure:
         return Figure(title, "0 %", f"of the {_images(right, summary)} fooled by any attack of this run.")
     fooling = summary.attack(summary.strongest).measures["fooling_rate"]
     role = "the strongest attack of this run" if len(summary.attacks) > 1 else "the attack of this run"
-    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.attack(summary.strongest).title}, {role}."
+    text = f"of the {_images(fooling.of or 0, summary)} fooled by {summary.strongest}, {role}."
     return _rate(title, fooling, text)
 
 
@@ -48,7 +49,7 @@ def _little(summary: Summary) -> Figure:
     typical, median = attack.measures["typical_change"].value, attack.measures["median_distance"].value
     if typical is None:
         return Figure(title, NONE, "No perturbation was found that reaches the goal.")
-    distance = f"{distance_text(median, attack.distance_norm)}, {attack.title}"
+    distance = f"{distance_text(median, attack.distance_norm)}, {attack.label}"
     if attack.distance_norm == "l0":
         share = attack.measures["changed_pixels"].value
         text = f"of the pixels is the median of what changes ({distance})."
@@ -109,7 +110,7 @@ def measures_table(summary: Summary) -> dict[str, Any]:
             for column in columns
         ]
         kind = f"{attack.kind}, {norm_text(attack.norm)}"
-        bodies.setdefault(kind, []).append({"title": attack.title, "under": "", "cells": cells})
+        bodies.setdefault(kind, []).append({"title": attack.label, "under": "", "cells": cells})
     return {"groups": groups, "columns": columns, "bodies": bodies}
 
 
@@ -144,15 +145,14 @@ def cost_rows(summary: Summary) -> list[dict[str, Any]]:
     """Passes and time per attack, with the share of the dearest attack's passes for a bar."""
     rows: list[dict[str, Any]] = []
     for attack in summary.attacks:
-        cost = {
-            key: attack.measures[key].value for key in ("steps", "forwards", "backwards", "seconds", "total_seconds")
-        }
+        cost = {key: attack.measures[key].value for key, known in MEASURES.items() if known.group == COST}
         total = cost["total_seconds"]
         rows.append(
             {
-                "title": attack.title,
+                "title": attack.label,
                 "passes": [value_text(cost[key], "passes") for key in ("steps", "forwards", "backwards")],
                 "seconds": value_text(cost["seconds"], "seconds"),
+                "spread": words.interval_text(cost["seconds"], cost["seconds_low"], cost["seconds_high"], "seconds"),
                 "total": NONE if total is None else duration(total),
                 "bar": (cost["forwards"] or 0.0) + (cost["backwards"] or 0.0),
             }
@@ -175,7 +175,7 @@ def beside(summaries: Sequence[Summary]) -> dict[str, Any]:
             label = summary.by_norm.get(norm)
             attack = None if label is None else summary.attack(label)
             cell = measured_cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
-            distances.append(cell | {"count": "" if attack is None else attack.title})
+            distances.append(cell | {"count": "" if attack is None else attack.label})
         rows.append({"model": summary.model, "goal": summary.goal, "cells": [*rates, *distances]})
     heads = [(MEASURES[key].name, "") for key in BESIDE]
     heads += [(f"Median distance, {norm_text(norm)}", "strongest minimal attack") for norm in norms]
@@ -225,10 +225,10 @@ KEPT = {
 """What a run keeps of its adversarial images."""
 
 
-def case_caption(view: View, case: Case, title: str) -> dict[str, Any]:
+def case_caption(view: View, case: Case) -> dict[str, Any]:
     """Names, confidences and distances of a case."""
     return {
-        "attack": title,
+        "attack": case.attack,
         "role": case.role or (f"no. {case.rank:,} of {case.of:,}" if case.fooled else "withstood"),
         "rank": case.rank,
         "of": case.of,
@@ -236,22 +236,17 @@ def case_caption(view: View, case: Case, title: str) -> dict[str, Any]:
         "example": case.example,
         "position": case.position,
         "class": case.label,
-        "label": class_name(view, case.label),
-        "target": None if case.target is None else class_name(view, case.target),
-        "before": class_name(view, case.clean_prediction),
+        "label": view.class_name(case.label),
+        "target": None if case.target is None else view.class_name(case.target),
+        "before": view.class_name(case.clean_prediction),
         "sure_before": percent(case.clean_confidence),
-        "after": class_name(view, case.adversarial_prediction),
+        "after": view.class_name(case.adversarial_prediction),
         "sure_after": percent(case.adversarial_confidence),
         "distance": distance_text(case.distance, case.norm),
         "typical": significant(case.typical_change, 2),
         "largest": significant(case.largest_change, 2),
         "survives": case.survives_8bit,
     }
-
-
-def class_name(view: View, index: int) -> str:
-    """The name of a class, or its number where it has none."""
-    return view.class_names[index] if 0 <= index < len(view.class_names) else f"class {index}"
 
 
 def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
@@ -271,6 +266,8 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
     facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]
     if manifest.study == "audit":
         facts.append(("Adversarial images kept", KEPT[manifest.images]))
+        if manifest.levels is not None:
+            facts.append(("Every attack ends on", f"8-bit images, of {manifest.levels} levels a channel"))
     facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
     return [
         *facts,

@@ -23,7 +23,7 @@ def summary_table(summary: Summary) -> RenderableType:
     for attack in summary.attacks:
         cells = [_cell(attack.measures[key], MEASURES[key].unit, attack.distance_norm) for key in SHOWN]
         # Rows have two lines anyway, and 80 columns have no room to spare.
-        table.add_row(Text(attack.title.replace("(", "\n(", 1)), *cells)
+        table.add_row(Text(attack.label.replace("(", "\n(", 1)), *cells)
     parts: list[RenderableType] = [Text(" ".join(summary.headline), style="bold"), Text()]
     accuracy, robust = summary.overall["clean_accuracy"], summary.overall["robust_accuracy"]
     if accuracy.value is not None:

@@ -8,20 +8,22 @@ from typing import final
 import torch
 from torch import Tensor
 
-from brittle.attacks import Attack
+from brittle.attacks import Attack, EightBit
 from brittle.catalog import ATTACKS, entry_of, label_of, refuse_goal, traits_of
+from brittle.checks import brief, whole
 from brittle.data.examples import examples_of
+from brittle.display import displayed
 from brittle.errors import BrittleError, Flag, Unsupported
+from brittle.flags import STUCK
+from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, is_classifier
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
-from brittle.run.grade import Rounded, Rules, grade
+from brittle.run.grade import Grade, Rounded, Rules, grade
+from brittle.text import counted
 from brittle.types import Access, Images, Labels, Logits
-
-STUCK = 0.1
-"""The share of images above which a gradient attack that made no headway is a reason to doubt it."""
 
 
 @final
@@ -30,16 +32,17 @@ class Found:
     """What an attack found, graded by a fresh pass through the plain network; rows as in the images given.
 
     images: float32 ``[B, C, H, W]``; where the attack failed, its last attempt. originals: the images given.
-    fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget. prediction, confidence: of
-    ``images``. margin: the logits that are missing to the goal, negative where it is met. claimed: what the attack
-    itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on ``images``: not fooled, and not
-    robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without the grading. flags: reasons to
-    doubt all this, from ``attack``; docs/flags.md explains each code. They say what a glance shows;
-    ``brittle.models.preflight.preflight`` and audits look harder.
+    method: the attack. fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget.
+    prediction, confidence: of ``images``. margin: the logits that are missing to the goal, negative where it is met.
+    claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on
+    ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without
+    the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains each code. They say what a
+    glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
     originals: Images
+    method: Attack
     goal: Goal
     claimed: Tensor
     prediction: Labels
@@ -61,6 +64,9 @@ class Found:
         codes = ", ".join(flag.code for flag in self.flags) or "none"
         return f"Found({int(self.fooled.sum())} of {len(self.fooled)} fooled; flags: {codes})"
 
+    def _repr_html_(self) -> str:
+        return displayed(self)
+
     @property
     def fooled_8bit(self) -> Tensor:
         """bool ``[B]``: fooled also after rounding to 8-bit pixels; asked for the first time, it takes a plain pass."""
@@ -79,31 +85,33 @@ def attack(
     *,
     seed: int = 0,
     ids: tuple[str, ...] | None = None,
+    levels: int | None = None,
 ) -> Found:
     """Runs an attack and grades what it found.
 
     images: float ``[B, C, H, W]`` in [0, 1]. goal: true labels (int ``[B]``: untargeted), ``Untargeted(labels)`` or
-    ``Targeted(labels)``. ids: name the examples' random streams; by default their content does.
+    ``Targeted(labels)``. ids: name the examples' random streams; by default their content does. levels: 256, where what
+    is found shall be an image that a file of 8 bits can hold (see ``brittle.EightBit``); None, where it need not.
     ``Found.flags`` tells what makes its rates doubtful: answers that change with the batch or by themselves, gradients
     that are zero, a minimal attack that fails, claims that a fresh pass denies. That costs some 20 passes of one image.
     Raises BrittleError for inputs that do not fit the classifier, Unsupported for goals the attack has no version for,
     and for gradients or scores that it asks for and the classifier does not have.
     """
-    if not is_classifier(classifier):
-        raise BrittleError(
-            f"expected a classifier, got {type(classifier).__name__}; wrap it: brittle.Network(net, ...), or"
-            " brittle.BlackBox(estimator)"
-        )
+    checked_classifier(classifier)
+    whole("seed", seed, least=0)
     check_goal(method, goal)
     check_access(method, classifier)
+    if not isinstance(goal, Tensor | Untargeted | Targeted):
+        raise BrittleError(f"expected labels, Untargeted(labels) or Targeted(labels), got {brief(goal)}")
+    ended = ending_on(levels, method)
     wanted: Goal = Untargeted(goal) if isinstance(goal, Tensor) else goal
     examples = examples_of(images, wanted.labels, ids=ids)
     check_target(classifier, wanted)
     rng = Rng(seed, examples.ids)
     if not len(images):
-        return _run(classifier, images, wanted, method, rng, images.new_zeros(0, 1))
+        return _run(classifier, images, wanted, ended, rng, images.new_zeros(0, 1))
     logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
-    found = _run(classifier, images, wanted, method, rng, logits)
+    found = _run(classifier, images, wanted, ended, rng, logits)
     gradients = traits_of(method).access == "gradient"
     seen = glance(classifier, found.originals, found.goal.labels, logits, gradients=gradients)
     return replace(found, flags=(*seen, *_own_flags(found, method, found.goal.margin(logits))))
@@ -116,14 +124,19 @@ def _run(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng
         return attack_graded(classifier, pixels, goal, method, rng, logits.clone())
 
 
-def broken_rules(found: Found) -> dict[str, Tensor]:
+def objections(found: Found) -> dict[str, Tensor]:
     """Flag code -> bool ``[B]``: what speaks against an attack's result for each image."""
+    unconfirmed = found.claimed & ~found.fooled
+    return {"unconfirmed": unconfirmed, **broken_rules(found, miscounted=found.miscounted)}
+
+
+def broken_rules(graded: Found | Grade, *, miscounted: bool) -> dict[str, Tensor]:
+    """Flag code -> bool ``[B]``: which rules an attack has broken, whatever it claims."""
     return {
-        "unconfirmed": found.claimed & ~found.fooled,
-        "outside-box": ~found.inside_box,
-        "over-budget": ~found.within_budget,
-        "non-finite-logits": found.non_finite,
-        "miscounted-passes": torch.full_like(found.claimed, found.miscounted),
+        "outside-box": ~graded.inside_box,
+        "over-budget": ~graded.within_budget,
+        "non-finite-logits": graded.non_finite,
+        "miscounted-passes": torch.full_like(graded.non_finite, miscounted),
     }
 
 
@@ -138,21 +151,33 @@ _MEANS = {
 
 def _own_flags(found: Found, method: Attack, margin: Tensor) -> Iterator[Flag]:
     """What an attack's own results say against them. margin: of the originals."""
-    for code, rows in broken_rules(found).items():
+    for code, rows in objections(found).items():
         if rows.any():
-            yield Flag(code, f"{int(rows.sum())} of {len(rows)} images {_MEANS[code]}")
+            yield Flag(code, f"{int(rows.sum())} of {counted(len(rows), 'image')} {_MEANS[code]}")
     failed, of = ~found.fooled, len(found.fooled)
     if traits_of(method).kind != "budget":
         if failed.any():
-            message = f"{entry_of(method).name} failed on {int(failed.sum())} of {of} images, without a budget"
+            message = (
+                f"{entry_of(method).name} failed on {int(failed.sum())} of {counted(of, 'image')}, without a budget"
+            )
             yield Flag("unbounded-below-100", message)
         return
     stuck = failed & (found.backwards > 0) & (found.steps > 1) & (found.margin >= margin)
     if int(stuck.sum()) > STUCK * of:
         message = (
-            f"on {int(stuck.sum())} of {of} images {entry_of(method).name} ended no nearer to its goal than it began"
+            f"on {int(stuck.sum())} of {counted(of, 'image')} {entry_of(method).name} ended no nearer to"
+            f" its goal than it began"
         )
         yield Flag("no-headway", message)
+
+
+def ending_on(levels: int | None, method: Attack) -> Attack:
+    """The attack itself, or one that ends it on images of 256 levels a channel; BrittleError for other numbers."""
+    if levels is None:
+        return method
+    if levels != LEVELS or isinstance(levels, bool):
+        raise BrittleError(f"expected levels as {LEVELS}, as files of 8 bits have, or None, got {levels!r}")
+    return method if isinstance(method, EightBit) else EightBit(attack=method)
 
 
 def check_goal(method: Attack, goal: Goal | Labels | type) -> None:
@@ -175,7 +200,8 @@ def check_target(classifier: Classifier, goal: Goal) -> None:
             names = classifier.class_names
             name = f"class {classifier.reject}" if names is None else repr(names[classifier.reject])
             raise BrittleError(
-                f"expected targets other than the reject class, {name}, got it for {count} of {len(goal)} images;"
+                f"expected targets other than the reject class, {name}, got it for {count} of"
+                f" {counted(len(goal), 'image')};"
                 " choose another target, or a Classifier without reject="
             )
 
@@ -217,6 +243,7 @@ def attack_graded(
         **outcome._asdict(),
         **grade(classifier, images, outcome, goal, Rules.of(method))._asdict(),
         originals=images,
+        method=method,
         goal=goal,
         miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
         seconds=seconds,

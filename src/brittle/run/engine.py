@@ -9,6 +9,8 @@ from typing import final
 import pandas as pd
 import pyarrow as pa
 
+from brittle import checks
+from brittle.display import displayed
 from brittle.errors import BrittleError
 from brittle.records import Manifest, part_paths, read_manifest, read_records, readable_shard, record_path
 from brittle.records.schema import SCHEMAS
@@ -32,13 +34,16 @@ class Run:
     @staticmethod
     def open(directory: str | Path) -> "Run":
         """The run in a directory, of any study; BrittleError where there is none."""
-        place = Path(directory)
+        place = checks.place("a run directory", directory)
         return Run(place, read_manifest(place))
 
     @property
     def records(self) -> pd.DataFrame:
         """One row per example and attack, or what else its study writes down: see ``brittle.records.SCHEMAS``."""
         return read_records(self.directory, self.manifest)
+
+    def _repr_html_(self) -> str:
+        return displayed(self)
 
 
 def run(

@@ -9,6 +9,7 @@ from torch import Tensor
 from brittle.attacks import Outcome
 from brittle.catalog import traits_of
 from brittle.geometry import box
+from brittle.geometry.levels import to_8bit
 from brittle.geometry.norms import LINF, Norm
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
@@ -98,8 +99,3 @@ def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, 
         within_budget=within,
         non_finite=~logits.isfinite().all(1),
     )
-
-
-def to_8bit(images: Images) -> Images:
-    """The images after saving with 8 bits a channel, rounded to nearest, and loading again."""
-    return box.clip(images).mul(255).round().div(255)

@@ -11,6 +11,7 @@ import torch
 
 from brittle.data.examples import Examples
 from brittle.errors import BrittleError
+from brittle.text import counted
 
 
 def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
@@ -28,7 +29,7 @@ def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
     highest = int(examples.labels.max()) if len(examples.labels) else 0
     if highest >= len(own):
         raise BrittleError(
-            f"expected labels from 0 to {len(own) - 1}, as the data names {len(own)} classes, got {highest}"
+            f"expected labels from 0 to {len(own) - 1}, as the data names {counted(len(own), 'class')}, got {highest}"
         )
     found = _places(own, names)
     same_count = len(own) == len(names)
@@ -55,7 +56,8 @@ def check_class_count(names: Sequence[str] | None, outputs: int, examples: Examp
     own = examples.class_names
     if names is None and own is not None and examples.labels is not None and len(own) != outputs:
         raise BrittleError(
-            f"expected data of {outputs} classes, as the network has outputs, got {len(own)} ({_some(own)}); which"
+            f"expected data of {counted(outputs, 'class')}, as the network has outputs, got {len(own)}"
+            f" ({_some(own)}); which"
             " outputs these are cannot be told: give the Classifier its class_names, and labels are matched by name"
         )
 

@@ -98,7 +98,8 @@ class Pieces:
         each = self._each(unit)
         if unit.guess == 0 or each == 0:
             return left
-        size = SECONDS / min(2, workers) / each  # what a worker has done waits until this process has done its own
+        # What a worker has done waits until this process has done its own.
+        size = min(SECONDS / min(2, workers) / each, left)
         pace = self._paces.get(unit.group)
         if pace is not None:
             size = min(size, _GROWTH * pace.largest)

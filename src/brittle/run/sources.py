@@ -8,9 +8,10 @@ from typing import Any, final
 
 from torch import Tensor
 
+from brittle.checks import text, whole
 from brittle.data.examples import Examples
 from brittle.errors import BrittleError
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.records import FlagRecord, Manifest, ModelRecord, slugs_of
 from brittle.run.labels import check_class_count, in_classes_of
@@ -84,6 +85,8 @@ class Sources:
             raise BrittleError("expected at least one classifier, got none")
         sources = {}
         for name, classifier in classifiers.items():
+            text("a model's name", name, "mine")
+            checked_classifier(classifier)
             data = examples[name]
             if not len(data):
                 raise BrittleError(f"expected at least one example, got none from {data.source}")
@@ -102,8 +105,8 @@ class Sources:
         """What a manifest says of them, after every check that can refuse them; a stored run keeps flags and shards."""
         examples = self.first.examples
         models = self.records(stored)
-        if shard_size is not None and shard_size < 1:
-            raise BrittleError(f"expected a shard size of at least 1, got {shard_size}")
+        if shard_size is not None:
+            whole("shard_size", shard_size, least=1)
         if shard_size is None:
             shard_size = min(shard_size_of(one.image_shape) for one in models) if stored is None else stored.shard_size
         return {
@@ -197,7 +200,14 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     if flags is None:
         found = preflight(classifier, images, None if labels is None else labels[: len(images)])
         flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]
-    channels, height, width = images.shape[1:]
+    return model_record(name, slug, classifier, examples, flags=flags)
+
+
+def model_record(
+    name: str, slug: str, classifier: Classifier, examples: Examples, *, flags: list[FlagRecord] | None = None
+) -> ModelRecord:
+    """A classifier as a manifest has it, known again by what it says of fixed images in the size of these."""
+    channels, height, width = examples.images(0, 1).shape[1:]
     probe = take_probe(classifier, examples, (channels, height, width))
     return ModelRecord(
         name=name,
@@ -210,5 +220,5 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
         data_fingerprint=examples.fingerprint,
         device=classifier.device.type,
         batch_size=classifier.batch_size,
-        flags=flags,
+        flags=flags or [],
     )

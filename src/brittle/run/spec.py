@@ -31,6 +31,11 @@ class Spec(_Keys):
 
     study: str
 
+    @property
+    def announced(self) -> bool:
+        """Whether a run begins by saying what it does and how long that takes, as nobody has named its parts."""
+        return False
+
     def open(self) -> Any:
         """The study, with all that it names loaded."""
         raise NotImplementedError

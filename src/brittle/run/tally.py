@@ -112,7 +112,7 @@ class Logged:
     def done(self, unit: Unit, table: pa.Table, count: int, seconds: float | None) -> None:
         """Where the unit's group stands, and the whole."""
         self.tally.done(unit, table, count, seconds)
-        left = self.tally.time_left()
+        left = self.tally.time_left() if len(self.tally.groups) > 1 else ""
         self.log.info("%s%s", self.tally.line(unit.group), f"; all: {left}" if left else "")
 
     def lost(self, unit: Unit, seconds: float) -> None:

@@ -10,17 +10,19 @@ from pydantic import Field
 
 from brittle.attacks import Attack
 from brittle.catalog import attacks_from, guessed_passes, label_of
+from brittle.checks import whole
 from brittle.errors import BrittleError
+from brittle.geometry.levels import to_8bit
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
-from brittle.run.attack import Found, attack_graded, check_access, check_goal
-from brittle.run.grade import to_8bit
+from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.store import encoded, joined_images
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.goals import check_goals, goal_of, kind_of
+from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
 from brittle.studies.registry import register_study
@@ -31,7 +33,9 @@ from brittle.studies.rows import table_of
 class AuditSpec(Spec):
     """What an audit is asked to do.
 
-    attacks: as on the command line, sweeps too. goals: "untargeted", "least-likely", "next-best", "random", or a class.
+    attacks: as on the command line, sweeps too. level: adds its attacks for each of the norms, with a budget of eps for
+    each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely",
+    "next-best", "random", or a class. levels: 256, where every attack shall end on what a file of 8 bits can hold.
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     """
 
@@ -39,19 +43,39 @@ class AuditSpec(Spec):
     models: list[ModelSpec]
     data: str
     limit: int | None = None
-    attacks: list[str]
+    attacks: list[str] = Field(default=[])
+    level: str | None = None
+    norms: list[str] = Field(default=[])
+    eps: list[float | str] = Field(default=[])
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
+    levels: Literal[256] | None = None
     images: str = "all"
     seed: int = 0
     batch_size: int | None = None
     device: str = "auto"
 
+    @property
+    def announced(self) -> bool:
+        return self.level is not None or not self.attacks
+
     def open(self) -> "Audit":
         """The study, with its models and data loaded."""
         kept = kept_of(self.images)
-        attacks = tuple(one for text in self.attacks for one in attacks_from(text))
+        attacks = [one for text in self.attacks for one in attacks_from(text)]
+        wanted = (self.level or STANDARD) if self.announced else None
+        norms = self.norms or list(NORMS)
+        if wanted is None and (self.norms or self.eps):
+            raise BrittleError("expected norms and eps with a level; an attack has its own: pgd,norm=l2,eps=0.5")
+        if wanted is not None:
+            attacks_of(wanted, norms, self.eps, shape=(3, 1, 1))  # or it is refused before anything is loaded
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, spec=self.toml())
+        asked = self
+        if wanted is not None:
+            shape = sources.first.examples.images(0, 1).shape[1:]
+            attacks = [*attacks_of(wanted, norms, self.eps, shape=shape), *attacks]
+            said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
+            asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
+        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=asked.toml())
 
 
 class Place(NamedTuple):
@@ -73,6 +97,7 @@ class Audit:
     goals: Sequence[str] = (UNTARGETED,)
     seed: int = 0
     images: Kept = "all"
+    levels: int | None = None
     shard_size: int | None = None
     spec: dict[str, Any] | None = None
 
@@ -84,10 +109,10 @@ class Audit:
         """The manifest; BrittleError for no, repeated or unsuited attacks and goals, and data that do not fit."""
         if isinstance(self.attacks, (str, bytes)) or not isinstance(self.attacks, Sequence):
             raise BrittleError(f"expected a list of attacks such as [DeepFool()], got {self.attacks!r}")
-        if self.seed < 0:
-            raise BrittleError(f"expected a seed of at least 0, got {self.seed}")
+        whole("seed", self.seed, least=0)
         specs = attack_specs(self.attacks)
         for method in self.attacks:
+            ending_on(self.levels, method)
             for goal in self.goals:
                 check_goal(method, kind_of(goal))
             for source in self.sources.of.values():
@@ -101,6 +126,7 @@ class Audit:
             goals=list(self.goals),
             attacks=specs,
             images=kept_of(self.images),
+            levels=self.levels,
             **facts,
             **about(command),
         )
@@ -161,7 +187,7 @@ class Audit:
         return int(pc.sum(table["fooled"]).as_py() or 0)
 
     def _attack(self, label: str) -> Attack:
-        return next(attack for attack in self.attacks if label_of(attack) == label)
+        return ending_on(self.levels, next(attack for attack in self.attacks if label_of(attack) == label))
 
     def _kept(self, unit: Unit, manifest: Manifest, found: Found) -> dict[str, bytes]:
         name = image_file(unit.key)

@@ -10,18 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from brittle.craft.crafted import original_of
-from brittle.craft.sheet import comparison
-from brittle.craft.view import see
+from brittle.crafting.crafted import original_of
+from brittle.crafting.sheet import comparison
+from brittle.crafting.view import see
 from brittle.data.examples import examples_of
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
+from brittle.models.preflight import check_compatible
 from brittle.pages.pictures import noise_picture, png_with_texts
 from brittle.records import CRAFTED, UNTARGETED, Manifest, ModelRecord, slugs_of
 from brittle.run.attack import check_access, check_goal
 from brittle.run.plan import about, attack_specs
-from brittle.run.probe import take_probe
+from brittle.run.sources import model_record
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.crafted_rows import (
@@ -32,9 +33,10 @@ from brittle.studies.crafted_rows import (
     row_of,
     text_of,
 )
-from brittle.studies.crafter import Aim, Crafter, OnLook, Photograph, png_of, read_photograph
+from brittle.studies.crafter import Aim, Crafter, OnLook
 from brittle.studies.goals import kind_of
 from brittle.studies.opening import opened_models
+from brittle.studies.photographs import Photograph, png_of, read_photograph
 from brittle.studies.registry import register_study
 from brittle.studies.ways import Way, ways_from
 
@@ -62,8 +64,9 @@ class CraftSpec(Spec):
         ways = ways_from(self.attacks, self.confidence)
         if len(self.models) != 1:
             raise BrittleError(f"expected one model to craft for, got {len(self.models)}")
+        files = [read_photograph(path) for path in self.photographs]  # first, as weights may have to be fetched
         ((name, loaded),) = opened_models(self.models, self.device).items()
-        photographs = [read_photograph(path, loaded.fit) for path in self.photographs]
+        photographs = [Photograph.of(one, loaded) for one in files]
         return Crafting(
             loaded,
             loaded.fit,
@@ -143,6 +146,9 @@ class Crafting:
             check_access(way.attack, self.classifier)
             for kind in {kind_of(wish) for wish in self.wishes}:
                 check_goal(way.attack, kind)
+        for photograph in self.photographs:
+            seen = see(photograph.pixels.unsqueeze(0), self.fit).to(self.classifier.device)
+            check_compatible(self.classifier, seen, None)
         aims = [self.crafter(0).aim(photograph, self.wishes) for photograph in self.photographs]
         self._facts[:] = [_Facts(aims=aims, folders=folders_of(self.photographs, self.ways, self.wishes, aims))]
         specs = attack_specs([way.attack for way in self.ways])
@@ -241,21 +247,10 @@ class Crafting:
         """The network, known by what it says of the first photograph."""
         first = self.photographs[0]
         seen = examples_of(see(first.pixels.unsqueeze(0), self.fit), ids=[first.sha256])
-        channels, height, width = seen.images(0, 1).shape[1:]
-        names = self.classifier.class_names
-        probe = take_probe(self.classifier, seen, (channels, height, width))
-        return ModelRecord(
-            name=self.model or self.classifier.name,
-            slug=slugs_of([self.model or self.classifier.name])[0],
-            fingerprint=self.classifier.fingerprint,
-            probe=probe,
-            class_names=list(names or (str(k) for k in range(probe.classes))),
-            reject=self.classifier.reject,
-            image_shape=(channels, height, width),
-            data_fingerprint=hashlib.sha256("".join(one.sha256 for one in self.photographs).encode()).hexdigest(),
-            device=self.classifier.device.type,
-            batch_size=self.classifier.batch_size,
-        )
+        name = self.model or self.classifier.name
+        record = model_record(name, slugs_of([name])[0], self.classifier, seen)
+        every = hashlib.sha256("".join(one.sha256 for one in self.photographs).encode()).hexdigest()
+        return record.model_copy(update={"data_fingerprint": every})
 
     def _how(self, manifest: Manifest, way: int) -> dict[str, Any]:
         return repeated(manifest) | {"attack": config_of_way(self.ways[way])}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from brittle.catalog import config_of, entry_of
-from brittle.craft.crafted import Crafted
+from brittle.crafting.crafted import Crafted
 from brittle.records import Manifest
-from brittle.studies.crafter import Aim, Photograph
+from brittle.studies.crafter import Aim
+from brittle.studies.photographs import Photograph
 from brittle.studies.ways import Way
 
 

@@ -1,48 +1,31 @@
 """A photograph and wishes: attacked at its own pixels, saved in 8 bits, reloaded, and classified once more."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import NamedTuple, final
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from brittle.craft.crafted import Crafted
-from brittle.craft.view import Watched, see, viewed
-from brittle.data.decode import decoded, read_header
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.view import Watched, see, viewed
 from brittle.data.fit import Fit
-from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
+from brittle.run.attack import broken_rules
 from brittle.run.grade import Rules, grade
+from brittle.studies.photographs import Photograph, pixels_of, png_of
 from brittle.studies.ways import Way
 from brittle.studies.wishes import check_wishes, targets_of
 from brittle.types import Images, Logits
 from brittle.visibility.measures import visibility
 
 _TOP = 5
-_LEAST_SIDE = 8
-_MOST_PIXELS = 24_000_000  # of a photograph: crafting takes some 200 bytes for each
 
 OnLook = Callable[[float, float], None]
 """Told after each pass: the highest confidence, and the change in grey levels (root mean square, median of several)."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Photograph:
-    """name: of the file. pixels: uint8 ``[C, H, W]``, upright. sha256: of the file."""
-
-    name: str
-    pixels: Tensor
-    sha256: str
 
 
 @final
@@ -53,42 +36,6 @@ class Aim:
     wish: str
     target: int | None
     before: Logits
-
-
-def read_photograph(path: Path, fit: Fit | None) -> Photograph:
-    """A photograph as people see it, in as many channels as the network takes; BrittleError where it cannot be."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BrittleError(f"cannot read {str(path)!r}: {error.strerror}") from None
-    header = read_header(data, path.name)
-    if min(header.width, header.height) < _LEAST_SIDE:
-        raise BrittleError(
-            f"{path.name} is too small: {header.width} x {header.height} pixels, expected at least"
-            f" {_LEAST_SIDE} x {_LEAST_SIDE}"
-        )
-    if header.width * header.height > _MOST_PIXELS:
-        raise BrittleError(
-            f"{path.name} is too large: {header.width} x {header.height} pixels, crafting takes up to"
-            f" {_MOST_PIXELS // 10**6} million; make it smaller first"
-        )
-    if fit is not None:
-        fit.resized(header.width, header.height, path.name)
-    pixels = _pixels_of(data, path.name, 3 if fit is None else fit.channels)
-    return Photograph(path.name, pixels, hashlib.sha256(data).hexdigest())
-
-
-def _pixels_of(data: bytes, name: str, channels: int) -> Tensor:
-    """uint8 ``[C, H, W]`` of an encoded image."""
-    return torch.from_numpy(np.atleast_3d(np.array(decoded(data, name, channels))).transpose(2, 0, 1).copy())
-
-
-def png_of(pixels: Tensor) -> bytes:
-    """A lossless PNG of uint8 ``[C, H, W]``."""
-    array = pixels.permute(1, 2, 0).numpy()
-    buffer = BytesIO()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @final
@@ -142,12 +89,13 @@ class Crafter:
         seconds = (time.perf_counter() - started) / len(aims)
         levels = outcome.images.mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
         pngs = [png_of(one) for one in levels]
-        again = torch.stack([_pixels_of(png, "perturbed.png", len(levels[0])) for png in pngs])
+        again = torch.stack([pixels_of(png, "perturbed.png", len(levels[0])) for png in pngs])
         counted = (through.forwards, through.backwards) == (int(outcome.forwards.sum()), int(outcome.backwards.sum()))
         saved = outcome._replace(images=(again.float() / 255).to(originals))
         grades = grade(through, originals, saved, goal, Rules(box=True, budget=None))
         # The budget is the attack's, who does not know that half a grey level is lost to the file.
         inside, within = Rules.of(self.way.attack).kept(originals, outcome.images)
+        broken = broken_rules(grades._replace(inside_box=inside, within_budget=within), miscounted=not counted)
         for row, (aim, png) in enumerate(zip(aims, pngs, strict=True)):
             seen = Seen(
                 claimed=bool(outcome.claimed[row]),
@@ -156,16 +104,7 @@ class Crafter:
                 forwards=int(outcome.forwards[row]),
                 backwards=int(outcome.backwards[row]),
                 seconds=seconds,
-                flags=tuple(
-                    code
-                    for code, raised in {
-                        "outside-box": not inside[row],
-                        "over-budget": not within[row],
-                        "non-finite-logits": bool(grades.non_finite[row]),
-                        "miscounted-passes": not counted,
-                    }.items()
-                    if raised
-                ),
+                flags=tuple(code for code, rows in broken.items() if rows[row]),
             )
             yield self._judged(photograph, again[row], aim, seen), png
 

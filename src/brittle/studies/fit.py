@@ -14,6 +14,7 @@ from torch import Tensor
 from brittle.attacks import AddPerturbation, Outcome
 from brittle.attacks.universal.pool import OnStep
 from brittle.catalog import FITTERS
+from brittle.checks import whole
 from brittle.data import load_data
 from brittle.data.examples import Examples
 from brittle.data.perturbation import Perturbation, content_of, perturbation_in
@@ -21,7 +22,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
 from brittle.measure import Told, rate
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.records import FITTED, Manifest
 from brittle.run.attack import check_access
 from brittle.run.grade import Rules, grade
@@ -32,6 +33,7 @@ from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_models
 from brittle.studies.perturbations import FILE, PICTURE, drawn, picked, random_like
 from brittle.studies.registry import register_study
+from brittle.text import counted
 
 FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
 
@@ -110,6 +112,8 @@ class Fitting:
         spec: dict[str, Any] | None = None,
     ) -> "Fitting":
         """With every second example held out where there are no unseen ones."""
+        checked_classifier(classifier)
+        FITTERS.entry_of(attack)  # or it is refused
         held_out = unseen is None
         if unseen is None:
             if len(examples) < 2:
@@ -122,7 +126,7 @@ class Fitting:
             part: Sources.made_of({name: classifier}, {name: data})
             for part, data in ((FITTED_TO, examples), (UNSEEN, unseen))
         }
-        return Fitting(attack, parts, held_out, seed, spec)
+        return Fitting(attack, parts, held_out, whole("seed", seed, least=0), spec)
 
     @property
     def name(self) -> str:
@@ -253,7 +257,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     }
     unseen = rates[label][1]
     return Told(
-        (f"{label} fools {unseen.count:,} of {unseen.of:,} images that it was not fitted to.",),
+        (f"{label} fools {unseen.count:,} of {counted(unseen.of or 0, 'image')} that it was not fitted to.",),
         heads=("perturbation", *parts.values()),
         rows=tuple((name, *each) for name, each in rates.items()),
         pictures=(("the perturbation around mid-grey", PICTURE),),

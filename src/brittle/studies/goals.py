@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from brittle.checks import texts
 from brittle.errors import BrittleError, did_you_mean
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.classes import class_of
@@ -24,6 +25,7 @@ def check_goals(goals: Sequence[str], models: Sequence[ModelRecord]) -> None:
     """Refuses no goals, repeated ones, and what names no class of every model, or the one it rejects with."""
     if not goals or isinstance(goals, str):
         raise BrittleError(f"expected goals as a list of a class, or {', '.join(CHOICES)}, got {goals!r}")
+    texts("goals", goals)
     for goal in goals:
         if list(goals).count(goal) > 1:
             raise BrittleError(f"expected different goals, got {goal!r} {list(goals).count(goal)} times")

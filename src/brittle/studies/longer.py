@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from brittle.attacks import Attack, Minimal, PixelGreedy, ShrinkingBall
+from brittle.attacks import Attack, EightBit, Minimal, PixelGreedy, ShrinkingBall
 from brittle.catalog import traits_of
 from brittle.geometry.norms import L0, norm_of
 from brittle.models.classifier import Classifier
@@ -49,6 +49,8 @@ def longer_ratio(
 
 def longer(method: Any) -> Attack | None:
     """The same attack with more effort; None where it has no say in that, or makes nothing smaller in its norm."""
+    if isinstance(method, EightBit):
+        return None if (more := longer(method.attack)) is None else EightBit(attack=more)
     traits = traits_of(method)
     if traits.kind != "minimal":
         return None

@@ -16,6 +16,7 @@ from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.sources import Shard
 from brittle.studies.per_image import PerImageSpec, register_per_image
+from brittle.text import counted
 
 
 @final
@@ -49,7 +50,9 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     names = dict.fromkeys(name for name, _, _ in rows)
     points = {name: [(size, one.value or 0.0) for other, size, one in rows if other == name] for name in names}
     curves = [Curve(name, *map(tuple, zip(*mine, strict=True))) for name, mine in points.items()]
-    sentence = f"How accurate {' and '.join(names)} stay on {manifest.examples:,} images, as random noise grows."
+    sentence = (
+        f"How accurate {' and '.join(names)} stay on {counted(manifest.examples, 'image')}, as random noise grows."
+    )
     axis = f"{norm_text(manifest.settings['norm'])} norm of the noise"
     return Told((sentence,), axis, "accuracy", tuple(curves), ("model", axis, "accuracy"), tuple(rows))
 

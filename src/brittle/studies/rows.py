@@ -6,7 +6,7 @@ import torch
 from brittle.geometry.norms import L0, L1, L2, LINF
 from brittle.goals import Targeted, Untargeted
 from brittle.records import RECORD, AttackSpec, View
-from brittle.run.attack import Found, broken_rules
+from brittle.run.attack import Found, objections
 from brittle.run.sources import Shard
 
 
@@ -57,7 +57,7 @@ def table_of(view: View, spec: AttackSpec, shard: Shard, found: Found, longer: l
 
 def _flags(found: Found) -> list[list[str]]:
     flags: list[list[str]] = [[] for _ in range(len(found.claimed))]
-    for code, mask in broken_rules(found).items():
+    for code, mask in objections(found).items():
         for row in mask.nonzero().squeeze(1).tolist():
             flags[row].append(code)
     return flags

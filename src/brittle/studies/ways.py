@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from brittle.catalog import attacks_from, label_of
+from brittle.catalog import attacks_from, entry_of, label_of
 from brittle.errors import BrittleError
 
 PRESETS = {
@@ -30,16 +30,20 @@ class Way(NamedTuple):
         return space, penalty, f"{optimiser} ({self.name})" if self.name in PRESETS else optimiser.split(",")[0]
 
 
-def ways_from(texts: Sequence[str], confidence: float) -> list[Way]:
-    """The ways that texts name, sweeps taken apart, each aiming at this confidence if it can aim at one."""
-    if not 0 < confidence < 1:
-        raise BrittleError(f"expected a confidence between 0 and 1, got {confidence:g}")
+def ways_from(given: Sequence[Any], confidence: float) -> list[Way]:
+    """The ways that texts name, sweeps taken apart, or that attacks are, each aiming at this confidence if it can."""
+    if not isinstance(confidence, int | float) or not 0 < confidence < 1:
+        raise BrittleError(f"expected a confidence between 0 and 1, got {confidence!r}")
+    if not given:
+        raise BrittleError("expected at least one attack, got none")
     ways = []
-    for text in texts:
-        for attack in attacks_from(PRESETS.get(text, text)):
+    for one in given:
+        named = isinstance(one, str)
+        for attack in attacks_from(PRESETS.get(one, one)) if named else [one]:
+            entry_of(attack)  # or it is refused
             fields = {field.name for field in dataclasses.fields(attack)}
             aimed = dataclasses.replace(attack, confidence=confidence) if "confidence" in fields else attack
-            ways.append(Way(text if text in PRESETS else label_of(attack), aimed))
+            ways.append(Way(one if named and one in PRESETS else label_of(attack), aimed))
     twice = [way.name for index, way in enumerate(ways) if way in ways[:index]]
     if twice:
         raise BrittleError(f"expected different attacks to compare, got {twice[0]!r} twice")

@@ -1,6 +1,7 @@
 """What a photograph shall be taken for: class names, indices, and choices that depend on what the network says."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -10,6 +11,17 @@ from brittle.records import UNTARGETED
 from brittle.rng import Rng
 from brittle.studies.goals import CHOICES, LEAST_LIKELY, NEXT_BEST, RANDOM
 from brittle.types import Logits
+
+
+def wishes_from(given: Any) -> list[str]:
+    """One wish or several, as class names, indices or choices; BrittleError for anything else."""
+    wishes = list(given) if isinstance(given, list | tuple) else [given]
+    for one in wishes:
+        if isinstance(one, bool) or not isinstance(one, str | int) or (isinstance(one, int) and one < 0):
+            raise BrittleError(
+                f"expected a target as a class name, an index, or one of {', '.join(CHOICES)}, got {one!r}"
+            )
+    return list(map(str, wishes))
 
 
 def check_wishes(wishes: Sequence[str], class_names: Sequence[str] | None, classes: int) -> None:

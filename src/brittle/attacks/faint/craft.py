@@ -11,41 +11,46 @@ from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import rows_of
 from brittle.catalog import option, register
-from brittle.geometry.norms import per_row
+from brittle.geometry.norms import inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 from brittle.visibility.colour import colour_metric, inverse_metric, small_difference
+from brittle.visibility.levels import Levels
 from brittle.visibility.spaces import ANYWHERE, Chroma, Mixed, Pixels, Scaled, Space, Where, one_if_equal, rows_of_one
 
-_LEVELS = 255
-_BEYOND = 0.005  # log-odds beyond the wanted ones: another path through the network rounds differently
-_BETTER = 0.995  # a change that is this much smaller is news
-_SHRINK, _CALMER = 0.05, 0.6  # how much the radius first shrinks by after a success; what patience leaves of that
-_HALVINGS = 5  # of the stride, before an image leaves
+_SURELY = 0.005  # log-odds more than the wanted ones: another path through the network rounds differently
+_LAST_PACE = 0.05
+_BEYOND, _NEAREST, _FARTHEST = 0.2, 0.02, 5.0  # log-odds behind the plane that a step aims at: first, least, most
+_FARTHER = 1.5  # times as far behind after a step that fell short, and as much nearer after one that did not
+_WHITE = 100.0  # CIEDE2000 from black to white
 
 
 @register(
     "craft",
     paper="arXiv:1911.02466",
     kind="faint",
-    cost="steps * (F + B) at the most, some 60 as a rule",
+    cost="walk * (F + B), more where that does not reach the confidence",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Craft:
-    """Reaches a confidence, then makes the change less visible: least squares of CIEDE2000 over the pixels.
+    """Walks to the least visible change that reaches a confidence: least squares of CIEDE2000 over the pixels.
 
-    For small changes CIEDE2000 is a metric in each pixel: ``d^T G d`` (``visibility.colour_metric``). So the step that
-    gains the most log-odds for its visibility is ``G^-1 g``, and visibility a radius. As in FMN (arXiv:2102.12827)
-    the radius shrinks by a fraction while the wanted confidence is reached and grows while it is not, up to the best
-    one so far; strides and fractions are halved when nothing has improved for ``patience`` steps, and after five
-    halvings the image leaves. PerC-AL (arXiv:1911.02466) has the idea of descending the colour distance and the loss
-    in turns; its fixed 1,000 steps are needed because each undoes part of the other.
+    For small changes CIEDE2000 is a metric in each pixel: ``d^T G d`` (``visibility.colour_metric``). So the least
+    visible change that gains some log-odds on a plane is a multiple of ``G^-1 g``, and each step has a closed form, as
+    in Rackwitz and Fiessler 1978 (doi:10.1016/0045-7949(78)90046-9; ``boundary-walk`` does the same in a norm): what
+    lies along ``G^-1 g`` is set to what the plane asks for, and a part of all else, the pace, which gains nothing here,
+    is taken back. The pace falls geometrically from 1, so that at first the change turns to where it gains most,
+    and at last it settles. A step aims somewhat behind its plane, farther after one that fell short.
+
+    PerC-AL (arXiv:1911.02466) has the idea of descending the colour distance and the loss in turns; its fixed 1,000
+    steps are needed because each undoes part of the other.
 
     What the network is asked about is always an image of whole grey levels, and what comes back is one: steps add up
     in a change that is not rounded, of which the network sees the rounded image. So saving in 8 bits loses nothing.
+    Rounding follows the metric as well (``visibility.levels``).
 
     space: in one that is not all pixels, the steepest step is that among its changes; how visible a change is does not
     depend on it. Masks (``dark``, ``flat``) leave pixels as they are to the bit, a band only up to the rounding.
@@ -60,35 +65,44 @@ class Craft:
     space: Where | str = option(
         ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
     )
-    steps: int = option(300, "gradient steps at the most", at_least=1)
-    stride: float = option(0.25, "first step, in CIEDE2000 (root mean square over the pixels)", above=0)
-    patience: int = option(4, "steps without improvement after which the stride is halved", at_least=1)
+    walk: int = option(
+        32, "steps over which the pace falls, after which an image leaves that has reached the confidence", at_least=1
+    )
+    steps: int = option(100, "gradient steps at the most", at_least=1)
+    stride: float = option(
+        0.5, "first step at the most, in CIEDE2000 (root mean square over the pixels); each next, twice that", above=0
+    )
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        wanted = math.log(self.confidence / (1 - self.confidence)) + _BEYOND
+        wanted = math.log(self.confidence / (1 - self.confidence)) + _SURELY
         ask = asking_first(classifier, images, goal)
         unmet = ~ask.look(ask.everyone, images)[0]
-        at = _At.start(ask.everyone[unmet], images[unmet], Where.of(self.space), self.stride)
-        for _ in range(self.steps):
+        at = _At.start(ask.everyone[unmet], images[unmet], Where.of(self.space))
+        for step in range(self.steps):
             if not len(at.rows):
                 break
-            rounded = ((at.original + at.change) * _LEVELS).round().clamp(0, _LEVELS) / _LEVELS
+            rounded = at.sight.levels.near(at.original + at.change)
             seen = torch.where(at.change == 0, at.original, rounded)
             logits, gradient = ask.gradient(at.rows, seen)
             ask.stepped(at.rows)
 
-            goals, size = ask.goal_of(at.rows), at.sight.size(seen - at.original)
-            reaches = at.note(seen, size, goals.loss(logits) - wanted, goals.is_surely_met(logits), self.patience)
-            smaller = torch.minimum(at.radius, size) * (1 - at.shrink)
-            at.radius = torch.where(reaches, smaller, torch.minimum(at.radius * (1 + at.shrink), at.size))
+            goals = ask.goal_of(at.rows)
+            lead = goals.loss(logits) - wanted
+            reaches = at.note(seen, lead, goals.is_surely_met(logits))
+            at.beyond = (at.beyond * torch.where(reaches, 1 / _FARTHER, _FARTHER)).clamp(_NEAREST, _FARTHEST)
 
-            step = at.sight.steepest(gradient)
-            length = at.sight.size(step)
-            change = at.change + step * (at.stride / length.clamp_min(1e-30)).view(-1, 1, 1, 1)
-            change = change * (at.radius / at.sight.size(change).clamp_min(1e-30)).clamp_max(1).view(-1, 1, 1, 1)
-            at.change = (at.original + change).clamp(0, 1) - at.original
+            steepest = at.sight.steepest(gradient)
+            slope = inner(steepest, gradient)
+            along = inner(at.change, gradient) / slope
+            pace = _LAST_PACE ** min(1.0, step / max(1, self.walk - 1))
+            ahead = pace * along + (at.beyond - lead) / slope
+            change = (1 - pace) * at.change + per_row(ahead, steepest) * steepest
+            limit = self.stride * 2.0**step
+            if limit < _WHITE:
+                change *= per_row((limit / at.sight.size(change).clamp_min(1e-30)).clamp_max(1), change)
+            at.change = (at.original + change).clamp_(0, 1) - at.original
 
-            done = (at.stride < 0.9 * self.stride / 2**_HALVINGS) | (length == 0) | ~length.isfinite()
+            done = (at.size.isfinite() & (step + 1 >= self.walk)) | ~(slope > 0) | ~slope.isfinite()
             if done.any():
                 ask.best.leave(at.rows, at.best, at.met)
                 at = rows_of(at, ~done)
@@ -107,44 +121,33 @@ class _At:
     best: Images  # with whether it meets the goal
     met: Tensor
     size: Tensor  # of the smallest change that has reached the confidence; infinite until one has
-    score: Tensor  # the most log-odds so far, beyond those wanted
-    radius: Tensor
-    stale: Tensor  # steps since the last news
-    stride: Tensor
-    shrink: Tensor  # how much the radius changes in a step, as a fraction
+    lead: Tensor  # the most log-odds so far, beyond those wanted
+    beyond: Tensor  # log-odds that the next step aims at
 
     @staticmethod
-    def start(rows: Tensor, images: Images, where: Where, stride: float) -> "_At":
+    def start(rows: Tensor, images: Images, where: Where) -> "_At":
         inf = torch.full((len(rows),), torch.inf, device=images.device)
-        zero = torch.zeros_like(inf)
         return _At(
             rows=rows,
             original=images,
             change=torch.zeros_like(images),
             sight=_Sight.of(images, where),
             best=images,
-            met=zero.bool(),
+            met=torch.zeros_like(inf, dtype=torch.bool),
             size=inf,
-            score=-inf,
-            radius=inf,
-            stale=zero,
-            stride=zero + stride,
-            shrink=zero + _SHRINK,
+            lead=-inf,
+            beyond=torch.full_like(inf, _BEYOND),
         )
 
-    def note(self, seen: Images, size: Tensor, reached: Tensor, met: Tensor, patience: int) -> Tensor:
-        """Keeps what is better than before, and calms down where nothing is; bool: where the confidence is reached."""
-        is_found, reaches = self.size.isfinite(), (reached >= 0) & met
-        better = torch.where(is_found, reaches & (size < self.size), reaches | (reached > self.score))
-        news = torch.where(is_found, reaches & (size < self.size * _BETTER), reaches | (reached > self.score + 0.01))
+    def note(self, seen: Images, lead: Tensor, met: Tensor) -> Tensor:
+        """Keeps the least visible image that reaches the confidence, before there is one the likeliest; bool: whether
+        it is reached."""
+        reaches = (lead >= 0) & met
+        size = self.sight.size(seen - self.original)
+        better = torch.where(self.size.isfinite(), reaches & (size < self.size), reaches | (lead > self.lead))
         self.best, self.met = torch.where(per_row(better, seen), seen, self.best), torch.where(better, met, self.met)
         self.size = torch.where(better & reaches, size, self.size)
-        self.score = torch.maximum(self.score, reached)
-        self.stale = torch.where(news, 0, self.stale + 1)
-        tired = self.stale >= patience
-        self.stride = torch.where(tired, self.stride / 2, self.stride)
-        self.shrink = torch.where(tired, self.shrink * _CALMER, self.shrink)
-        self.stale = torch.where(tired, 0, self.stale)
+        self.lead = torch.maximum(self.lead, lead)
         return reaches
 
 
@@ -152,25 +155,26 @@ class _At:
 class _Sight:
     """How visible changes are, and which step in the space gains the most for that.
 
-    metric: that of CIEDE2000, for grey and RGB images. inverse: its, where theta is not what eyes see.
+    metric: that of CIEDE2000, for grey and RGB images. inverse: its, where theta is not what eyes see. levels: how
+    colours are rounded.
     """
 
     space: Space
     metric: Tensor | None
     inverse: Space
+    levels: Levels
 
     @staticmethod
     def of(images: Images, where: Where) -> "_Sight":
-        channels, inverse = images.shape[1], Pixels()
+        space, channels = where.around(images), images.shape[1]
         if channels not in (1, 3):
-            return _Sight(where.around(images), None, inverse)
+            return _Sight(space, None, Pixels(), Levels())
         metric = colour_metric(one_if_equal(images).expand(-1, 3, -1, -1))
+        levels = Levels() if channels == 1 else Levels.by(metric)
         if any(isinstance(part, Chroma) for part in where.parts):
-            return _Sight(where.around(images), metric, inverse)
+            return _Sight(space, metric, Pixels(), levels)
         grey = metric.sum((1, 2)).unsqueeze(1)
-        return _Sight(
-            where.around(images), metric, Scaled(1 / grey) if channels == 1 else Mixed(inverse_metric(metric))
-        )
+        return _Sight(space, metric, Scaled(1 / grey) if channels == 1 else Mixed(inverse_metric(metric)), levels)
 
     def size(self, change: Tensor) -> Tensor:
         """Root mean square of CIEDE2000 over the pixels, ``[n]``."""
@@ -185,4 +189,4 @@ class _Sight:
 
     def __getitem__(self, rows: Tensor) -> "_Sight":
         metric = None if self.metric is None else rows_of_one(self.metric, rows)
-        return _Sight(self.space[rows], metric, self.inverse[rows])
+        return _Sight(self.space[rows], metric, self.inverse[rows], self.levels[rows])

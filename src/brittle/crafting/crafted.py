@@ -18,6 +18,7 @@ class Crafted:
     confidence: the target's probability; untargeted, 1 less that of the class before. wanted: the confidence asked for.
     fooled: the goal is met, inside the box and the attack's budget. reached: and at that confidence. claimed: what the
     attack itself has seen. attack: its label. seconds: of the attack alone. flags: codes of reasons to doubt it.
+    folder: where its files are, below the run directory; "" is that itself.
     """
 
     photo: str
@@ -41,6 +42,7 @@ class Crafted:
     backwards: int
     seconds: float
     flags: tuple[str, ...] = ()
+    folder: str = ""
 
 
 def original_of(number: int) -> str:

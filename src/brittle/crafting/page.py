@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from brittle.craft.crafted import Crafted
-from brittle.craft.grid import (
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.grid import (
     columns_of,
     grid_of,
     optimiser_head,
@@ -16,8 +16,8 @@ from brittle.craft.grid import (
     way_head,
     wish_head,
 )
-from brittle.craft.sheet import aimed
-from brittle.craft.summary import (
+from brittle.crafting.sheet import aimed
+from brittle.crafting.summary import (
     Row,
     comparison_headline,
     facts,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from brittle.craft.crafted import Crafted
+from brittle.crafting.crafted import Crafted
 from brittle.pages.pen import Pen, length
 from brittle.pages.pictures import PIXELATED, noise_picture, photograph, shrunk
 from brittle.text import colour, percent, similarity, sure, wanted

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from brittle.craft.crafted import Crafted, original_of
-from brittle.craft.page import comparison_page, matrix_page
+from brittle.crafting.crafted import Crafted, original_of
+from brittle.crafting.page import comparison_page, matrix_page
 from brittle.errors import BrittleError
 from brittle.pages.files import replace_file
 from brittle.records import AttackSpec, Manifest, read_manifest, read_records
@@ -21,9 +21,13 @@ from brittle.visibility.measures import Visibility
 _SHARED = ("brittle", "torch", "model", "model_fingerprint", "confidence_wanted", "seed", "command")
 
 
-def read_crafted(directory: Path) -> list[Crafted]:
+def read_crafted(directory: str | Path) -> list[Crafted]:
     """The results of a run, photograph by photograph, and way by way; BrittleError where a picture is not there."""
-    return _crafted(directory, _ordered(directory, read_manifest(directory)))
+    place = Path(directory)
+    manifest = read_manifest(place)
+    if manifest.study != "craft":
+        raise BrittleError(f"expected a craft run, got {str(directory)!r}, a {manifest.study} run")
+    return _crafted(place, _ordered(place, manifest))
 
 
 def crafted_of(directory: Path, row: "pd.Series[Any]") -> Crafted:
@@ -55,6 +59,7 @@ def crafted_of(directory: Path, row: "pd.Series[Any]") -> Crafted:
         backwards=int(row["backwards"]),
         seconds=float(row["seconds"]),
         flags=tuple(row["flags"]),
+        folder=row["folder"],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, median
 from typing import Any, TypeAlias
 
-from brittle.craft.crafted import Crafted
+from brittle.crafting.crafted import Crafted
 from brittle.pages.figures import Figure
 from brittle.text import colour, counted, duration, of, percent, similarity, sure, wanted
 

@@ -1,7 +1,7 @@
 """What is shown on stderr while a run goes on: bars on a terminal, elsewhere a line every half minute."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import pyarrow as pa
@@ -21,9 +21,13 @@ _ALL = "all"
 
 @final
 class Bars:
-    """A ``Watch``. Nothing is shown before the run has begun: what is refused is one line and nothing else."""
+    """A ``Watch``. Nothing is shown before the run has begun: what is refused is one line and nothing else.
 
-    def __init__(self) -> None:
+    announce: says what is to be shown first.
+    """
+
+    def __init__(self, announce: Callable[[Manifest, Sequence[Unit]], str] | None = None) -> None:
+        self.announce = announce
         self.talk = Console(stderr=True)
         self.tally = Tally()
         self.bars: dict[str, TaskID] = {}
@@ -50,6 +54,8 @@ class Bars:
 
     def planned(self, manifest: Manifest, units: Sequence[Unit]) -> None:
         """What the preflight has to say, and then a bar for each group, and one for all."""
+        if self.announce is not None:
+            self.talk.print(Text(self.announce(manifest, units)), soft_wrap=True)
         for model in manifest.models:
             of = f" ({model.name})" if len(manifest.models) > 1 else ""
             for flag in model.flags:

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
-from brittle.craft.crafted import Crafted
-from brittle.craft.sheet import aimed
+from brittle.crafting.crafted import Crafted
+from brittle.crafting.sheet import aimed
 from brittle.pages.pictures import Pair, Trio, identity
 from brittle.text import colour, duration, percent, similarity, sure
 

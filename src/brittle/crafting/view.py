@@ -36,12 +36,14 @@ def view(fit: Fit) -> Front:
 
 def shown(photographs: Images, fit: Fit) -> Images:
     """Each photograph as ``see`` shows it where all its pixels are on grey levels, as ``resized`` elsewhere."""
-    smooth = resized(photographs, fit)
     levels = photographs * _LEVELS
-    on_levels = (levels - levels.round()).abs().flatten(1).amax(1) < _ON_LEVEL
+    whole = levels.round()
+    on_levels = (levels - whole).abs().flatten(1).amax(1) < _ON_LEVEL
+    if on_levels.all():  # as when crafting
+        return see(whole.to(torch.uint8), fit).to(photographs)
+    smooth = resized(photographs, fit).clone()
     if on_levels.any():
-        smooth = smooth.clone()
-        smooth[on_levels] = see(levels[on_levels].round().to(torch.uint8), fit).to(smooth)
+        smooth[on_levels] = see(whole[on_levels].to(torch.uint8), fit).to(smooth)
     return smooth
 
 
