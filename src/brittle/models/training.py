@@ -39,7 +39,7 @@ def trained(
     with _one_thread(), torch.enable_grad():
         for epoch in range(epochs):
             order = torch.randperm(len(examples), generator=generator)
-            for rows in order.split(_BATCH):
+            for rows in torch.split(order, _BATCH):
                 optimiser.zero_grad()
                 logits = net(examples.read(rows.tolist()))
                 torch.autograd.backward(functional.cross_entropy(logits, examples.labels[rows]))
