@@ -311,16 +311,16 @@ def test_more_cases_lie_evenly_between_them(count: int) -> None:
     assert [case.position for case in found if not case.fooled] == sorted({100, 99 + count})
 
 
-LABELS = ([1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0], [1, 0, 1, 1, 0, 1])
-
-
 def test_the_first_case_to_show_survives_8_bits_where_one_does() -> None:
     kept = [False, True, False, False, False, True]
     records = table([row(i, l2=float(i), fooled_8bit=survives) for i, survives in enumerate(kept)])
     hero = hero_of(manifest(6), spec(), records)
     assert hero is not None
     assert (hero.rank, hero.of, hero.survives_8bit) == (2, 6, True)
-    shown = [hero_of(manifest(6), spec(), records.assign(fooled_8bit=True, label=labels)) for labels in LABELS]
+    shown = []
+    for classes in ([1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0], [1, 0, 1, 1, 0, 1]):
+        named = records.assign(fooled_8bit=True, label=classes, clean_prediction=classes, adversarial_prediction=2)
+        shown.append(hero_of(manifest(6), spec(), named))
     assert [case.rank for case in shown if case] == [3, 4, 2], "of the first class, in the middle half"
     none = hero_of(manifest(6), spec(), records.assign(fooled_8bit=False))
     assert none is not None
