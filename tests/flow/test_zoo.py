@@ -307,7 +307,7 @@ BAD_SPECS = {
     "resnet2": r"unknown model 'resnet2'; did you mean 'resnet20'\?",
     "resnet20:x": r"unknown model 'resnet20:x'; did you mean 'resnet20'\?",
     "torchvision": "unknown model 'torchvision'",
-    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20, signs-",
+    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20",
     "torchvision:squeezenet10": r"torchvision has no image classifier 'squeezenet10'; did you mean 'squeezenet1_0'\?",
     "torchvision:fcn_resnet50": "torchvision has no image classifier 'fcn_resnet50'",
     "torchvision:": "torchvision has no image classifier ''; 'brittle models' says how to list the names",
