@@ -66,7 +66,7 @@ def _main(
 
 @app.command()
 def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry_run: DryRun = False) -> None:
-    """Offline in a minute: trains a small CNN on traffic signs that it draws, attacks it, and writes a report."""
+    """Offline in a minute: draws traffic signs, trains a small CNN on them, fools it, writes a report."""
     from brittle.cli.running import run_spec
     from brittle.studies.demo import demo_spec
 

@@ -8,7 +8,6 @@ ATTACKS = (
     "pgd,eps=1/255:2/255:4/255",
     "minimal",
     "minimal,norm=linf",
-    "minimal,norm=l0",
 )
 IMAGES = 160
 
