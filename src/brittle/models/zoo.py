@@ -24,6 +24,7 @@ from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
 from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20
 from brittle.models.signs_cnn import SignsCNN
+from brittle.models.trained import load_run
 from brittle.models.training import trained
 from brittle.models.weights import load_weights
 
@@ -124,6 +125,11 @@ _SOURCES = (
     ModelSource("digits-cnn", "small CNN for the bundled 8 x 8 digits; trained on the spot without --weights", _digits),
     ModelSource("signs-cnn", "small CNN for the drawn traffic signs; trained on the spot without --weights", _signs),
     ModelSource("resnet20", "ResNet-20 for CIFAR-10 (0.27 M parameters); needs --weights", _resnet20),
+    ModelSource(
+        "run:DIR",
+        "what brittle train has left in a run directory; run:DIR#NAME where it has several networks",
+        load_run,
+    ),
     ModelSource(
         "torchvision:NAME",
         "torchvision classifier, published weights or --weights; names: torchvision.models.list_models()",
