@@ -91,6 +91,8 @@ def table_of(key: str, card: Card, made: Trained, held_out: int) -> pa.Table:
             "architecture": card.makings.architecture,
             "on": card.on,
             "seed": card.seed,
+            "parameters": card.parameters,
+            "gflops": card.gflops,
             "epoch": int(row["epoch"]),
             "rate": row["rate"],
             "loss": row["loss"],

@@ -9,15 +9,15 @@ from brittle.data import load_data
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
-from brittle.measure import Curve, Told, rate
+from brittle.measure import Curve, Measured, Told, rate
 from brittle.models.trainable import trainable
 from brittle.records import Manifest
 from brittle.run.spec import Spec
 from brittle.studies.opening import device_of
 from brittle.studies.perturbations import picked
 from brittle.studies.registry import register_study
-from brittle.studies.trainer import Given, Training, given_of
-from brittle.text import counted, duration
+from brittle.studies.trainer import Given, Training, check_labelled, given_of
+from brittle.text import counted, duration, percent
 from brittle.train import RECIPES
 from brittle.train.lightning import quick_precision
 
@@ -76,6 +76,7 @@ class TrainSpec(Spec):
 
 def held_out(examples: Examples) -> tuple[Examples, Examples]:
     """Four fifths to train on, and every fifth example to be judged by."""
+    check_labelled(examples)
     if len(examples) < 2 * _HELD_OUT:
         raise BrittleError(
             f"expected at least {2 * _HELD_OUT} examples, of which a fifth is held out, got {len(examples)}"
@@ -92,31 +93,35 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         (
             str(name),
             rate(int(row["held_out_right"]), int(row["held_out"])),
-            float(row["accuracy"]),
-            float(row["loss"]),
+            Measured(value=float(row["accuracy"])),
+            int(row["parameters"]),
+            float(row["gflops"]),
             int(row["epoch"]),
             duration(row["seconds"]),
         )
         for name, row in last.iterrows()
     )
     share = records["held_out_right"] / records["held_out"]
-    several = len(last) > 1
     curves = [
-        Curve(f"{name}, {what}" if several else what, tuple(map(float, mine["epoch"])), tuple(map(float, values)))
+        Curve(name if len(last) > 1 else what, tuple(map(float, mine["epoch"])), tuple(map(float, values)))
         for name in last.index
         for mine in [records[records["network"] == name]]
         for what, values in (("test", share[mine.index]), ("training", mine["accuracy"]))
+        if len(last) == 1 or what == "test"
     ]
     sentences = [
         f"{name} classifies {good.count:,} of {counted(good.of or 0, 'test image')} correctly after"
         f" {counted(epochs, 'epoch')} ({seconds})."
-        for name, good, _, _, epochs, seconds in rows
+        for name, good, _, _, _, epochs, seconds in rows
     ]
+    if len(rows) > 1:
+        best = sorted((good.value or 0.0 for _, good, *_ in rows))
+        sentences.insert(0, f"{len(rows)} networks, {percent(best[0])} to {percent(best[-1])} accurate on test images.")
     missing = len(manifest.settings["networks"]) - len(last)
     if missing or not sentences:
         sentences.append(f"{counted(missing, 'network')} of {len(manifest.settings['networks'])} not finished yet.")
-    heads = ("network", "test accuracy", "training accuracy", "loss", "epochs", "time")
-    return Told(tuple(sentences), "epoch", "accuracy", tuple(curves), heads, rows)
+    heads = ("network", "test accuracy", "training accuracy", "parameters", "GFLOPs", "epochs", "time")
+    return Told(tuple(sentences), "epoch", "test accuracy" if len(last) > 1 else "accuracy", tuple(curves), heads, rows)
 
 
 register_study("train", TrainSpec, tell)

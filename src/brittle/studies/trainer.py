@@ -41,8 +41,7 @@ class Given(NamedTuple):
 def given_of(train: Examples, test: Examples) -> Given:
     """Data that can be trained on; BrittleError where labels are missing, or the two do not belong together."""
     for examples in (train, test):
-        if examples.labels is None:
-            raise BrittleError(f"expected labelled images to train on and judge by, {examples.source} has no labels")
+        check_labelled(examples)
         if not len(examples):
             raise BrittleError(f"expected at least one example, got none from {examples.source}")
     count = _count(train)
@@ -59,6 +58,12 @@ def given_of(train: Examples, test: Examples) -> Given:
             f" {test.source}"
         )
     return Given(train, test, classes)
+
+
+def check_labelled(examples: Examples) -> None:
+    """BrittleError where nobody says what is right."""
+    if examples.labels is None:
+        raise BrittleError(f"expected labelled images to train on and judge by, {examples.source} has no labels")
 
 
 def _count(examples: Examples) -> int:
@@ -135,7 +140,8 @@ class Training:
 
     def plan(self, stored: Manifest | None, command: str | None) -> Manifest:
         """The manifest: what is trained, on what and how."""
-        first = next(iter(self.given_for.values()))
+        given = list(self.given_for.values())
+        first = given[0]
         return Manifest(
             study=self.name,
             spec=self.spec,
@@ -152,8 +158,8 @@ class Training:
                 "devices": self.devices,
                 "test_data": first.test.source,
                 "test_images": len(first.test),
-                "training_fingerprints": {name: one.train.fingerprint for name, one in self.given_for.items()},
-                "test_fingerprints": {name: one.test.fingerprint for name, one in self.given_for.items()},
+                "training_fingerprints": list(dict.fromkeys(one.train.fingerprint for one in given)),
+                "test_fingerprints": list(dict.fromkeys(one.test.fingerprint for one in given)),
             },
             **about(command),
         )

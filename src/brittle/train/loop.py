@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from brittle.errors import BrittleError
 from brittle.train.batches import Batches, seed_of
 from brittle.train.recipe import Networks, Task
 
@@ -28,12 +29,13 @@ Judge = Callable[[Networks], Row]
 
 
 class Progress(NamedTuple):
-    """How far a training is: steps, the epoch and its numbers until now."""
+    """How far a training is: steps, the epoch and its numbers until now, and the seconds that are left."""
 
     done: int
     total: int
     epoch: int
     row: Row
+    left: float
 
 
 @final
@@ -85,12 +87,13 @@ class Loop:
         """All that is left to do; the rows of all epochs, and the seconds of all that was done, before too."""
         self._resume()
         now, total = self.standing, self.batches.steps
+        begun = now.step, time.perf_counter()
         started, saved = time.perf_counter() - now.seconds, time.perf_counter()
         with torch.random.fork_rng(), torch.enable_grad():
             while now.step < total:
                 self._step(now.step)
                 now.step += 1
-                self._tell()
+                self._tell(begun)
                 if now.step % self.batches.per_epoch == 0:
                     self._row(time.perf_counter() - started)
                 now.seconds = time.perf_counter() - started
@@ -119,13 +122,15 @@ class Loop:
                 # Not asked for here: a GPU would have to come to rest.
                 now.sums[name] = now.sums.get(name, 0.0) + value.double()
 
-    def _tell(self) -> None:
+    def _tell(self, begun: tuple[int, float]) -> None:
         """How far it is, as often as people can follow."""
         now, second = self.standing, time.perf_counter()
         if self.on_step is not None and second - self._told >= _OFTEN:
             self._told = second
             means = {name: float(value) / now.images for name, value in now.sums.items()}
-            self.on_step(Progress(now.step, self.batches.steps, (now.step - 1) // self.batches.per_epoch + 1, means))
+            epoch, total = (now.step - 1) // self.batches.per_epoch + 1, self.batches.steps
+            left = (second - begun[1]) / (now.step - begun[0]) * (total - now.step)
+            self.on_step(Progress(now.step, total, epoch, means, left))
 
     def _row(self, seconds: float) -> None:
         """An epoch's numbers, of the images of all processes."""
@@ -176,5 +181,12 @@ class Loop:
         """Goes on from a checkpoint, where there is one. It is read as tensors and numbers; no code in it is run."""
         if self.checkpoint is None or not self.checkpoint.exists():
             return
-        rest = self.fabric.load(self.checkpoint, self._parts(), weights_only=True)
-        self.standing = _Standing(**rest["standing"])
+        try:
+            rest = self.fabric.load(self.checkpoint, self._parts(), weights_only=True)
+            self.standing = _Standing(**rest["standing"])
+        except Exception as error:  # a damaged file makes unpickling raise nearly anything
+            reason = " ".join(str(error).split())[:100]
+            raise BrittleError(
+                f"cannot go on from {str(self.checkpoint)!r} ({type(error).__name__}: {reason}); delete it, and this"
+                " training begins anew"
+            ) from None
