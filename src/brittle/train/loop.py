@@ -97,7 +97,7 @@ class Loop:
                 if now.step % self.batches.per_epoch == 0:
                     self._row(time.perf_counter() - started)
                 now.seconds = time.perf_counter() - started
-                if now.step == total or time.perf_counter() - saved >= SECONDS:
+                if now.step == total or self._agreed(time.perf_counter() - saved >= SECONDS):
                     self._save()
                     saved = time.perf_counter()
         return now.rows, now.seconds
@@ -154,6 +154,10 @@ class Loop:
         now.images, now.sums = 0, {}
         if self.on_row is not None and self.fabric.is_global_zero:
             self.on_row(now.rows)
+
+    def _agreed(self, is_time: bool) -> bool:
+        """What the first process says: all write a checkpoint together."""
+        return is_time if self.fabric.world_size == 1 else bool(self.fabric.broadcast(is_time))
 
     def _total(self, value: float) -> float:
         if self.fabric.world_size == 1:
