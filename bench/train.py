@@ -40,7 +40,7 @@ def section() -> Section:
         tables=(Table(("precision", "call", "ms an image (range)"), tuple(rows)),),
         notes=(
             f"{NETWORK}, one epoch of {IMAGES:,} decoded CIFAR-10 images in batches of {BATCH}, forwards, backwards and"
-            f" a step of Nesterov's SGD; {ROUNDS} interleaved rounds after a warm-up. Ours flips, shifts and normalises,"
+            f" a step of Nesterov's SGD; {ROUNDS} interleaved rounds after a warm-up. Ours flips, shifts, normalises,"
             " sets the rate, counts what is right, and writes a checkpoint after each second; the bare loop is given"
             " normalised batches in its order and does none of that.",
         ),
