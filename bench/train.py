@@ -73,6 +73,6 @@ def _calls(precision: str) -> dict[str, Callable[[], float]]:
                 loss = functional.cross_entropy(net(images), labels, label_smoothing=recipe.smoothing)
             torch.autograd.backward(loss)
             optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     return {OURS: ours, BARE: bare}
