@@ -159,7 +159,7 @@ def test_other_studies_and_other_folders_are_no_models(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--arch", "resnet21"], r"unknown architecture 'resnet21'; did you mean 'resnet20'\?"),
+        (["--arch", "resnet200"], r"unknown architecture 'resnet200'; did you mean 'resnet20'\?"),
         (["--recipe", "standard,epochs=0"], r"expected epochs >= 1, got 0"),
         (["--recipe", "stanard"], r"unknown recipe 'stanard'; did you mean 'standard'\?"),
         (["--recipe", "standard,rate=1"], r"recipe 'standard' has no option 'rate'"),
@@ -264,7 +264,7 @@ def test_loggers_are_told_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyP
     logs = Logs(["tensorboard", "mlflow"], "net", tmp_path)
     logs.tell([{**row, "epoch": 1.0}, row])
     assert logs.close() == {"tensorboard/net/events.1": b"events"}
-    assert ("tensorboard", "loss", 0.5, 2) in told and ("0/net", "held_out", 0.5, 2) in told
+    assert ("tensorboard", "loss", 1.5, 2) in told and ("0/net", "held_out", 0.4, 2) in told
     assert told[-1] == ("0/net", "ended", 0.0, 0)
     assert (tmp_path / "metrics.csv").read_bytes() == csv_of([{**row, "epoch": 1.0}, row])
     Logs(["mlflow"], "net", tmp_path)
