@@ -32,6 +32,7 @@ ORDER = [
     "data",
     "models",
     "attacks",
+    "train",
     "records",
     "crafting",
     "run",

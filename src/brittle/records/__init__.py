@@ -30,7 +30,7 @@ from brittle.records.reading import (
     span_of,
     stored_images,
 )
-from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS
+from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS, TRAINED
 
 __all__ = [
     "CRAFTED",
@@ -40,6 +40,7 @@ __all__ = [
     "RECORD",
     "SCHEMAS",
     "SCHEMA_VERSION",
+    "TRAINED",
     "UNTARGETED",
     "AttackSpec",
     "FlagRecord",

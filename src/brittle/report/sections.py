@@ -268,7 +268,10 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
         facts.append(("Adversarial images kept", KEPT[manifest.images]))
         if manifest.levels is not None:
             facts.append(("Every attack ends on", f"8-bit images, of {manifest.levels} levels a channel"))
-    facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
+    facts += [
+        (key.replace("_", " ").capitalize(), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for key, value in manifest.settings.items()
+    ]
     return [
         *facts,
         ("Seed", str(manifest.seed)),
