@@ -65,7 +65,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         raise BrittleError(
             f"expected a run that keeps images, got {str(directory)!r}, which keeps none; audit again with --images all"
         )
-    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in manifest.attacks}
+    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in v.attacks}
     keys = zip(records["model"], records["goal"], records["attack"], strict=True)
     _check_whole(directory, manifest, set(zip(map(slugs.__getitem__, keys), records["position"], strict=True)))
     arrays: dict[str, Any] = {}
@@ -74,7 +74,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         clean, places = stored_images(directory, view.originals, view, list(rows.index))
         arrays |= _named(view.originals, images=clean.numpy(), **_columns(rows.loc[places], "example", "label"))
         row_of = {position: row for row, position in enumerate(places)}
-        for spec in manifest.attacks:
+        for spec in view.attacks:
             mine = view.of(records)
             mine = mine[mine["attack"] == spec.label].set_index("position")
             images, kept = stored_images(directory, view.slug(spec), view, list(mine.index))
