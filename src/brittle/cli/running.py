@@ -112,9 +112,7 @@ def _tries(
             yield mine, done, seconds
 
 
-def _tried(
-    study: Study, store: Store, units: Sequence[Unit], enough: float, most: int
-) -> tuple[int, Done, float]:
+def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, most: int) -> tuple[int, Done, float]:
     """Of the last of some units a few examples, at most so many: their number, what was made of them, and the seconds
     that all of all would take.
 
