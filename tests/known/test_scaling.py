@@ -21,7 +21,9 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
     return images, delta
 
 
-@pytest.mark.parametrize(("norm", "size"), [(L2, 0.5), (L2, 3.0), (L1, 5.0), (LINF, 8 / 255), (LINF, 0.4), (Lp(3.0), 1.0)])
+@pytest.mark.parametrize(
+    ("norm", "size"), [(L2, 0.5), (L2, 3.0), (L1, 5.0), (LINF, 8 / 255), (LINF, 0.4), (Lp(3.0), 1.0)]
+)
 def test_a_scaled_change_has_the_size_after_the_box_and_its_own_direction(norm: Norm, size: float) -> None:
     images, delta = pair()
     scaled, reached = scaled_to(images, delta, size, norm)
