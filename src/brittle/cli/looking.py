@@ -59,16 +59,24 @@ def compare(
 def export(
     directory: Directory,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
-    latex: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's summary as a booktabs table")] = None,
+    latex: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="an audit's summary as a booktabs table, and its transfer")
+    ] = None,
+    transfer: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="an audit's transfer, as CSV of a row for each source and target"),
+    ] = None,
     npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
 ) -> None:
     """Writes what a run has for other programs, to new files."""
     from brittle.report.export import export as write
 
-    named = {"csv": csv, "latex": latex, "npz": npz}
+    named = {"csv": csv, "latex": latex, "transfer": transfer, "npz": npz}
     targets = {name: target for name, target in named.items() if target is not None}
     if not targets:
-        raise BrittleError("expected one or more of --csv, --latex and --npz with a file (see: brittle export --help)")
+        raise BrittleError(
+            "expected one or more of --csv, --latex, --transfer and --npz with a file (see: brittle export --help)"
+        )
     write(directory, targets)
     for target in targets.values():
         typer.echo(target)

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from brittle.crafting.summary import line_of
 from brittle.crafting.written import read_crafted
-from brittle.measure import Measured, Sized, Told, summaries
+from brittle.measure import Measured, Sized, Told, TransferMatrix, summaries, transfer_matrices
 from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
+from brittle.report.transfer import matrix_told
 from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
@@ -31,6 +32,9 @@ def print_results(run: Run, page: Path | None = None) -> None:
             if len(run.manifest.models) * len(run.manifest.goals) > 1:
                 console.print(Text(f"\n{summary.model}, {summary.goal}", style="bold underline"))
             console.print(summary_table(summary))
+        for told in map(matrix_told, transfers_of(run)):
+            console.print()
+            print_told(told)
     elif run.manifest.study == "craft":
         several = len(run.manifest.attacks) > 1
         for one in read_crafted(run.directory):
@@ -47,11 +51,18 @@ def results_json(run: Run) -> str:
     head = {"study": run.manifest.study}
     if run.manifest.study == "audit":
         content: Any = {"views": [summary.model_dump(mode="json") for summary in summaries(run.manifest, run.records)]}
+        if run.manifest.transfer is not None:
+            content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
     elif run.manifest.study == "craft":
         content = {"crafted": json.loads(run.records.to_json(orient="records"))}
     else:
         content = _content(_told(run))
     return json.dumps(head | content, indent=2)
+
+
+def transfers_of(run: Run) -> list[TransferMatrix]:
+    """What was made for one model and graded on others, as matrices."""
+    return transfer_matrices(run.manifest, run.records, run.transfers)
 
 
 def comparisons_json(told: Sequence[Told]) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from brittle.errors import BrittleError
-from brittle.measure import summaries
+from brittle.measure import summaries, transfer_matrices
 from brittle.pages.files import replace_file
-from brittle.records import Manifest, damaged_images, read_manifest, read_records, stored_images
-from brittle.report.latex import latex_table
+from brittle.records import Manifest, damaged_images, read_manifest, read_records, read_transfers, stored_images
+from brittle.report.latex import latex_matrix, latex_table
+from brittle.report.transfer import cell_rows
 
 
 def export(directory: Path, targets: Mapping[str, Path]) -> None:
@@ -49,9 +50,26 @@ def csv(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
 
 
 def latex(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
-    """The summary of an audit as a LaTeX table."""
+    """The summary of an audit as a LaTeX table, and one for each matrix of a transfer."""
     _check_audit(directory, manifest)
-    return latex_table(summaries(manifest, records)).encode("utf-8")
+    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
+    tables = [latex_table(summaries(manifest, records)), *map(latex_matrix, matrices)]
+    return "\n".join(tables).encode("utf-8")
+
+
+def transfer(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
+    """The matrices of a transfer, a row for each cell, rates with count, denominator and 95 % interval."""
+    _check_audit(directory, manifest)
+    if manifest.transfer is None:
+        raise BrittleError(
+            f"expected an audit with transfer, got {str(directory)!r}, which has none; the same command with --transfer"
+            " adds it"
+        )
+    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
+    text: str = pd.DataFrame([row for one in matrices for row in cell_rows(one)]).to_csv(
+        index=False, lineterminator="\n"
+    )
+    return text.encode("utf-8")
 
 
 def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
@@ -65,7 +83,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         raise BrittleError(
             f"expected a run that keeps images, got {str(directory)!r}, which keeps none; audit again with --images all"
         )
-    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in manifest.attacks}
+    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in v.attacks}
     keys = zip(records["model"], records["goal"], records["attack"], strict=True)
     _check_whole(directory, manifest, set(zip(map(slugs.__getitem__, keys), records["position"], strict=True)))
     arrays: dict[str, Any] = {}
@@ -74,7 +92,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         clean, places = stored_images(directory, view.originals, view, list(rows.index))
         arrays |= _named(view.originals, images=clean.numpy(), **_columns(rows.loc[places], "example", "label"))
         row_of = {position: row for row, position in enumerate(places)}
-        for spec in manifest.attacks:
+        for spec in view.attacks:
             mine = view.of(records)
             mine = mine[mine["attack"] == spec.label].set_index("position")
             images, kept = stored_images(directory, view.slug(spec), view, list(mine.index))
@@ -86,7 +104,12 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {"csv": csv, "latex": latex, "npz": npz}
+FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {
+    "csv": csv,
+    "latex": latex,
+    "transfer": transfer,
+    "npz": npz,
+}
 
 
 def _named(folder: str, **arrays: Any) -> dict[str, Any]:

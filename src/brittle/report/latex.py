@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from brittle.measure import MEASURES, Measured, Summary
+from brittle.measure import MEASURES, Measured, Summary, TransferCell, TransferMatrix
 from brittle.pages.words import norm_text, value_text
+from brittle.report.transfer import title_of
 from brittle.report.worded import interval_text
 
 SHOWN = ("fooling_rate", "fooling_rate_8bit", "robust_accuracy", "median_distance")
@@ -44,6 +45,30 @@ def latex_table(summaries: Sequence[Summary]) -> str:
             lines.append(f"\\multicolumn{{{len(heads)}}}{{l}}{{{name}}} \\\\")
         lines += _rows(summary)
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def latex_matrix(matrix: TransferMatrix) -> str:
+    """A ``tabular`` of what was made for one model (rows) on others (columns); noise of the same size in brackets."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"% {escaped(title_of(matrix))}",
+        f"\\begin{{tabular}}{{l{'r' * len(matrix.models)}}}",
+        "\\toprule",
+        _line(["made for", *matrix.models]),
+        "\\midrule",
+    ]
+    for source in matrix.models:
+        if source not in matrix.unable:
+            cells = [matrix.cell(source, target) for target in matrix.models]
+            lines.append(_line([escaped(source), *map(_transferred, cells)], done=True))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _transferred(cell: TransferCell | None) -> str:
+    if cell is None:
+        return ""
+    texts = (value_text(one.value, "fraction") for one in (cell.fooled, cell.noise))
+    return escaped("{} ({})".format(*texts))
 
 
 def escaped(text: str) -> str:
