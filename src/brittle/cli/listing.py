@@ -12,6 +12,7 @@ from brittle.models import MODELS
 from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
 from brittle.studies import STUDIES
 from brittle.studies.ways import PRESETS
+from brittle.train import RECIPES
 
 
 def print_attacks() -> None:
@@ -74,6 +75,17 @@ def print_data() -> None:
     for source in DATA_SOURCES:
         table.add_row(Text(source.form), Text(source.summary))
     Console().print(table)
+
+
+def print_recipes() -> None:
+    """Each recipe with its options."""
+    console = Console()
+    for entry in RECIPES.values():
+        console.print(Text(f"{entry.name}: {entry.summary}"))
+        table = _table("option", "what it may be", "default", "what it is")
+        for row in options(entry):
+            table.add_row(*map(Text, row))
+        console.print(table)
 
 
 def print_studies() -> None:

@@ -22,6 +22,7 @@ from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
 from brittle.measure.told import Compared, Curve, Sized, Told
+from brittle.measure.transfer import TransferCell, TransferMatrix, transfer_matrices
 from brittle.measure.wording import headline
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "Standing",
     "Summary",
     "Told",
+    "TransferCell",
+    "TransferMatrix",
     "accuracy_at",
     "cases",
     "classes",
@@ -59,4 +62,5 @@ __all__ = [
     "summaries",
     "summarize",
     "thin",
+    "transfer_matrices",
 ]

@@ -50,22 +50,23 @@ def leaderboard(
 
 
 def budgets_of(manifest: Manifest, rows: Sequence[pd.DataFrame]) -> list[Budget]:
-    """The budgets of the run's attacks, smallest first, at most ``MOST`` in each norm. In a norm with minimal attacks
-    alone, what fools half of all images that any model gets right, to one digit: there models differ.
+    """The budgets of the run's attacks, smallest first, at most ``MOST`` in each norm. Then for each norm with minimal
+    attacks alone what fools half of the images that any model gets right, to one digit: there models differ.
 
     rows: judged records of each model and goal.
     """
-    found: list[Budget] = []
+    asked: list[Budget] = []
+    chosen: list[Budget] = []
     for norm in NORMS:
         mine = [spec for spec in manifest.attacks if spec.norm == norm]
         sizes = sorted({spec.eps for spec in mine if spec.eps is not None})
-        if not sizes and any(spec.kind == "minimal" for spec in mine):
-            half = median(np.concatenate([_distances(one, norm) for one in rows] or [np.empty(0)])).value
-            sizes = [float(f"{half:.1g}")] if half else []
         if len(sizes) > MOST:
             sizes = [sizes[0], sizes[(len(sizes) - 1) // 2], sizes[-1]]
-        found += [Budget(norm=norm, eps=eps) for eps in sizes]
-    return found
+        asked += [Budget(norm=norm, eps=eps) for eps in sizes]
+        if not sizes and any(spec.kind == "minimal" for spec in mine):
+            half = median(np.concatenate([_distances(one, norm) for one in rows] or [np.empty(0)])).value
+            chosen += [Budget(norm=norm, eps=float(f"{half:.1g}"))] if half else []
+    return asked + chosen
 
 
 def _common(views: Sequence[View], records: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -25,6 +25,7 @@ from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
 from brittle.models.signs_cnn import SignsCNN
+from brittle.models.trained import load_run
 from brittle.models.training import trained
 from brittle.models.weights import class_counts, load_state, load_weights, read_state
 
@@ -137,6 +138,11 @@ _SOURCES = (
     ModelSource("digits-cnn", "small CNN for the bundled 8 x 8 digits; trained on the spot without --weights", _digits),
     ModelSource("signs-cnn", "small CNN for the drawn traffic signs; trained on the spot without --weights", _signs),
     *(ModelSource(one.name, one.summary, partial(_of_architecture, one)) for one in ARCHITECTURES.values()),
+    ModelSource(
+        "run:DIR",
+        "what brittle train has left in a run directory; run:DIR#NAME where it has several networks",
+        load_run,
+    ),
     ModelSource(
         "torchvision:NAME",
         "torchvision classifier, published weights or --weights; names: torchvision.models.list_models()",

@@ -9,25 +9,28 @@ from brittle.pages.words import norm_text
 from brittle.report.sections import told_cell
 from brittle.text import NONE, counted, size
 
-_RULE = (
+_LOST = (
     "An image is lost at a budget as soon as any attack of this run has found a confirmed change within it, whatever"
-    " the attack was made for: the worst case, image by image. A median distance is that of the smallest change that"
-    " any attack found, over all images that were right; those that withstood count as infinitely far.",
-    "A rank is a range where images do not tell models apart: from one more than the models that are surely better to"
-    " all but those surely worse, at the budget where it is best and at the one where it is worst. Two models are told"
-    " apart where the 95 % intervals of their robust accuracies do not overlap.",
+    " the attack was made for. A median distance is that of the smallest change that any attack found, over all images"
+    " that were right; those that withstood count as infinitely far. Budgets are those of the run's attacks; in a norm"
+    " with minimal attacks alone, what fools half of the images that any model gets right."
+)
+_RANKED = (
+    "Two models are told apart where the 95 % intervals of their robust accuracies do not overlap, so a rank may be a"
+    " range: from one more than the models that are surely better to all but those that are surely worse. The rank of"
+    " a model covers those at all budgets; the order is that of the mean robust accuracy."
 )
 
 
 def leaderboard_told(board: Leaderboard) -> Told:
-    """For the terminal and for files: a row for each model, and each goal where there are several."""
+    """For the terminal and for files: a row for each model, called by its goal too where there are several."""
     goals = _goals(board)
-    heads = ["model", *(["goal"] if goals else []), *_heads(board), "doubts"]
+    heads = ["model, goal" if goals else "model", *_heads(board), "Doubts"]
     rows = [
-        (one.model, *((one.goal,) if goals else ()), *_cells(one, board), ", ".join(one.doubts) or "none")
+        (f"{one.model}, {one.goal}" if goals else one.model, *_cells(one, board), ", ".join(one.doubts) or "none")
         for one in board.standings
     ]
-    return Told((f"Leaderboard{_images(board)}", *_rule(board)), heads=tuple(heads), rows=tuple(rows))
+    return Told((_title(board), *_rule(board)), heads=tuple(heads), rows=tuple(rows))
 
 
 def leaderboard_section(board: Leaderboard, prefixes: Mapping[tuple[str, str], str]) -> dict[str, Any]:
@@ -37,13 +40,12 @@ def leaderboard_section(board: Leaderboard, prefixes: Mapping[tuple[str, str], s
         cells = [told_cell(cell) for cell in _cells(one, board)]
         if _ranked(board):
             cells[0]["sort"] = number
-            first = 2  # behind the rank and clean accuracy
-            for at, rank in enumerate(one.ranks):
-                cells[first + at]["count"] = f"rank {rank_text(rank)}"
+            for cell, rank in zip(cells[2:], one.ranks, strict=False):  # behind the rank and clean accuracy
+                cell["count"] = f"rank {rank_text(rank)}"
         facts = {"prefix": prefixes[one.model, one.goal], "model": one.model, "goal": one.goal}
         rows.append(facts | {"complete": one.complete, "cells": cells, "doubts": one.doubts})
-    said = [f"Small print: 95 % intervals{_images(board)}.", *_rule(board)]
-    return {"sentences": said, "goals": _goals(board), "heads": [*_heads(board), "Doubts"], "rows": rows}
+    heads = [*_heads(board), "Doubts"]
+    return {"title": _title(board), "rule": _rule(board), "goals": _goals(board), "heads": heads, "rows": rows}
 
 
 def rank_text(rank: tuple[int, int] | None) -> str:
@@ -65,7 +67,8 @@ def _cells(one: Standing, board: Leaderboard) -> Iterator[Cell]:
     yield one.clean_accuracy
     yield from one.robust_accuracy
     for norm in board.norms:
-        yield Sized(one.median_distance[norm], "distance", norm)
+        distance = one.median_distance[norm]
+        yield "most withstand" if distance.of and distance.value is None else Sized(distance, "distance", norm)
     yield Sized(one.passes, "passes")
 
 
@@ -80,12 +83,13 @@ def _heads(board: Leaderboard) -> list[str]:
 
 
 def _rule(board: Leaderboard) -> tuple[str, ...]:
-    return _RULE if _ranked(board) else _RULE[:1]
+    return (_LOST, _RANKED) if _ranked(board) else (_LOST,)
 
 
-def _images(board: Leaderboard) -> str:
+def _title(board: Leaderboard) -> str:
     counts = {one.clean_accuracy.of for one in board.standings if one.clean_accuracy.of}
-    return f", of {counted(counts.pop(), 'image')} each" if len(counts) == 1 else ""
+    each = f" to each of {counted(counts.pop(), 'image')}" if len(counts) == 1 else " to each image"
+    return f"The worst that any attack of this run does{each}, with 95 % intervals."
 
 
 def _goals(board: Leaderboard) -> bool:

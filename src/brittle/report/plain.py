@@ -19,7 +19,7 @@ from brittle.report.sections import flag_cards, repeat_facts, told_cell
 
 def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
     """Write ``report.html`` into the run directory of any study, from what it tells of the run; return its path."""
-    names = ", ".join(model.name for model in manifest.models)
+    names = ", ".join([model.name for model in manifest.models] or manifest.settings.get("networks", []))
     html = plain_page(
         f"{manifest.study.capitalize()}: {names}",
         told.sentences,

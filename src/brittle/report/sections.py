@@ -12,7 +12,7 @@ from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, Manifest, View
 from brittle.report.worded import count_text, interval_text
-from brittle.text import NONE, counted, duration, percent, plain, significant
+from brittle.text import NONE, counted, duration, percent, plain, significant, size
 
 
 def figures(summary: Summary) -> list[Figure]:
@@ -253,9 +253,16 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
     facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]
     if manifest.study == "audit":
         facts.append(("Adversarial images kept", KEPT[manifest.images]))
+        if manifest.transfer is not None:
+            sizes = [f"{norm_text(norm)} {size(one)}" for norm, every in manifest.transfer.items() for one in every]
+            facts.append(("Graded on the other models", ", ".join(["as they are", *sizes])))
+        facts += [("Training images of " + one.name, one.trained_on) for one in manifest.models if one.trained_on]
         if manifest.levels is not None:
             facts.append(("Every attack ends on", f"8-bit images, of {manifest.levels} levels a channel"))
-    facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
+    facts += [
+        (key.replace("_", " ").capitalize(), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for key, value in manifest.settings.items()
+    ]
     return [
         *facts,
         ("Seed", str(manifest.seed)),
