@@ -74,7 +74,7 @@ def audit(
     if attacks is None:
         attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
     study = Audit(sources, attacks, goals, seed, images, levels, shard_size)
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def fit(
@@ -96,7 +96,7 @@ def fit(
     """
     others = None if unseen is None else as_examples(unseen)
     study = Fitting.of(classifier, attack, as_examples(examples), others, seed=seed)
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def craft(
@@ -140,7 +140,7 @@ def craft(
     taken = [Photograph.of(one, loaded) for one in files]
     name = classifier if isinstance(classifier, str) else loaded.name
     study = Crafting(loaded, loaded.fit, taken, wishes, ways, confidence=confidence, seed=seed, model=name)
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def run_spec(
@@ -159,7 +159,7 @@ def run_spec(
             " run FILE.toml`"
         )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
-    return _reported(asked.open(), out, command, workers, _watching(watch, progress))
+    return reported(asked.open(), out, command, workers, _watching(watch, progress))
 
 
 def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
@@ -207,7 +207,8 @@ def _watching(watch: Watch | None, progress: bool) -> Watch | None:
     return Bars() if progress else watch
 
 
-def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+def reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+    """Runs a study, and writes its page."""
     checks.place("out", out)
     if not hasattr(workers, "do"):
         checks.whole("workers", workers, least=1)
