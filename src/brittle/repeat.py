@@ -11,7 +11,7 @@ from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.ledger import Ledger
 from brittle.pages.files import replace_file
 from brittle.recipes.arms import at_hand
-from brittle.recipes.format import SCALES, Asked, Recipe, Scale
+from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
@@ -95,10 +95,25 @@ def _asked(
 ) -> tuple[Asked, dict[str, str]]:
     before = found.recipe.asked
     if before is not None and not models and not weights and data is None and before.scale == scale:
-        return before, {arm: "no network was at hand" for arm in found.recipe.arms if arm not in before.arms}
+        arms = {name: _placed(one, found.folder) for name, one in before.arms.items()}
+        moved = before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
+        return moved, {arm: "no network was at hand" for arm in found.recipe.arms if arm not in before.arms}
     hands = at_hand(found.recipe, scale, models, weights)
-    own = getattr(found.recipe.data, scale)
-    return Asked(scale=scale, data=data or own, arms=hands.at, seed=seed), hands.absent
+    arms = {name: _placed(one, found.folder) for name, one in hands.at.items()}
+    own = _found(getattr(found.recipe.data, scale), found.folder)
+    return Asked(scale=scale, data=data or own, arms=arms, seed=seed), hands.absent
+
+
+def _placed(network: Network, folder: Path | None) -> Network:
+    """A network whose weights may be named from the recipe's folder."""
+    if network.weights is None:
+        return network
+    return network.model_copy(update={"weights": Path(_found(str(network.weights), folder))})
+
+
+def _found(name: str, folder: Path | None) -> str:
+    """A path from the folder where there is such a file; otherwise the name as it is."""
+    return str((folder / name).resolve()) if folder is not None and (folder / name).exists() else name
 
 
 def _written(name: str, recipe: Recipe, asked: Asked, absent: Mapping[str, str], place: Path) -> Ledger:

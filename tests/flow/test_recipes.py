@@ -284,7 +284,7 @@ def test_the_command_line_lists_shows_runs_and_reports(cli: Cli, tmp_path: Path)
     assert shown.code == 0
     for part in (
         "A small study",
-        "fgsm: audit: data = digits, limit = 24",
+        "fgsm: audit: data = digits, attacks = ['fgsm,eps=0.05:0.3'], limit = 24",
         "rises (invariant)",
         "All of it. It is small.",
     ):
@@ -304,7 +304,7 @@ def test_a_step_is_run_for_each_value_network_and_seed() -> None:
     content["steps"][0] |= {"per_arm": True, "attacks": ["fgsm,eps={e}"], "batch_size": "{e}"}
     recipe = _recipe(content)
     arms = dict.fromkeys(("one", "two"), recipe.arms["one"].smoke)
-    steps = steps_of(recipe, "smoke", arms, "digits", out="/d")  # type: ignore[arg-type]
+    steps = steps_of(recipe, "smoke", arms, "digits", out="/d")
     assert [(step.key, step.folder) for step in steps][:3] == [
         ("s(e=0.1)", "s-e-0.1-one-seed-3"),
         ("s(e=0.1)", "s-e-0.1-one-seed-4"),

@@ -104,7 +104,7 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
 
 def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
     """``MODEL/fitted/fooling_rate`` and ``MODEL/unseen/...``; ``by_chance``: what random changes of that size do."""
-    known = {}
+    known: dict[str, Measured] = {}
     for (model, part), rows in records.groupby(["model", "part"], sort=False):
         right = rows[rows["clean_prediction"] == rows["label"]]
         moved = rows["clean_prediction"] != rows["adversarial_prediction"]

@@ -40,7 +40,7 @@ def load_recipe(name: str | Path) -> Found:
         content, folder = read_spec(Path(text))
         recipe: Recipe = parsed(Recipe, content, text)
         check(recipe, text)
-        return Found(Path(text).stem, recipe, folder)
+        return Found(recipe.name or Path(text).stem, recipe, folder)
     if text not in names():
         raise BrittleError(f"unknown recipe {text!r}{did_you_mean(text, names())}; a file ends in {SUFFIX}")
     content, _ = read_spec(Path(str(_own() / f"{text}{SUFFIX}")))

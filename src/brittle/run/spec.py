@@ -99,9 +99,9 @@ def _table_at(kind: type[BaseModel], place: Sequence[str | int]) -> type[BaseMod
     for key in place:
         if isinstance(hint, type) and issubclass(hint, BaseModel):
             hint = hint.model_fields[str(key)].annotation
-        parts = [part for part in get_args(hint) if part is not type(None)]
-        hint = parts[-1] if parts else hint  # of a list, a dictionary's values, or what may be None
-        while get_args(hint) and get_origin(hint) in (Union, UnionType):
+        else:  # a list, or a dictionary
+            hint = get_args(hint)[-1]
+        if get_origin(hint) in (Union, UnionType):
             hint = next(part for part in get_args(hint) if part is not type(None))
     return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else kind
 
