@@ -32,6 +32,7 @@ from bench import (
     start_up,
     universal,
 )
+from bench.kept import keep
 from bench.machine import machine
 from bench.report import Section, as_json, as_markdown
 from bench.setting import Skipped
@@ -94,7 +95,9 @@ def main() -> None:
     parser.add_argument(
         "rows", nargs="*", metavar="NAME", help=f"{', '.join(known)}; * and ? match; default: all but optimality-*"
     )
-    patterns = parser.parse_args().rows
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="also write what was measured into docs/bench.md")
+    asked = parser.parse_args()
+    patterns = asked.rows
     if unknown := [pattern for pattern in patterns if not fnmatch.filter(known, pattern)]:
         parser.error(f"unknown row {unknown[0]!r}; known: {', '.join(known)}")
     names = [name for pattern in patterns for name in fnmatch.filter(known, pattern)] or list(ROWS)
@@ -109,6 +112,8 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.md").write_text(text, encoding="utf-8")
     (OUT / "bench.json").write_text(as_json(facts, sections), encoding="utf-8")
+    if asked.keep is not None:
+        keep(asked.keep, facts, sections)
     print(text)
 
 

@@ -46,16 +46,18 @@ class Section:
         return "\n\n".join([f"## {self.title}", *(table.markdown() for table in self.tables), *self.notes])
 
 
+def goals_of(sections: Sequence[Section]) -> str:
+    """The table of goals."""
+    rows = tuple((s.title, c.what, c.goal, c.measured, c.verdict) for s in sections for c in s.checks)
+    return Table(("row", "what", "goal", "measured", "verdict"), rows).markdown()
+
+
 def as_markdown(machine: Mapping[str, str], sections: Sequence[Section]) -> str:
     """The goals first, then how each was measured, then on what."""
-    goals = Table(
-        ("row", "what", "goal", "measured", "verdict"),
-        tuple((s.title, c.what, c.goal, c.measured, c.verdict) for s in sections for c in s.checks),
-    )
     facts = Table(("machine", ""), tuple(machine.items()))
     skipped = [f"{s.title}: {note}" for s in sections if not s.tables for note in s.notes]
     measured = [s.markdown() for s in sections if s.tables]
-    return "\n\n".join(["# Bench", goals.markdown(), *skipped, *measured, facts.markdown()]) + "\n"
+    return "\n\n".join(["# Bench", goals_of(sections), *skipped, *measured, facts.markdown()]) + "\n"
 
 
 def as_json(machine: Mapping[str, str], sections: Sequence[Section]) -> str:

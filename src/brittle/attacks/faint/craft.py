@@ -24,6 +24,7 @@ _SURELY = 0.005  # log-odds more than the wanted ones: another path through the 
 _LAST_PACE = 0.05
 _BEYOND, _NEAREST, _FARTHEST = 0.2, 0.02, 5.0  # log-odds behind the plane that a step aims at: first, least, most
 _FARTHER = 1.5  # times as far behind after a step that fell short, and as much nearer after one that did not
+_KEPT = 0.5  # of the normals before, in the one that a step goes by
 _WHITE = 100.0  # CIEDE2000 from black to white
 
 
@@ -43,7 +44,8 @@ class Craft:
     in Rackwitz and Fiessler 1978 (doi:10.1016/0045-7949(78)90046-9; ``boundary-walk`` does the same in a norm): what
     lies along ``G^-1 g`` is set to what the plane asks for, and a part of all else, the pace, which gains nothing here,
     is taken back. The pace falls geometrically from 1, so that at first the change turns to where it gains most,
-    and at last it settles. A step aims somewhat behind its plane, farther after one that fell short.
+    and at last it settles. A step aims somewhat behind its plane, farther after one that fell short; the plane's normal
+    is the mean of this gradient and the normal before, since where the boundary is rough single ones zigzag.
 
     PerC-AL (arXiv:1911.02466) has the idea of descending the colour distance and the loss in turns; its fixed 1,000
     steps are needed because each undoes part of the other.
@@ -66,7 +68,7 @@ class Craft:
         ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
     )
     walk: int = option(
-        32, "steps over which the pace falls, after which an image leaves that has reached the confidence", at_least=1
+        54, "steps over which the pace falls, after which an image leaves that has reached the confidence", at_least=1
     )
     steps: int = option(100, "gradient steps at the most", at_least=1)
     stride: float = option(
@@ -91,9 +93,10 @@ class Craft:
             reaches = at.note(seen, lead, goals.is_surely_met(logits))
             at.beyond = (at.beyond * torch.where(reaches, 1 / _FARTHER, _FARTHER)).clamp(_NEAREST, _FARTHEST)
 
-            steepest = at.sight.steepest(gradient)
-            slope = inner(steepest, gradient)
-            along = inner(at.change, gradient) / slope
+            at.normal = _KEPT * at.normal + (1 - _KEPT) * gradient if step else gradient
+            steepest = at.sight.steepest(at.normal)
+            slope = inner(steepest, at.normal)
+            along = inner(at.change, at.normal) / slope
             pace = _LAST_PACE ** min(1.0, step / max(1, self.walk - 1))
             ahead = pace * along + (at.beyond - lead) / slope
             change = (1 - pace) * at.change + per_row(ahead, steepest) * steepest
@@ -123,6 +126,7 @@ class _At:
     size: Tensor  # of the smallest change that has reached the confidence; infinite until one has
     lead: Tensor  # the most log-odds so far, beyond those wanted
     beyond: Tensor  # log-odds that the next step aims at
+    normal: Images  # of the plane that a step goes by: a running mean of gradients
 
     @staticmethod
     def start(rows: Tensor, images: Images, where: Where) -> "_At":
@@ -137,6 +141,7 @@ class _At:
             size=inf,
             lead=-inf,
             beyond=torch.full_like(inf, _BEYOND),
+            normal=torch.zeros_like(images),
         )
 
     def note(self, seen: Images, lead: Tensor, met: Tensor) -> Tensor:
