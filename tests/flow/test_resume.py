@@ -91,6 +91,7 @@ def in_child(
         ("craft", 1, False, 3),
         ("fit", 1, False, 3),
         ("noise", 1, True, 2),
+        ("train", 1, False, 4),
         ("models", 2, True, 1),
         ("transfer", 1, True, 2),
     ],

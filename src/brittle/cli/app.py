@@ -254,6 +254,14 @@ def models() -> None:
 
 
 @app.command()
+def recipes() -> None:
+    """Lists the recipes that classifiers are trained by, with their options."""
+    from brittle.cli.listing import print_recipes
+
+    print_recipes()
+
+
+@app.command()
 def data() -> None:
     """Lists the forms of a data spec."""
     from brittle.cli.listing import print_data

@@ -44,9 +44,14 @@ def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
     run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
 
 
-def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool) -> engine.Run | None:
-    """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing."""
-    if not dry_run:
+def run_spec(
+    make: Callable[[], Spec], out: Path | Callable[[Any], Path], *, workers: int, dry_run: bool
+) -> engine.Run | None:
+    """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing.
+
+    out: the run directory, or what gives it for the study once that is open.
+    """
+    if isinstance(out, Path) and not dry_run:
         check_place(out)  # before models and data are loaded
     spec: Any = make()
     study: Study = spec.open()
@@ -54,11 +59,12 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     if dry_run:
         _print_plan(spec, study, workers, command)
         return None
+    directory = out if isinstance(out, Path) else out(study)
     with Bars(partial(_announce, study) if spec.announced else None) as bars:
-        hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
+        hooks = {"on_look": bars.look, "on_step": bars.step, "on_train": bars.train} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
         watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
-        done = engine.run(watched, out=out, command=command, workers=workers, watch=bars)
+        done = engine.run(watched, out=directory, command=command, workers=workers, watch=bars)
     page = write_page(done.directory)
     print_results(done, page)
     return done

@@ -7,7 +7,17 @@ from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.models import AttackSummary, ClassSummary, Definition, Measured, Summary
+from brittle.measure.leaderboard import leaderboard
+from brittle.measure.models import (
+    AttackSummary,
+    Budget,
+    ClassSummary,
+    Definition,
+    Leaderboard,
+    Measured,
+    Standing,
+    Summary,
+)
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
@@ -21,15 +31,18 @@ __all__ = [
     "NORMS",
     "OVERALL",
     "AttackSummary",
+    "Budget",
     "Case",
     "ClassSummary",
     "Compared",
     "Curve",
     "Definition",
     "Family",
+    "Leaderboard",
     "Measured",
     "Side",
     "Sized",
+    "Standing",
     "Summary",
     "Told",
     "TransferCell",
@@ -44,6 +57,7 @@ __all__ = [
     "headline",
     "hero_of",
     "judged",
+    "leaderboard",
     "rate",
     "summaries",
     "summarize",

@@ -33,7 +33,17 @@ from brittle.records.reading import (
     stored_images,
     transfer_slug,
 )
-from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS, schema_of
+from brittle.records.schema import (
+    CRAFTED,
+    FITTED,
+    RECORD,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    TRAINED,
+    TRANSFERRED,
+    TRANSFERS,
+    schema_of,
+)
 
 __all__ = [
     "CRAFTED",
@@ -43,6 +53,7 @@ __all__ = [
     "RECORD",
     "SCHEMAS",
     "SCHEMA_VERSION",
+    "TRAINED",
     "TRANSFERRED",
     "TRANSFERS",
     "UNTARGETED",

@@ -94,6 +94,25 @@ FITTED = pa.schema(
     metadata={"brittle_schema": str(SCHEMA_VERSION)},
 )
 
+TRAINED = pa.schema(
+    [
+        pa.field("network", pa.string(), nullable=False),  # the name of its files below models/
+        pa.field("architecture", pa.string(), nullable=False),
+        pa.field("on", pa.string(), nullable=False),  # part of the training data: "all", "half-1", "half-2"
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("parameters", pa.int64(), nullable=False),  # trainable ones
+        pa.field("gflops", pa.float64(), nullable=False),  # of one forward pass of one image
+        pa.field("epoch", pa.int64(), nullable=False),  # from 1
+        pa.field("rate", pa.float64(), nullable=False),  # learning rate of its last step
+        pa.field("loss", pa.float64(), nullable=False),  # mean over the images as they were trained on
+        pa.field("accuracy", pa.float64(), nullable=False),  # on the same, while it was learning
+        pa.field("held_out_right", pa.int64(), nullable=False),  # test images that are classified correctly, of
+        pa.field("held_out", pa.int64(), nullable=False),  # so many: after the last epoch all, in float32
+        pa.field("seconds", pa.float64(), nullable=False),  # since the training began
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
 TRANSFERRED = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),  # the model that the change was made for
@@ -122,7 +141,7 @@ TRANSFERRED = pa.schema(
 TRANSFERS = "_transfer"
 """The folder of their records; no model's is called so."""
 
-SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED}
+SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED, "train": TRAINED}
 """By the name of the study; others say nothing of theirs beyond what their seals do."""
 
 

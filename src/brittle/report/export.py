@@ -1,4 +1,4 @@
-"""A run for other programs: records as CSV, the summary as a LaTeX table, images as NumPy arrays."""
+"""A run for other programs: records as CSV, images as NumPy arrays."""
 
 import io
 import json
@@ -10,11 +10,8 @@ import numpy as np
 import pandas as pd
 
 from brittle.errors import BrittleError
-from brittle.measure import summaries, transfer_matrices
 from brittle.pages.files import replace_file
-from brittle.records import Manifest, damaged_images, read_manifest, read_records, read_transfers, stored_images
-from brittle.report.latex import latex_matrix, latex_table
-from brittle.report.transfer import cell_rows
+from brittle.records import Manifest, damaged_images, read_manifest, read_records, stored_images
 
 
 def export(directory: Path, targets: Mapping[str, Path]) -> None:
@@ -46,29 +43,6 @@ def csv(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         name: column.map(_plain) if column.dtype == object else _whole(column) for name, column in records.items()
     }
     text: str = pd.DataFrame(columns, columns=records.columns).to_csv(index=False, lineterminator="\n")
-    return text.encode("utf-8")
-
-
-def latex(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
-    """The summary of an audit as a LaTeX table, and one for each matrix of a transfer."""
-    _check_audit(directory, manifest)
-    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
-    tables = [latex_table(summaries(manifest, records)), *map(latex_matrix, matrices)]
-    return "\n".join(tables).encode("utf-8")
-
-
-def transfer(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
-    """The matrices of a transfer, a row for each cell, rates with count, denominator and 95 % interval."""
-    _check_audit(directory, manifest)
-    if manifest.transfer is None:
-        raise BrittleError(
-            f"expected an audit with transfer, got {str(directory)!r}, which has none; the same command with --transfer"
-            " adds it"
-        )
-    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
-    text: str = pd.DataFrame([row for one in matrices for row in cell_rows(one)]).to_csv(
-        index=False, lineterminator="\n"
-    )
     return text.encode("utf-8")
 
 
@@ -104,12 +78,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {
-    "csv": csv,
-    "latex": latex,
-    "transfer": transfer,
-    "npz": npz,
-}
+FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {"csv": csv, "npz": npz}
 
 
 def _named(folder: str, **arrays: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""The summary of an audit as a LaTeX table. Numbers read as they do on the page."""
+"""Tables of a run in LaTeX. Numbers read as they do on the page."""
 
 from collections.abc import Iterator, Sequence
 
-from brittle.measure import MEASURES, Measured, Summary, TransferCell, TransferMatrix
+from brittle.measure import MEASURES, Measured, Sized, Summary, TransferCell, TransferMatrix
+from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.report.transfer import title_of
 from brittle.report.worded import interval_text
+from brittle.text import plain
 
 SHOWN = ("fooling_rate", "fooling_rate_8bit", "robust_accuracy", "median_distance")
 _ESCAPED = {
@@ -69,6 +71,26 @@ def _transferred(cell: TransferCell | None) -> str:
         return ""
     texts = (value_text(one.value, "fraction") for one in (cell.fooled, cell.noise))
     return escaped("{} ({})".format(*texts))
+
+
+def latex_of(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Any table as a ``tabular`` with the rules of booktabs."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+        "\\toprule",
+        _line(heads),
+    ]
+    lines += ["\\midrule", *(_line([_text(cell) for cell in row], done=True) for row in rows)]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Measured):
+        return _cell(cell, "fraction")
+    if isinstance(cell, Sized):
+        return _cell(cell.measured, cell.unit, cell.norm)
+    return escaped(plain(cell) if isinstance(cell, (int, float)) else cell)
 
 
 def escaped(text: str) -> str:

@@ -1,9 +1,10 @@
 """The matrices of a transfer in words: for the page, the terminal and files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from brittle.measure import Measured, Told, TransferCell, TransferMatrix
+from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.report.worded import count_text, interval_text
 from brittle.text import counted, of, percent, size
@@ -26,21 +27,11 @@ def matrix_told(matrix: TransferMatrix) -> Told:
     return Told((said, *_unable(matrix)), heads=("made for", *matrix.models), rows=tuple(rows))
 
 
-def cell_rows(matrix: TransferMatrix) -> Iterator[dict[str, Any]]:
-    """For a table of cells, numbers in columns of their own."""
-    for cell in matrix.cells:
-        row: dict[str, Any] = {
-            "attack": matrix.attack,
-            "goal": matrix.goal,
-            "norm": matrix.norm,
-            "size": matrix.size,
-            "source": cell.source,
-            "target": cell.target,
-        }
-        for name in ("fooled", "noise", "of_fooling"):
-            rate: Measured = getattr(cell, name)
-            row |= {name if part == "value" else f"{name}_{part}": value for part, value in rate.model_dump().items()}
-        yield row | {name: getattr(cell, name) for name in ("kept", "elsewhere", "wrong", "short")}
+def cell_rows(matrix: TransferMatrix) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
+    """For files: heads, and a row for each source and target with all that is known of it."""
+    names = ("fooled", "noise", "of_fooling", "kept", "elsewhere", "wrong", "short")
+    rows = [(f"{one.source} on {one.target}", *(getattr(one, name) for name in names)) for one in matrix.cells]
+    return ("made for, given to", *names), rows
 
 
 def transfer_section(matrices: Sequence[TransferMatrix]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
@@ -38,6 +38,7 @@ from brittle.types import Images
 
 TEMPORARY = ".writing-"
 _LOCK = ".lock"
+_SCRATCH = "scratch"
 SPEC = "spec.toml"
 _CHOOSE = "choose another --out directory"
 
@@ -145,6 +146,18 @@ class Store:
         buffer = io.BytesIO()
         pq.write_table(sealed(done.table, unit.span, given, stamps), buffer, compression="zstd")
         write(record_path(self.directory, unit.key), buffer.getvalue())
+        self._clear_scratch(unit)
+
+    def scratch(self, unit: Unit) -> Path:
+        """A folder for what a unit goes on from where it was stopped, until it is finished."""
+        place = self.directory / _SCRATCH / unit.key
+        _make(place)
+        return place
+
+    def _clear_scratch(self, unit: Unit) -> None:
+        shutil.rmtree(self.directory / _SCRATCH / unit.key, ignore_errors=True)
+        with suppress(OSError):  # there is none, or others are at work
+            (self.directory / _SCRATCH).rmdir()
 
     def share(self, files: Mapping[str, bytes]) -> None:
         """Files that belong to several units, for the parts of one."""
@@ -181,9 +194,11 @@ class Store:
         return Done(unsealed(table), {name: self.read(name) for name in seal_of(table.schema).files})
 
     def clear(self, unit: Unit) -> None:
-        """Removes what there is of a unit's parts: records first, as they say of files that they are there."""
+        """Removes what there is of a unit's parts, records first, as they say of files that they are there; and what it
+        would have gone on from."""
         for folder in ("records", "images"):
             shutil.rmtree(self.directory / folder / unit.key, ignore_errors=True)
+        self._clear_scratch(unit)
 
     def _schema(self, unit: Unit) -> pa.Schema | None:
         return schema_of(self.manifest.study, unit.key)
