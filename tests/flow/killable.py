@@ -88,6 +88,12 @@ def two_models() -> Audit:
     )
 
 
+def small_transfer() -> Audit:
+    """Two models, and what was made for each on both: as it is, and in another size."""
+    both = {"one": classifier(), "two": classifier(1)}
+    return small_audit(both, attacks=(brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
+
+
 def small_craft() -> Crafting:
     """Two photographs, three wishes."""
     pixels = [(256 * one).clamp(0, 255).byte() for one in examples(2).images(0, 2)]
@@ -123,6 +129,7 @@ def labelled(count: int, data: int = 0) -> Examples:
 STUDIES: dict[str, Callable[[], Study]] = {
     "audit": small_audit,
     "models": two_models,
+    "transfer": small_transfer,
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,

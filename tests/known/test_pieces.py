@@ -34,9 +34,19 @@ def sizes(pieces: Pieces, seconds: float, workers: int = 1) -> list[int]:
 
 def test_a_piece_takes_twenty_seconds_and_grows_by_steps() -> None:
     assert sizes(pieces_of(unit(guess=2.0)), 2.0) == [10] * 25 + [6]  # as guessed
-    assert sizes(pieces_of(unit(guess=20.0)), 0.4) == [1, 4, 16, 50, 50, 50, 50, 35]  # far less than guessed
+    assert sizes(pieces_of(unit(guess=0.5)), 0.4) == [40, 50, 50, 50, 66]  # somewhat less than guessed
+    assert sizes(pieces_of(unit(guess=20.0)), 0.01)[:5] == [1, 4, 16, 64, 100]  # far less
     assert sizes(pieces_of(unit(guess=0.01)), 0.01) == [256]  # whole, under its own key
     assert sizes(pieces_of(unit(guess=0.0)), 9.0) == [256]  # may not be cut
+
+
+def test_easy_examples_promise_nothing_of_those_to_come() -> None:
+    """An attack that ends where it has fooled: one that it cannot fool takes all that was guessed."""
+    pieces = pieces_of(unit(guess=14.0))
+    for _ in range(6):
+        piece = pieces.take()
+        assert piece is not None and 14.0 * len(piece) <= 30.0
+        pieces.took(piece, 1.0 * len(piece))
 
 
 def test_what_is_seen_counts_for_later_units_of_the_group_and_for_no_other() -> None:

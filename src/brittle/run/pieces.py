@@ -9,6 +9,8 @@ from typing import final
 from brittle.run.study import Unit
 
 SECONDS = 20.0
+_MOST = 30.0  # seconds that a piece may take where each of its examples turns out as hard as can be
+_WORTH = 1.0  # seconds that a piece is worth cutting for, whatever it might take
 _GROWTH = 4  # times the largest piece of a group until now, as the examples of that may have been easy ones
 _LEAST = 32  # examples of a piece that is only cut so that all workers end together: smaller batches are slower
 
@@ -32,8 +34,8 @@ class Pieces:
     """Units that are to be done, in order, each whole or in parts; several threads may take of them.
 
     A unit is cut where its examples are seen, or before any has been seen are guessed, to take longer than ``SECONDS``
-    together, shared by the workers; and towards the end so that no worker is left with a long piece when others are
-    idle.
+    together, shared by the workers; where those to come may take ``_MOST``, however fast others were; and towards the
+    end so that no worker is left with a long piece when others are idle.
     """
 
     def __init__(self, gaps: Sequence[tuple[Unit, int, int]]) -> None:
@@ -99,11 +101,11 @@ class Pieces:
         if unit.guess == 0 or each == 0:
             return left
         # What a worker has done waits until this process has done its own.
-        size = min(SECONDS / min(2, workers) / each, left)
+        size = min(SECONDS / each, max(_MOST / unit.guess, _WORTH / each)) / min(2, workers)
         pace = self._paces.get(unit.group)
         if pace is not None:
             size = min(size, _GROWTH * pace.largest)
         if workers > 1:
             size = min(size, max(self.seconds_left() / (2 * workers) / each, _LEAST))
-        size = max(1, int(size))
+        size = max(1, int(min(size, left)))
         return left if left <= 1.5 * size else size
