@@ -255,7 +255,7 @@ def models() -> None:
 
 @app.command()
 def recipes() -> None:
-    """Lists the recipes that classifiers are trained by, with their options."""
+    """Lists the training recipes, with their options."""
     from brittle.cli.listing import print_recipes
 
     print_recipes()
