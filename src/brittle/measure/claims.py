@@ -160,6 +160,16 @@ def _gap(one: str, other: str, given: Quantities) -> Measured:
     return difference(measured(one, given), measured(other, given))
 
 
+def _apart(gap: Measured, tolerance: float) -> tuple[Verdict, str]:
+    """A difference that is claimed to be none, within the tolerance."""
+    verdict, why = against(gap, 0.0, tolerance)
+    words: dict[Verdict, str] = {
+        "reproduced": "the difference is within the tolerance",
+        "refuted": "the difference is beyond the tolerance, with all of its interval",
+    }
+    return verdict, words.get(verdict, why)
+
+
 def _value(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given: Quantities) -> tuple[Verdict, str]:
     verdicts = []
     for one, figure in zip(found, claim.published, strict=True):
@@ -217,7 +227,7 @@ def _invariant(claim: Claim, texts: Sequence[str], found: Sequence[Measured], gi
         )
     if claim.relation == "constant":
         gaps = [_gap(one, other, given) for one, other in combinations(texts, 2)]
-        return _together([against(gap, 0.0, claim.tolerance or 0.0) for gap in gaps])
+        return _together([_apart(gap, claim.tolerance or 0.0) for gap in gaps])
     way = 1 if claim.relation == "rising" else -1
     signs = {(before, after): sign(after, before, given) for before, after in combinations(texts, 2)}
     if None in signs.values():

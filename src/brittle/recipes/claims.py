@@ -54,7 +54,8 @@ def _of_table(table: Table) -> Iterator[Posed]:
             name = filled(table.quantity, {**cells, "measure": measure})
             taken = filled(table.taken or table.quantity, {**cells, "measure": column.taken or measure})
             factor = FACTORS[column.unit]
-            says = f"{', '.join(f'{key} {written(value)}' for key, value in keys.items())}: {head}"
+            named = [written(value) if key == "arm" else f"{key} {written(value)}" for key, value in keys.items()]
+            says = f"{', '.join(named)}: {head.replace('_', ' ')}"
             claim = Claim(
                 id=" ".join([table.id, *map(written, keys.values()), head]),
                 arm=str(keys["arm"]) if "arm" in keys else None,

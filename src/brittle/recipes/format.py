@@ -18,13 +18,9 @@ Cell: TypeAlias = float | int | str
 
 @final
 class Network(ModelSpec):
-    """A network that stands for one of the source, as in any spec. same: how alike they are.
-
-    train: instead of a file of weights, what a file of the study ``train`` says; trained once, and then kept.
-    """
+    """A network that stands for one of the source, as in any spec. same: how alike they are."""
 
     same: Same = "other"
-    train: dict[str, Any] | None = None
 
 
 @final

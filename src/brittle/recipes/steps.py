@@ -72,5 +72,5 @@ def _runs(raw: Mapping[str, Any], arms: Mapping[str, Network], data: str, seed: 
 
 
 def _model(name: str, network: Network) -> dict[str, Any]:
-    kept = network.model_dump(mode="json", exclude_none=True, exclude={"same", "train"})
+    kept = network.model_dump(mode="json", exclude_none=True, exclude={"same"})
     return {**kept, "name": name}

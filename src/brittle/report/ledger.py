@@ -20,9 +20,11 @@ SIDE = 176
 SHOWN = 24
 """Pictures that a page shows at most."""
 
+_BETWEEN = "\u00a0\u00b7 "
+
 READ = {"paper": "read in the source", "second hand": "second hand", "recalled": "not verified", "own": "claimed here"}
 """How a published figure was read, in words; what only somebody's memory says is not verified."""
-SIGNS: Mapping[str, str] = {"reproduced": "note", "refuted": "doubt", "untested": "open", "not comparable": "open"}
+SIGNS: Mapping[str, str] = {"reproduced": "good", "refuted": "doubt", "untested": "open", "not comparable": "open"}
 
 
 def write_ledger(target: Path, ledger: Ledger) -> Path:
@@ -94,7 +96,7 @@ def _row(one: Judged) -> dict[str, Any]:
 
 def _published(claim: Claim) -> str:
     if claim.published:
-        return " · ".join(NONE if value is None else figure(value, claim) for value in claim.published)
+        return _BETWEEN.join(NONE if value is None else figure(value, claim) for value in claim.published)
     bounds = [(claim.above, "> "), (claim.below, "< ")]
     return ", ".join(f"{sign}{figure(bound, claim)}" for bound, sign in bounds if bound is not None) or str(
         claim.relation or "falling"
@@ -102,13 +104,14 @@ def _published(claim: Claim) -> str:
 
 
 def _values(found: tuple[Measured | None, ...], claim: Claim) -> str:
-    return " · ".join(NONE if one is None else figure(one.value, claim) for one in found)
+    return _BETWEEN.join(NONE if one is None else figure(one.value, claim) for one in found)
 
 
 def _interval(one: Measured | None, claim: Claim) -> str:
     if one is None or one.low is None or one.high is None:
         return ""
-    return f"{figure(one.low, claim).removesuffix(' %')} to {figure(one.high, claim)}"
+    low, high = figure(one.low, claim), figure(one.high, claim)
+    return "" if low == high else f"{low.removesuffix(' %')} to {high}"
 
 
 def figure(value: float | None, claim: Claim) -> str:
