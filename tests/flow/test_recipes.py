@@ -342,6 +342,7 @@ def test_what_is_fitted_to_a_network_is_tried_on_unseen_images_and_on_every_netw
     on_another = found["on another"]
     assert on_another is not None and fitted.count == on_another.count, "the same network by another name, and images"
     assert ledger.judged[-1].why == "no network stands for Three at scale smoke: --model three=SPEC"
+    assert study(tmp_path / "out" / "recipe.toml", out=tmp_path / "out").judged[:-1] == ledger.judged[:-1]
 
 
 def _recipe(content: dict[str, Any]) -> Any:

@@ -84,8 +84,8 @@ def difference(one: Measured, other: Measured) -> Measured:
 
 def total(one: Measured, other: Measured) -> Measured:
     """Both together, the same way."""
-    ends = (None if end is None else -end for end in (other.value, other.high, other.low))
-    return difference(one, Measured(**dict(zip(("value", "low", "high"), ends, strict=True))))
+    value, low, high = (None if end is None else -end for end in (other.value, other.high, other.low))
+    return difference(one, Measured(value=value, low=low, high=high))
 
 
 def ratio(one: Measured, other: Measured) -> Measured:
