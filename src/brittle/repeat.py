@@ -54,7 +54,7 @@ def study(
     chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
     place = checks.place("out", out).absolute()
     _check_place(place, found)
-    asked, absent = _asked(found, chosen, models, weights or {}, data, seed)
+    asked = _asked(found, chosen, models, weights or {}, data, seed)
     steps = steps_of(found.recipe, chosen, asked.arms, asked.data, seed=asked.seed, out=str(place))
     specs = [step.spec(found.name) for step in steps]
     place.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def study(
         bars = Bars() if progress else None
         with bars or nullcontext():
             reported(spec.open(), place / step.folder, command, workers, bars or watch)
-    return _written(found.name, found.recipe, asked, absent, place)
+    return _written(found.name, found.recipe, asked, place)
 
 
 def is_study(directory: str | Path) -> bool:
@@ -84,24 +84,22 @@ def write_study(directory: str | Path) -> Path:
         raise BrittleError(
             f"expected [asked] in {str(place / RECIPE)!r}, which says how the study was run; run it again"
         )
-    absent = {arm: "no network was at hand" for arm in recipe.arms if arm not in recipe.asked.arms}
     check(recipe, name)
-    _written(name, recipe, recipe.asked, absent, place)
+    _written(name, recipe, recipe.asked, place)
     return place / PAGE
 
 
 def _asked(
     found: Found, scale: Scale, models: Sequence[ModelSpec], weights: Mapping[str, str], data: str | None, seed: int
-) -> tuple[Asked, dict[str, str]]:
+) -> Asked:
     before = found.recipe.asked
     if before is not None and not models and not weights and data is None and before.scale == scale:
         arms = {name: _placed(one, found.folder) for name, one in before.arms.items()}
-        moved = before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
-        return moved, {arm: "no network was at hand" for arm in found.recipe.arms if arm not in before.arms}
+        return before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
     hands = at_hand(found.recipe, scale, models, weights)
     arms = {name: _placed(one, found.folder) for name, one in hands.at.items()}
     own = _found(getattr(found.recipe.data, scale), found.folder)
-    return Asked(scale=scale, data=data or own, arms=arms, seed=seed), hands.absent
+    return Asked(scale=scale, data=data or own, arms=arms, absent=hands.absent, seed=seed)
 
 
 def _placed(network: Network, folder: Path | None) -> Network:
@@ -116,8 +114,8 @@ def _found(name: str, folder: Path | None) -> str:
     return str((folder / name).resolve()) if folder is not None and (folder / name).exists() else name
 
 
-def _written(name: str, recipe: Recipe, asked: Asked, absent: Mapping[str, str], place: Path) -> Ledger:
-    ledger = ledger_of(name, recipe, asked, absent, place)
+def _written(name: str, recipe: Recipe, asked: Asked, place: Path) -> Ledger:
+    ledger = ledger_of(name, recipe, asked, place)
     replace_file(place / LEDGER, (ledger.model_dump_json(indent=2) + "\n").encode())
     write_ledger(place / PAGE, ledger)
     return ledger

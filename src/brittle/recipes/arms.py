@@ -66,7 +66,7 @@ def unlike(recipe: Recipe, asked: Asked, names: Sequence[str], needed: Same) -> 
     return None
 
 
-def told(recipe: Recipe, asked: Asked, absent: Mapping[str, str]) -> tuple[ArmTold, ...]:
+def told(recipe: Recipe, asked: Asked) -> tuple[ArmTold, ...]:
     """The networks as a page says them."""
     found = []
     for name in dict.fromkeys((*recipe.arms, *asked.arms)):
@@ -77,7 +77,7 @@ def told(recipe: Recipe, asked: Asked, absent: Mapping[str, str]) -> tuple[ArmTo
                 stands_for=arm.published if arm else "",
                 model=network.model if network else "",
                 same=network.same if network else "",
-                absent=absent.get(name),
+                absent=asked.absent.get(name),
             )
         )
     return tuple(found)

@@ -127,11 +127,15 @@ class Deviation(Keys):
 
 @final
 class Asked(Keys):
-    """How a recipe was run, as ``recipe.toml`` in its directory says: scale, data, and networks by name."""
+    """How a recipe was run, as ``recipe.toml`` in its directory says: scale, data, and networks by name.
+
+    absent: by name, why there was none.
+    """
 
     scale: Scale
     data: str
     arms: dict[str, Network]
+    absent: dict[str, str] = Field(default={})
     seed: int = 0
 
 

@@ -33,12 +33,12 @@ class Seen(NamedTuple):
     accuracies: list[tuple[str, Measured, float]]
 
 
-def ledger_of(name: str, recipe: Recipe, asked: Asked, absent: Mapping[str, str], directory: Path) -> Ledger:
-    """The ledger of a study in a directory, of whatever of it has been done. absent: why networks are not at hand."""
+def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
+    """The ledger of a study in a directory, of whatever of it has been done."""
     steps = steps_of(recipe, asked.scale, asked.arms, asked.data, seed=asked.seed, out=str(directory))
     seen = _seen(recipe, steps, directory)
     figures = published(recipe)
-    judged = [_judged(one, recipe, asked, absent, seen.given, figures) for one in posed(recipe, asked)]
+    judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
     chance = 1 / recipe.data.classes
     printed = [(key, figure, chance) for key, figure in figures.items() if key.endswith("/clean_accuracy")]
     return Ledger(
@@ -48,7 +48,7 @@ def ledger_of(name: str, recipe: Recipe, asked: Asked, absent: Mapping[str, str]
         scale=asked.scale,
         data=asked.data,
         published_data=recipe.data.published,
-        arms=arms_told(recipe, asked, absent),
+        arms=arms_told(recipe, asked),
         judged=tuple(judged),
         doubts=tuple(doubts_of(judged, seen.accuracies, printed)),
         plots=tuple(_drawn(recipe, asked, seen.given, figures)),
@@ -61,11 +61,10 @@ def _judged(
     one: Posed,
     recipe: Recipe,
     asked: Asked,
-    absent: Mapping[str, str],
     given: Quantities,
     figures: Mapping[str, float],
 ) -> Judged:
-    missing = next((absent[arm] for arm in one.arms if arm in absent), None)
+    missing = next((asked.absent[arm] for arm in one.arms if arm in asked.absent), None)
     other = unlike(recipe, asked, one.arms, one.same)
     found = judge(one.claim, given, figures, other=other, absent=missing)
     noise = given.known.get(one.noise) if one.noise else None
