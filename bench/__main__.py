@@ -30,6 +30,7 @@ from bench import (
     sparse_minimal,
     sparsefool,
     start_up,
+    train,
     universal,
 )
 from bench.kept import keep
@@ -48,6 +49,7 @@ ROWS: dict[str, Callable[[], Section]] = {
     "audit": partial(audit.section, OUT / "audit"),
     "correctness": partial(correctness.section, OUT / "audit"),
     "start-up": start_up.section,
+    "train": train.section,
     "minimal-l0": sparse_minimal.section,
     "minimal-l1": partial(minimal.section, "l1"),
     "minimal-l2": partial(minimal.section, "l2"),

@@ -32,6 +32,7 @@ from brittle.studies.fit import Fitting
 from brittle.studies.levels import attacks_of
 from brittle.studies.opening import device_of
 from brittle.studies.photographs import Photograph, given_photographs
+from brittle.studies.transfer import sizes_from
 from brittle.studies.ways import ways_from
 from brittle.studies.wishes import wishes_from
 
@@ -46,6 +47,8 @@ def audit(
     seed: int = 0,
     images: Kept = "all",
     levels: int | None = None,
+    transfer: bool | Sequence[str] = False,
+    trained_on: Mapping[str, str] | None = None,
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -59,9 +62,11 @@ def audit(
     goals: "untargeted", "least-likely", "next-best", "random", or a class. seed: of every random draw. images: what is
     kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
     (nor the originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by
-    that. shard_size: examples of one file. workers: processes to share the work among; the records do not depend on
-    it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is told instead;
-    by default Python's logger ``brittle`` is.
+    that. transfer: what is made for each model is graded on every other too; ``True``, or sizes that it is also scaled
+    to, such as ``["linf=8/255"]``. trained_on: what the training images of a model are called. shard_size: examples of
+    one file. workers: processes to share the work among; the records do not depend on it. progress: shown on stderr, as
+    bars on a terminal and elsewhere a line every half minute. watch: is told instead; by default Python's logger
+    ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -71,9 +76,11 @@ def audit(
         checked_classifier(classifier)
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
+    shape = sources.first.examples.images(0, 1).shape[1:]
     if attacks is None:
-        attacks = attacks_of(shape=sources.first.examples.images(0, 1).shape[1:])
-    study = Audit(sources, attacks, goals, seed, images, levels, shard_size)
+        attacks = attacks_of(shape=shape)
+    sizes = None if transfer is False else sizes_from([] if transfer is True else transfer, shape)
+    study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {})
     return reported(study, out, None, workers, _watching(watch, progress))
 
 

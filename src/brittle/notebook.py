@@ -12,8 +12,7 @@ from brittle.measure.attack import median
 from brittle.pages.notebook import Cell, Picture, Table, card
 from brittle.pages.pictures import Pair, trios
 from brittle.pages.words import norm_text
-from brittle.report.plain import told_cell
-from brittle.report.sections import measured_cell
+from brittle.report.sections import measured_cell, told_cell
 from brittle.run.attack import Found
 from brittle.run.engine import Run
 from brittle.studies import STUDIES

@@ -15,3 +15,6 @@ Logits: TypeAlias = Tensor
 
 Access = Literal["gradient", "score", "decision"]
 """What a classifier gives, and the most that an attack asks it for; a score is a logit, a decision the class alone."""
+
+ACCESSES: tuple[Access, ...] = ("decision", "score", "gradient")
+"""The least first: who gives one gives those before it."""

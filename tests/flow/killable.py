@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
+import lightning_fabric  # noqa: F401 - as the others, not in each child
 import pyarrow as pa
 import torch
 import torch._dynamo  # by the first look at the types of a network's operations
@@ -35,7 +37,10 @@ from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
 from brittle.studies.photographs import Photograph
+from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
+from brittle.train import loop
+from brittle.train.standard import Standard
 
 COUNT = 24
 SHARD = 8
@@ -83,6 +88,12 @@ def two_models() -> Audit:
     )
 
 
+def small_transfer() -> Audit:
+    """Two models, and what was made for each on both: as it is, and in another size."""
+    both = {"one": classifier(), "two": classifier(1)}
+    return small_audit(both, attacks=(brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
+
+
 def small_craft() -> Crafting:
     """Two photographs, three wishes."""
     pixels = [(256 * one).clamp(0, 255).byte() for one in examples(2).images(0, 2)]
@@ -103,12 +114,26 @@ def small_noise() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_train() -> Training:
+    """Two networks, of halves that have nothing in common; a checkpoint after each step."""
+    given = given_of(labelled(40), labelled(10, data=1))
+    recipe = Standard(epochs=2, batch=8, peak_rate=0.05, flip=False, shift=1)
+    return Training.of({"digits-cnn": given}, recipe, on=["half-1", "half-2"])
+
+
+def labelled(count: int, data: int = 0) -> Examples:
+    """With names for all classes, as data to train on have."""
+    return replace(examples(count, data), class_names=tuple("0123456789"))
+
+
 STUDIES: dict[str, Callable[[], Study]] = {
     "audit": small_audit,
     "models": two_models,
+    "transfer": small_transfer,
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,
+    "train": small_train,
 }
 
 
@@ -121,6 +146,7 @@ def ran(study: Study, directory: Path, cut: bool = False, **settings: Any) -> Ru
         with (
             patch.object(sources, "preflight", return_value=[]),
             patch.object(pieces, "SECONDS", 1e-9 if cut else pieces.SECONDS),
+            patch.object(loop, "SECONDS", 0.0),  # between two checkpoints
         ):
             return run(study, out=directory, **settings)
     finally:

@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
+from brittle.models.architectures.cifar_resnet import CifarResNet
+from brittle.models.architectures.registry import CIFAR10_CLASSES
 from brittle.models.digits_cnn import DigitsCNN
-from brittle.models.resnet import CIFAR10_CLASSES, ResNet20
 
 PYTHON = """
 import torch
@@ -112,7 +113,7 @@ def _weights(kit: Path) -> None:
         "head.3.bias": state["head.3.bias"][:7].clone(),
     }
     save_file(seven, kit / "seven.safetensors")
-    save_file(seeded(ResNet20()).state_dict(), kit / "resnet20.safetensors")
+    save_file(seeded(CifarResNet()).state_dict(), kit / "resnet20.safetensors")
 
 
 def _images(kit: Path) -> None:

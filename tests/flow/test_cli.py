@@ -110,8 +110,8 @@ def test_the_demo_shows_both_kinds() -> None:
 
 
 def test_the_lists(cli: Cli) -> None:
-    attacks, models, data = (cli(command) for command in ("attacks", "models", "data"))
-    for ran in (attacks, models, data):
+    attacks, models, data, recipes = (cli(command) for command in ("attacks", "models", "data", "recipes"))
+    for ran in (attacks, models, data, recipes):
         assert (ran.code, ran.err) == (0, "")
         assert max(len(line) for line in ran.out.splitlines()) <= 100
     for name, entry in ATTACKS.items():
@@ -122,6 +122,7 @@ def test_the_lists(cli: Cli) -> None:
         assert any(line.startswith(f"{source.form} ") for line in models.out.splitlines())
     for origin in DATA_SOURCES:
         assert any(line.startswith(f"{origin.form} ") for line in data.out.splitlines())
+    assert "standard: Cross-entropy" in recipes.out and "peak_rate" in recipes.out
     assert "pip install brittle[timm]" in " ".join(models.out.split())  # brackets are text, not markup
 
 

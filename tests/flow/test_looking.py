@@ -1,6 +1,7 @@
 """Commands that look at finished runs: compare, export, and what a pipeline asks of the numbers."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,7 @@ from fake_run import DEEPFOOL, FGSM, HOSTILE, make_run
 import brittle
 from brittle.catalog import label_of
 from brittle.flags import is_doubt
-from brittle.measure import MEASURES, OVERALL, summaries
+from brittle.measure import MEASURES, OVERALL, leaderboard, summaries
 from brittle.pages.words import value_text
 from brittle.records import read_images, read_manifest, read_records
 from brittle.report.export import export
@@ -211,13 +212,13 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
     content[-1] ^= 1
     torn.write_bytes(content)
     for arguments, message in (
-        ([runs / "before"], "expected one or more of --csv, --latex and --npz"),
-        ([runs / "before", "--latex", new, "--csv", there], "which exists"),
-        ([runs / "before", "--latex", new, "--csv", new], "twice"),
-        ([runs / "before", "--latex", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),
+        ([runs / "before"], "expected --csv or --npz with a file"),
+        ([runs / "before", "--npz", new, "--csv", there], "which exists"),
+        ([runs / "before", "--npz", new, "--csv", new], "twice"),
+        ([runs / "before", "--npz", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),
         ([tmp_path, "--csv", new], "expected a run directory"),
         ([tmp_path / "none", "--npz", new], "which keeps none"),
-        ([tmp_path / "torn", "--latex", new, "--npz", tmp_path / "x.npz"], "is missing or not as written"),
+        ([tmp_path / "torn", "--csv", new, "--npz", tmp_path / "x.npz"], "is missing or not as written"),
     ):
         ran = cli("export", *arguments)
         assert (ran.code, ran.out) == (2, ""), arguments
@@ -225,6 +226,55 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
         assert ran.err.count("\n") == 1
     assert there.read_text() == "mine"
     assert not new.exists()
+
+
+# --- every table, for other programs
+
+
+def test_summary_has_every_table_as_csv_and_in_latex(cli: Cli, tmp_path: Path) -> None:
+    make_run(tmp_path / "run", n=24, shape=(3, 8, 8), attacks=(FGSM, DEEPFOOL), models=("one_1", "two, b"))
+    manifest, records = read_manifest(tmp_path / "run"), read_records(tmp_path / "run")
+    views = summaries(manifest, records)
+    board = leaderboard(manifest, records, views)
+    table = pd.read_csv(io.StringIO(cli("summary", tmp_path / "run", "--csv").out))
+    assert list(dict.fromkeys(table["table"])) == [
+        *(f"measures {one.model}, untargeted" for one in views),
+        "leaderboard",
+    ]
+
+    def cell(*where: str) -> dict[str, Any]:
+        found = table[(table[["table", "row", "column"]] == list(where)).all(axis=1)]
+        return dict(found.iloc[0])
+
+    for one in views:
+        known = one.attack(DEEPFOOL.label).measures
+        said = cell(f"measures {one.model}, untargeted", DEEPFOOL.label, "fooling_rate")
+        rate = known["fooling_rate"]
+        assert (float(said["value"]), said["count"], said["of"]) == (rate.value, rate.count, rate.of)
+        assert cell(f"measures {one.model}, untargeted", DEEPFOOL.label, "median_distance")["unit"] == "distance l2"
+    latex = cli("summary", tmp_path / "run", "--latex").out
+    assert latex.count("\\begin{tabular}") == latex.count("\\end{tabular}") == 2
+    assert escaped("one_1") in latex
+    for standing in board.standings:
+        robust = standing.robust_accuracy[0]
+        said = cell("leaderboard", standing.model, "Robust accuracy, L\u221e 0.01")
+        assert (float(said["value"]), said["count"], said["low"]) == (robust.value, robust.count, robust.low)
+        assert escaped(value_text(robust.value, "fraction")) in latex
+        assert cell("leaderboard", standing.model, "Rank")["value"] == "\u2013".join(
+            map(str, sorted(set(standing.place or ())))
+        )
+    as_json = json.loads(cli("summary", tmp_path / "run", "--json").out)["leaderboard"]
+    assert as_json == board.model_dump(mode="json")
+    shown = " ".join(cli("summary", tmp_path / "run").out.split())
+    assert "The worst that any attack of this run does to each of 24 images" in shown
+
+
+def test_summary_of_what_has_no_tables_or_in_two_forms_is_refused(cli: Cli, runs: Path, tmp_path: Path) -> None:
+    both = cli("summary", runs / "before", "--csv", "--latex")
+    assert (both.code, both.out, both.err.count("\n")) == (2, "", 1)
+    assert "expected one of --json, --csv and --latex" in both.err
+    one = cli("summary", runs / "before", "--latex")
+    assert one.out == latex_table(summaries(read_manifest(runs / "before"), read_records(runs / "before")))
 
 
 # --- what a pipeline asks
@@ -319,7 +369,7 @@ def test_other_studies_have_no_such_numbers(cli: Cli, tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "x.csv")) == 16
     for arguments in (
         ("summary", tmp_path / "run", "--strict"),
-        ("export", tmp_path / "run", "--latex", tmp_path / "x.tex"),
+        ("export", tmp_path / "run", "--npz", tmp_path / "x.npz"),
         ("compare", tmp_path / "run", tmp_path),
     ):
         ran = cli(*arguments)

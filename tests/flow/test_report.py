@@ -21,7 +21,7 @@ from rich.console import Console
 
 from brittle.errors import BrittleError
 from brittle.flags import FLAGS
-from brittle.measure import MEASURES, Curve, Measured, Told, cases, hero_of, summarize
+from brittle.measure import MEASURES, Curve, Measured, Told, cases, hero_of, leaderboard, summarize
 from brittle.pages.colours import colours
 from brittle.pages.html import policy_hash
 from brittle.pages.words import norm_text
@@ -233,18 +233,18 @@ def test_several_models_and_goals_stand_beside_each_other(tmp_path: Path) -> Non
     anchors = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(anchors) == len(set(anchors))
     assert {link[1:] for link in page.values("a", "href")} <= set(anchors)
-    table = page.words[page.words.index("beside each other Over all") : page.words.index("Show one, untargeted")]
-    for view in manifest.views():
-        summary = summarize(view, view.of(records))
-        row = table[table.index(f"{view.model} {view.goal}") :]
-        for key in ("clean_accuracy", "robust_accuracy", "fooling_rate"):
-            measured = summary.overall[key]
-            said = f"{percent(measured.value or 0.0)} {interval_text(measured, 'fraction')} {measured.count} of"
-            assert " ".join(said.split()) in row
+    table = page.words[page.words.index("beside each other The worst") : page.words.index("Show one, untargeted")]
+    views = [summarize(view, view.of(records)) for view in manifest.views()]
+    board = leaderboard(manifest, records, views)
+    for one in board.standings:
+        row = table[table.index(f"{one.model} {one.goal}") :]
+        (robust, _), (best, worst) = one.robust_accuracy, one.place or (0, 0)
+        rank = f"{best}" if best == worst else f"{best}\u2013{worst}"
+        assert row.startswith(f"{one.model} {one.goal} {rank} {percent(one.clean_accuracy.value or 0)}")
+        assert " ".join(f"{percent(robust.value or 0)} {interval_text(robust, 'fraction')} rank".split()) in row
         for norm in ("l2", "linf"):
-            attack = summary.attack(summary.by_norm[norm])
-            assert f"{significant(attack.measures['median_distance'].value or 0)} {norm_text(norm)}" in row
-            assert attack.label in row
+            assert f"{significant(one.median_distance[norm].value or 0)} {norm_text(norm)}" in row
+    for summary in views:
         assert " ".join(summary.headline) in page.words
     assert len([name for name in page.data if name.endswith("chart-data")]) == 4
 

@@ -21,7 +21,7 @@ from kit import make_kit
 
 import brittle
 from brittle.errors import BrittleError
-from brittle.records import read_manifest, read_records
+from brittle.records import read_manifest, read_records, read_transfers
 from brittle.run import engine, store
 from brittle.run.attack import attack_graded
 from brittle.studies import audit
@@ -41,6 +41,7 @@ def assert_same_run(directory: Path, other: Path) -> None:
     assert not [name for name in ours if store.TEMPORARY in name]
     records, expected = (read_records(one).drop(columns="seconds", errors="ignore") for one in (directory, other))
     pd.testing.assert_frame_equal(records, expected, check_exact=True)
+    pd.testing.assert_frame_equal(*(read_transfers(one, read_manifest(one)) for one in (directory, other)))
     for name in ours:
         if not name.endswith((".parquet", ".json", ".toml", "calls")):
             assert ours[name] == theirs[name], name
@@ -90,7 +91,9 @@ def in_child(
         ("craft", 1, False, 3),
         ("fit", 1, False, 3),
         ("noise", 1, True, 2),
+        ("train", 1, False, 4),
         ("models", 2, True, 1),
+        ("transfer", 1, True, 2),
     ],
 )
 def test_killed_at_random_moments_and_resumed(

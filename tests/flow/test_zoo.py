@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from brittle.data import examples_of, load_data
 from brittle.data.digits import digits_split
 from brittle.data.fit import Fit
 from brittle.data.signs import SIGNS, signs_train
 from brittle.errors import BrittleError
+from brittle.models.architectures import ARCHITECTURES
+from brittle.models.architectures.registry import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.network import Network
-from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20, _Block
 from brittle.models.signs_cnn import SignsCNN
 from brittle.models.training import trained
 from brittle.models.zoo import MODELS, load_model
@@ -91,22 +92,6 @@ def test_signs_cnn_is_read(tmp_path: Path) -> None:
     read = load_model("signs-cnn", weights=tmp_path / "signs.pt")
     assert (read.fit, read.class_names) == (Fit(channels=3, height=64, width=64), SIGNS)
     assert read.fingerprint == Network(net).fingerprint
-
-
-def test_resnet20_is_the_published_one() -> None:
-    net = ResNet20()
-    assert sum(parameter.numel() for parameter in net.parameters()) == 269_722  # 0.27 M, He et al. 2016, table 6
-    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    fx.symbolic_trace(net)
-
-
-def test_resnet20_shortcut_pads_channels_on_both_sides() -> None:
-    block = next(ResNet20().layer2.children())
-    hidden = torch.arange(1.0, 17.0).view(1, 16, 1, 1).expand(1, 16, 4, 4)
-    assert isinstance(block, _Block)
-    out = block._shortcut(hidden)
-    assert out.shape == (1, 32, 2, 2)
-    assert torch.equal(out[0, :, 0, 0], torch.cat([torch.zeros(8), torch.arange(1.0, 17.0), torch.zeros(8)]))
 
 
 @needs_data
@@ -304,10 +289,11 @@ def test_python_mistakes_get_one_line(target: str, here: Path) -> None:
 
 
 BAD_SPECS = {
-    "resnet2": r"unknown model 'resnet2'; did you mean 'resnet20'\?",
+    "resnet-20": r"unknown model 'resnet-20'; did you mean 'resnet20'\?",
+    "mobilenetv2": r"unknown model 'mobilenetv2'; did you mean 'mobilenet-v2'\?",
     "resnet20:x": r"unknown model 'resnet20:x'; did you mean 'resnet20'\?",
     "torchvision": "unknown model 'torchvision'",
-    "zzz": "unknown model 'zzz'; known: digits-cnn, hf:REPO, onnx:FILE, python:package.module:factory, resnet20",
+    "zzz": "unknown model 'zzz'; known: densenet169, densenet169-slim, digits-cnn, hf:REPO, inception-v3,",
     "torchvision:squeezenet10": r"torchvision has no image classifier 'squeezenet10'; did you mean 'squeezenet1_0'\?",
     "torchvision:fcn_resnet50": "torchvision has no image classifier 'fcn_resnet50'",
     "torchvision:": "torchvision has no image classifier ''; 'brittle models' says how to list the names",
@@ -335,7 +321,7 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
     assert forms == [
         "digits-cnn",
         "signs-cnn",
-        "resnet20",
+        *ARCHITECTURES,
         "torchvision:NAME",
         "timm:NAME",
         "onnx:FILE",

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import brittle
 from brittle.errors import BrittleError
 from brittle.goals import Targeted, Untargeted
+from brittle.models.architectures.cifar_resnet import CifarResNet
 from brittle.models.black_box import BlackBox
 from brittle.models.network import Network
-from brittle.models.resnet import ResNet20
 from laws.worlds import one_thread
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
@@ -140,7 +140,7 @@ def test_half_precision_logits_come_back_as_float() -> None:
 # ---- the fast path
 
 
-@pytest.mark.parametrize("make", [ResNet20, Small])
+@pytest.mark.parametrize("make", [CifarResNet, Small])
 def test_fast_path_is_taken_and_equals_the_plain_network(make: Callable[[], nn.Module]) -> None:
     net, images = seeded(make), images_of(8, 3, 32, 32)
     classifier = Network(net, mean=MEAN, std=STD)
@@ -250,7 +250,7 @@ def test_batch_size_does_not_matter() -> None:
         torch.testing.assert_close(parts.gradient(images, Untargeted(labels).loss)[1], gradient, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("make", [ResNet20, Small])
+@pytest.mark.parametrize("make", [CifarResNet, Small])
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_few_rows_get_bitwise_the_logits_of_a_larger_batch(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from brittle.cli.arguments import (
+    At,
     Attacks,
     BatchSize,
     Budgets,
@@ -26,6 +27,8 @@ from brittle.cli.arguments import (
     Seed,
     Std,
     Targets,
+    TrainedOn,
+    Transfer,
     Weights,
     Workers,
     batch_size_of,
@@ -91,6 +94,9 @@ def audit(
     mean: Mean = None,
     std: Std = None,
     images: KeptImages = "all",
+    transfer: Transfer = False,
+    at: At = None,
+    trained_on: TrainedOn = None,
     eight_bit: EightBit = False,
     reject: Reject = None,
     workers: Workers = 1,
@@ -105,7 +111,7 @@ def audit(
     gate = Gate.of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
-            models=models_of(model, weights, mean, std, reject),
+            models=models_of(model, weights, mean, std, reject, trained_on),
             data=data,
             limit=limit,
             attacks=attack or [],
@@ -114,6 +120,8 @@ def audit(
             eps=list(eps or []),
             goals=target or ["untargeted"],
             images=images,
+            transfer=transfer,
+            at=at or [],
             levels=256 if eight_bit else None,
             seed=seed,
             batch_size=batch_size_of(batch_size),
@@ -243,6 +251,14 @@ def models() -> None:
     from brittle.cli.listing import print_models
 
     print_models()
+
+
+@app.command()
+def recipes() -> None:
+    """Lists the recipes that classifiers are trained by, with their options."""
+    from brittle.cli.listing import print_recipes
+
+    print_recipes()
 
 
 @app.command()

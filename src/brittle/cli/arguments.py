@@ -67,6 +67,24 @@ Reject = Annotated[
     str | None,
     typer.Option(metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"),
 ]
+TrainedOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=SET",
+        help="what the training images of a model are called, repeatable; a transfer is told apart by them",
+    ),
+]
+Transfer = Annotated[
+    bool, typer.Option("--transfer", help="grade what is made for each model on every other too, beside noise")
+]
+At = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NORM=SIZE",
+        help="with --transfer: also scale changes to this size, such as linf=8/255; repeatable; default: what papers"
+        " report",
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(parser=at_least(1), metavar="N", help="this many examples, evenly spaced over the data"),
@@ -109,6 +127,7 @@ def models_of(
     mean: Sequence[str] | None = None,
     std: Sequence[str] | None = None,
     reject: str | None = None,
+    trained_on: Sequence[str] | None = None,
 ) -> "list[ModelSpec]":
     """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
     from brittle.run.spec import ModelSpec
@@ -117,7 +136,7 @@ def models_of(
     names = [spec if name is None else name for name, spec in named]
     given = {
         option: _by_model(option, texts or (), names)
-        for option, texts in (("--weights", weights), ("--mean", mean), ("--std", std))
+        for option, texts in (("--weights", weights), ("--mean", mean), ("--std", std), ("--trained-on", trained_on))
     }
     return [
         ModelSpec(
@@ -127,6 +146,7 @@ def models_of(
             mean=_numbers("--mean", given["--mean"].get(key)),
             std=_numbers("--std", given["--std"].get(key)),
             reject=reject,
+            trained_on=given["--trained-on"].get(key),
         )
         for key, (name, spec) in zip(names, named, strict=True)
     ]

@@ -9,8 +9,10 @@ from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.registry import Listed
 from brittle.data import DATA_SOURCES
 from brittle.models import MODELS
+from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
 from brittle.studies import STUDIES
 from brittle.studies.ways import PRESETS
+from brittle.train import RECIPES
 
 
 def print_attacks() -> None:
@@ -47,11 +49,24 @@ def print_attack(name: str) -> None:
 
 
 def print_models() -> None:
-    """The forms of a model spec."""
+    """The forms of a model spec; then the architectures, with how many trainable parameters each has."""
+    console = Console()
     table = _table("model", "what it is")
     for source in MODELS.values():
-        table.add_row(Text(source.form), Text(source.summary))
-    Console().print(table)
+        if source.form not in ARCHITECTURES:
+            table.add_row(Text(source.form), Text(source.summary))
+    console.print(table)
+    console.print(Text("\nArchitectures, each with --weights FILE", style="bold"))
+    table = _table("model", "parameters", "images", "what it is")
+    for one in ARCHITECTURES.values():
+        images = f"{one.fit.channels} x {one.fit.height} x {one.fit.width}"
+        table.add_row(one.name, f"{one.parameters:,}", images, Text(one.summary))
+    console.print(table)
+    console.print(Text("\nThe same families for ImageNet, as torchvision trains them", style="bold"))
+    table = _table("model", "parameters")
+    for name, build in IMAGENET_FORMS.items():
+        table.add_row(name, f"{trainable_parameters(build):,}")
+    console.print(table)
 
 
 def print_data() -> None:
@@ -60,6 +75,17 @@ def print_data() -> None:
     for source in DATA_SOURCES:
         table.add_row(Text(source.form), Text(source.summary))
     Console().print(table)
+
+
+def print_recipes() -> None:
+    """Each recipe with its options."""
+    console = Console()
+    for entry in RECIPES.values():
+        console.print(Text(f"{entry.name}: {entry.summary}"))
+        table = _table("option", "what it may be", "default", "what it is")
+        for row in options(entry):
+            table.add_row(*map(Text, row))
+        console.print(table)
 
 
 def print_studies() -> None:
@@ -74,5 +100,6 @@ def print_studies() -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column in ("attack", "option", "model", "data", "study"))
+        copied = column in ("attack", "option", "model", "data", "study")
+        table.add_column(column, no_wrap=copied, justify="right" if column == "parameters" else "left")
     return table

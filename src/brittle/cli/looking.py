@@ -27,14 +27,27 @@ def report(directory: Directory) -> None:
 
 
 @app.command()
-def summary(directory: Directory, json: Json = False, strict: Strict = False, fail_under: FailUnder = None) -> None:
+def summary(
+    directory: Directory,
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="every table as CSV, a line for each cell")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="every table in LaTeX, for booktabs")] = False,
+    strict: Strict = False,
+    fail_under: FailUnder = None,
+) -> None:
     """Prints the numbers of a run."""
     from brittle.cli.results import print_results, results_json
+    from brittle.cli.tables import results_csv, results_latex
     from brittle.run.engine import Run
 
+    if json + csv + latex > 1:
+        raise BrittleError("expected one of --json, --csv and --latex, got several; run it once for each")
     gate = Gate.of(strict, fail_under)
     opened = Run.open(directory)
-    typer.echo(results_json(opened)) if json else print_results(opened)
+    if json or csv or latex:
+        typer.echo((results_json if json else results_csv if csv else results_latex)(opened).removesuffix("\n"))
+    else:
+        print_results(opened)
     gate.judge(opened)
 
 
@@ -63,16 +76,15 @@ def compare(
 def export(
     directory: Directory,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
-    latex: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's summary as a booktabs table")] = None,
     npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
 ) -> None:
     """Writes what a run has for other programs, to new files."""
     from brittle.report.export import export as write
 
-    named = {"csv": csv, "latex": latex, "npz": npz}
+    named = {"csv": csv, "npz": npz}
     targets = {name: target for name, target in named.items() if target is not None}
     if not targets:
-        raise BrittleError("expected one or more of --csv, --latex and --npz with a file (see: brittle export --help)")
+        raise BrittleError("expected --csv or --npz with a file, or both (see: brittle export --help)")
     write(directory, targets)
     for target in targets.values():
         typer.echo(target)

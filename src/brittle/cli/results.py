@@ -12,11 +12,13 @@ from rich.text import Text
 
 from brittle.crafting.summary import line_of
 from brittle.crafting.written import read_crafted
-from brittle.measure import Measured, Sized, Told, summaries
+from brittle.measure import Measured, Sized, Told, TransferMatrix, leaderboard, summaries, transfer_matrices
 from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
+from brittle.report.leaderboard import leaderboard_told
+from brittle.report.transfer import matrix_told
 from brittle.report.worded import count_text, interval_text
 from brittle.run.engine import Run
 from brittle.studies import STUDIES
@@ -27,16 +29,23 @@ def print_results(run: Run, page: Path | None = None) -> None:
     """What was found, and where to look at it."""
     console = Console()
     if run.manifest.study == "audit":
-        for summary in summaries(run.manifest, run.records):
-            if len(run.manifest.models) * len(run.manifest.goals) > 1:
+        views = summaries(run.manifest, run.records)
+        for summary in views:
+            if len(views) > 1:
                 console.print(Text(f"\n{summary.model}, {summary.goal}", style="bold underline"))
             console.print(summary_table(summary))
+        if len(views) > 1:
+            console.print()
+            print_told(leaderboard_told(leaderboard(run.manifest, run.records, views)))
+        for told in map(matrix_told, transfers_of(run)):
+            console.print()
+            print_told(told)
     elif run.manifest.study == "craft":
         several = len(run.manifest.attacks) > 1
         for one in read_crafted(run.directory):
             console.print(Text(line_of(one, by=several)), soft_wrap=True)
     else:
-        print_told(_told(run))
+        print_told(told_of(run))
     if page is not None:
         kind = {"audit": "report", "craft": "pictures" if page.is_dir() else "page"}.get(run.manifest.study, "report")
         console.print(Text(f"{kind}: {page}"), soft_wrap=True)
@@ -46,12 +55,22 @@ def results_json(run: Run) -> str:
     """The same as JSON: ``views`` of an audit, ``crafted`` results, or what else its study tells."""
     head = {"study": run.manifest.study}
     if run.manifest.study == "audit":
-        content: Any = {"views": [summary.model_dump(mode="json") for summary in summaries(run.manifest, run.records)]}
+        views = summaries(run.manifest, run.records)
+        content: Any = {"views": [summary.model_dump(mode="json") for summary in views]}
+        if len(views) > 1:
+            content["leaderboard"] = leaderboard(run.manifest, run.records, views).model_dump(mode="json")
+        if run.manifest.transfer is not None:
+            content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
     elif run.manifest.study == "craft":
         content = {"crafted": json.loads(run.records.to_json(orient="records"))}
     else:
-        content = _content(_told(run))
+        content = _content(told_of(run))
     return json.dumps(head | content, indent=2)
+
+
+def transfers_of(run: Run) -> list[TransferMatrix]:
+    """What was made for one model and graded on others, as matrices."""
+    return transfer_matrices(run.manifest, run.records, run.transfers)
 
 
 def comparisons_json(told: Sequence[Told]) -> str:
@@ -95,7 +114,8 @@ def _json(cell: Cell) -> Any:
     return cell.model_dump(mode="json") if isinstance(cell, Measured) else cell
 
 
-def _told(run: Run) -> Told:
+def told_of(run: Run) -> Told:
+    """What a study that is neither an audit nor crafting tells of a run."""
     manifest: Manifest = run.manifest
     tell = STUDIES[manifest.study].tell
     return Told((f"{manifest.study}: {len(run.records):,} records",)) if tell is None else tell(manifest, run.records)

@@ -44,9 +44,14 @@ def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
     run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
 
 
-def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool) -> engine.Run | None:
-    """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing."""
-    if not dry_run:
+def run_spec(
+    make: Callable[[], Spec], out: Path | Callable[[Any], Path], *, workers: int, dry_run: bool
+) -> engine.Run | None:
+    """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing.
+
+    out: the run directory, or what gives it for the study once that is open.
+    """
+    if isinstance(out, Path) and not dry_run:
         check_place(out)  # before models and data are loaded
     spec: Any = make()
     study: Study = spec.open()
@@ -54,11 +59,12 @@ def run_spec(make: Callable[[], Spec], out: Path, *, workers: int, dry_run: bool
     if dry_run:
         _print_plan(spec, study, workers, command)
         return None
+    directory = out if isinstance(out, Path) else out(study)
     with Bars(partial(_announce, study) if spec.announced else None) as bars:
-        hooks = {"on_look": bars.look, "on_step": bars.step} if workers == 1 else {}
+        hooks = {"on_look": bars.look, "on_step": bars.step, "on_train": bars.train} if workers == 1 else {}
         mine = {name: hook for name, hook in hooks.items() if name in {one.name for one in dataclasses.fields(study)}}  # type: ignore[arg-type]
         watched: Study = dataclasses.replace(study, **mine) if mine else study  # type: ignore[type-var]
-        done = engine.run(watched, out=out, command=command, workers=workers, watch=bars)
+        done = engine.run(watched, out=directory, command=command, workers=workers, watch=bars)
     page = write_page(done.directory)
     print_results(done, page)
     return done
@@ -103,13 +109,18 @@ def _tries(
     """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), manifest)
+        most = dict[int, int]()  # examples tried in each stage: of those the next has files
         for group in dict.fromkeys(unit.group for unit in units):
             mine = [unit for unit in units if unit.group == group]
-            yield mine, *_tried(study, store, mine, enough)
+            stage = mine[-1].stage
+            tried, done, seconds = _tried(study, store, mine, enough, most.get(stage - 1, len(mine[-1])))
+            most[stage] = min(tried, most.get(stage, tried))
+            yield mine, done, seconds
 
 
-def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> tuple[Done, float]:
-    """What the last of some units has made of a few examples, and the seconds that all of all would take.
+def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, most: int) -> tuple[int, Done, float]:
+    """Of the last of some units a few examples, at most so many: their number, what was made of them, and the seconds
+    that all of all would take.
 
     More and more are tried, until that takes its time: images differ much. A batch costs something beside what each of
     its examples does, which the last two tries tell apart.
@@ -117,13 +128,14 @@ def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> 
     unit = units[-1]
     tried: list[tuple[int, float]] = []
     for examples in _TRIED:
-        some = unit if examples >= len(unit) else unit.part(unit.start, unit.start + examples)
+        some = unit if min(examples, most) >= len(unit) else unit.part(unit.start, unit.start + min(examples, most))
         started = time.perf_counter()
         done = study.do(some, store.manifest, store)
         tried.append((len(some), time.perf_counter() - started))
-        if some == unit or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
+        if some == unit or examples >= most or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
             break
-    for name, content in done.files.items():  # later stages may read them
+    made = done.files if some == unit else study.joined(unit, [(some, done)]) or done.files
+    for name, content in made.items():  # later stages may read them
         (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
         (store.directory / name).write_bytes(content)
     (few, short), (many, long) = tried[-2:] if len(tried) > 1 else ((0, 0.0), tried[0])
@@ -131,7 +143,7 @@ def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float) -> 
     once = long - each * many
     if few == 1:  # much of that was its own work
         once, each = once / 2, each + once / 2 / many
-    return done, sum(once + each * len(one) for one in units)
+    return len(some), done, sum(once + each * len(one) for one in units)
 
 
 def _passes(table: pa.Table) -> str:

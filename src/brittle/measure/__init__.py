@@ -7,11 +7,22 @@ from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
-from brittle.measure.models import AttackSummary, ClassSummary, Definition, Measured, Summary
+from brittle.measure.leaderboard import leaderboard
+from brittle.measure.models import (
+    AttackSummary,
+    Budget,
+    ClassSummary,
+    Definition,
+    Leaderboard,
+    Measured,
+    Standing,
+    Summary,
+)
 from brittle.measure.outcomes import NORMS, judged
 from brittle.measure.summary import OVERALL, summaries, summarize
 from brittle.measure.sweeps import Family, families
 from brittle.measure.told import Compared, Curve, Sized, Told
+from brittle.measure.transfer import TransferCell, TransferMatrix, transfer_matrices
 from brittle.measure.wording import headline
 
 __all__ = [
@@ -20,17 +31,22 @@ __all__ = [
     "NORMS",
     "OVERALL",
     "AttackSummary",
+    "Budget",
     "Case",
     "ClassSummary",
     "Compared",
     "Curve",
     "Definition",
     "Family",
+    "Leaderboard",
     "Measured",
     "Side",
     "Sized",
+    "Standing",
     "Summary",
     "Told",
+    "TransferCell",
+    "TransferMatrix",
     "accuracy_at",
     "cases",
     "classes",
@@ -41,8 +57,10 @@ __all__ = [
     "headline",
     "hero_of",
     "judged",
+    "leaderboard",
     "rate",
     "summaries",
     "summarize",
     "thin",
+    "transfer_matrices",
 ]

@@ -84,3 +84,33 @@ class Summary(Plain):
             if attack.label == label:
                 return attack
         raise KeyError(label)
+
+
+class Budget(Plain):
+    """A size of perturbation."""
+
+    norm: str
+    eps: float
+
+
+class Standing(Plain):
+    """A model under one goal, in a leaderboard."""
+
+    model: str
+    goal: str
+    place: tuple[int, int] | None  # the best and the worst rank that it may have among the models, at any budget
+    clean_accuracy: Measured
+    robust_accuracy: list[Measured]  # at each budget
+    ranks: list[tuple[int, int] | None]  # the best and the worst that it may have at each budget
+    median_distance: dict[str, Measured]  # by norm; the value is None where more than half withstand
+    passes: Measured
+    doubts: list[str]  # codes of flags
+    complete: bool
+
+
+class Leaderboard(Plain):
+    """Models beside each other, best first within a goal."""
+
+    budgets: list[Budget]
+    norms: list[str]  # of median_distance
+    standings: list[Standing]

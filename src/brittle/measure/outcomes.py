@@ -39,6 +39,13 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
+def reached(rows: pd.DataFrame) -> pd.DataFrame:
+    """The records of images that every attack which has begun has reached: in an unfinished run, fewer."""
+    each = rows.groupby("position")["attack"].transform("nunique")
+    common: pd.DataFrame = rows[each == rows["attack"].nunique()]
+    return common
+
+
 def distance_norm(norm: str) -> str:
     """The norm that distances of an attack are given in: its own where records have it, else l2."""
     return norm if norm in NORMS else "l2"

@@ -7,7 +7,7 @@ from brittle.measure.classes import classes
 from brittle.measure.definitions import FAINT, INVISIBLE, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.models import AttackSummary, Measured, Summary
-from brittle.measure.outcomes import NORMS, grey_levels_rms, judged
+from brittle.measure.outcomes import NORMS, grey_levels_rms, judged, reached
 from brittle.measure.wording import headline
 from brittle.records import FlagRecord, Manifest, View
 
@@ -72,8 +72,7 @@ def _overall(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
     right, present = int(images["correct"].sum()), len(images)
     expected = view.examples * len(view.attacks)
     accuracy = rate(right, present)
-    reached = rows.groupby("position")["attack"].transform("nunique") == rows["attack"].nunique()
-    common = rows[reached]
+    common = reached(rows)
     rms, peak = grey_levels_rms(common["l2"], view.image_shape), common["linf"] * 255
     invisible = common["changed"] & (rms <= INVISIBLE[0]) & (peak <= INVISIBLE[1])
     faint = common["changed"] & (rms <= FAINT[0]) & (peak <= FAINT[1])

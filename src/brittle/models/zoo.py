@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import final
@@ -14,6 +14,7 @@ from brittle.checks import place, text
 from brittle.data.fit import Fit
 from brittle.data.signs import SIGNS, signs_train
 from brittle.errors import BrittleError, did_you_mean
+from brittle.models.architectures import ARCHITECTURES, Architecture
 from brittle.models.black_box import BlackBox
 from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.device import usable
@@ -23,10 +24,10 @@ from brittle.models.network import Network
 from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
-from brittle.models.resnet import CIFAR10_CLASSES, IMAGENET_MEAN, IMAGENET_STD, ResNet20
 from brittle.models.signs_cnn import SignsCNN
+from brittle.models.trained import load_run
 from brittle.models.training import trained
-from brittle.models.weights import load_weights
+from brittle.models.weights import class_counts, load_state, load_weights, read_state
 
 
 @final
@@ -100,13 +101,25 @@ def _signs(_: str, path: Path | None) -> Classifier:
     return Network(net, class_names=SIGNS, name="signs-cnn", fit=Fit(channels=3, height=64, width=64))
 
 
-def _resnet20(_: str, path: Path | None) -> Classifier:
+def _of_architecture(architecture: Architecture, _: str, path: Path | None) -> Classifier:
+    """With as many classes as the weights have."""
+    name, names = architecture.name, architecture.class_names
     if path is None:
-        raise BrittleError("resnet20 comes without weights, and random ones would say nothing: pass --weights FILE")
-    net = ResNet20()
-    load_weights(net, path)
-    fit = Fit(channels=3, height=32, width=32)
-    return Network(net, mean=IMAGENET_MEAN, std=IMAGENET_STD, class_names=CIFAR10_CLASSES, name="resnet20", fit=fit)
+        raise BrittleError(f"{name} comes without weights, and random ones would say nothing: pass --weights FILE")
+    state = read_state(path)
+    net = architecture.build(len(names))
+    counts = class_counts(net, state)
+    if counts is not None:
+        net = architecture.build(counts[0])
+    load_state(net, state, path)
+    return Network(
+        net,
+        mean=architecture.mean,
+        std=architecture.std,
+        class_names=names if counts is None else None,
+        name=name,
+        fit=architecture.fit,
+    )
 
 
 def _onnx(text: str, path: Path | None) -> Classifier:
@@ -131,7 +144,12 @@ def _python(target: str, path: Path | None) -> Classifier:
 _SOURCES = (
     ModelSource("digits-cnn", "small CNN for the bundled 8 x 8 digits; trained on the spot without --weights", _digits),
     ModelSource("signs-cnn", "small CNN for the drawn traffic signs; trained on the spot without --weights", _signs),
-    ModelSource("resnet20", "ResNet-20 for CIFAR-10 (0.27 M parameters); needs --weights", _resnet20),
+    *(ModelSource(one.name, one.summary, partial(_of_architecture, one)) for one in ARCHITECTURES.values()),
+    ModelSource(
+        "run:DIR",
+        "what brittle train has left in a run directory; run:DIR#NAME where it has several networks",
+        load_run,
+    ),
     ModelSource(
         "torchvision:NAME",
         "torchvision classifier, published weights or --weights; names: torchvision.models.list_models()",

@@ -12,6 +12,7 @@ from brittle.records.manifest import (
     View,
     kept_of,
     slugs_of,
+    takes,
 )
 from brittle.records.reading import (
     MANIFEST,
@@ -24,13 +25,25 @@ from brittle.records.reading import (
     read_manifest,
     read_records,
     read_shard,
+    read_transfers,
     readable_shard,
     record_path,
     shard_key,
     span_of,
     stored_images,
+    transfer_slug,
 )
-from brittle.records.schema import CRAFTED, FITTED, RECORD, SCHEMA_VERSION, SCHEMAS
+from brittle.records.schema import (
+    CRAFTED,
+    FITTED,
+    RECORD,
+    SCHEMA_VERSION,
+    SCHEMAS,
+    TRAINED,
+    TRANSFERRED,
+    TRANSFERS,
+    schema_of,
+)
 
 __all__ = [
     "CRAFTED",
@@ -40,6 +53,9 @@ __all__ = [
     "RECORD",
     "SCHEMAS",
     "SCHEMA_VERSION",
+    "TRAINED",
+    "TRANSFERRED",
+    "TRANSFERS",
     "UNTARGETED",
     "AttackSpec",
     "FlagRecord",
@@ -58,10 +74,14 @@ __all__ = [
     "read_manifest",
     "read_records",
     "read_shard",
+    "read_transfers",
     "readable_shard",
     "record_path",
+    "schema_of",
     "shard_key",
     "slugs_of",
     "span_of",
     "stored_images",
+    "takes",
+    "transfer_slug",
 ]

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.errors import BrittleError, did_you_mean
+from brittle.types import ACCESSES, Access
 
 _SLUG = 100
 
@@ -30,6 +31,7 @@ class AttackSpec(_Plain):
     slug: str  # folder name
     kind: str  # "budget", "minimal" or another of the catalog's
     norm: str  # the norm it works in: "l2"
+    access: Access = "decision"  # the most that it asks a classifier for
     eps: float | None = None  # of a budget attack
     paper: str
     config: dict[str, Any]  # every field, defaults included
@@ -58,6 +60,8 @@ class ModelRecord(_Plain):
     fingerprint: str  # sha256 over weights, normalisation and architecture text
     probe: Probe
     class_names: list[str]
+    access: Access = "gradient"  # the most that it gives to attacks
+    trained_on: str | None = None  # what its training images are called; the same name, the same images
     reject: int | None = None  # class by which the network refuses to answer
     image_shape: tuple[int, int, int]  # C, H, W
     data_fingerprint: str  # with labels counted as this network counts its classes
@@ -83,6 +87,7 @@ class Manifest(_Plain):
     examples: int
     shard_size: int
     images: Kept = "none"
+    transfer: dict[str, list[float]] | None = None  # changes graded on the other models, also at these sizes, by norm
     levels: int | None = None  # 256: every attack ended on what a file of 8 bits can hold
     settings: dict[str, Any] = {}  # of this kind of study
     versions: dict[str, str]  # brittle, python, torch, platform, git commit where known
@@ -149,7 +154,8 @@ class View:
 
     @property
     def attacks(self) -> list[AttackSpec]:
-        return self.manifest.attacks
+        """Those that the model gives enough for: all, but in a run with transfer."""
+        return [spec for spec in self.manifest.attacks if takes(self.record, spec)]
 
     @property
     def examples(self) -> int:
@@ -200,6 +206,11 @@ class View:
     def originals(self) -> str:
         """The folder of the originals below ``images``."""
         return f"{self.record.slug}/{ORIGINALS}"
+
+
+def takes(model: ModelRecord, attack: AttackSpec) -> bool:
+    """Whether a model gives what an attack asks for."""
+    return ACCESSES.index(attack.access) <= ACCESSES.index(model.access)
 
 
 UNTARGETED = "untargeted"

@@ -6,6 +6,7 @@ Layout of a run directory::
     spec.toml                              the same for `brittle run`, where it was not made from objects in Python
     records/<key of a unit>.parquet        one row per example, with its Seal; of an audit, the key is
                                            <model>/<goal>/<attack>/<shard>
+    records/_transfer/<source>/<goal>/<attack>/<target>/<shard>.parquet   what they do to other models
     images/<key>.safetensors               of an audit: "images": adversarial [n, C, H, W], rows as in the
                                            Parquet shard; where only some are kept, "rows": [n], their places
     images/<model>/clean/<shard>           "images": the originals
@@ -17,7 +18,7 @@ kept, the manifest says: ``Kept``.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +30,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from brittle.errors import BrittleError
-from brittle.records.manifest import Manifest, View
-from brittle.records.schema import RECORD, SCHEMA_VERSION, SCHEMAS
+from brittle.records.manifest import AttackSpec, Manifest, ModelRecord, View
+from brittle.records.schema import RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
 from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
 from brittle.types import Images
 
@@ -73,10 +74,33 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     return records
 
 
+def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
+    """What the changes of an audit do to its other models: ``TRANSFERRED`` rows by source, goal, attack and target."""
+    folders = [
+        directory / "records" / transfer_slug(view, spec, target)
+        for view in manifest.views()
+        for spec in view.attacks
+        for target in manifest.models
+    ]
+    tables = [read_shard(path, TRANSFERRED) for path in _parquet(folders)]
+    transfers: pd.DataFrame = (pa.concat_tables(tables) if tables else TRANSFERRED.empty_table()).to_pandas()
+    return transfers
+
+
+def transfer_slug(view: View, attack: AttackSpec, target: ModelRecord) -> str:
+    """The folder of the records of what was made for one model and is graded on another."""
+    return f"{TRANSFERS}/{view.slug(attack)}/{target.slug}"
+
+
 def _shards(directory: Path, manifest: Manifest) -> list[Path]:
     folders = [directory / "records"]
     if manifest.study == "audit":
-        folders = [folders[0] / view.slug(spec) for view in manifest.views() for spec in manifest.attacks]
+        folders = [folders[0] / view.slug(spec) for view in manifest.views() for spec in view.attacks]
+    return _parquet(folders)
+
+
+def _parquet(folders: Sequence[Path]) -> list[Path]:
+    """Record files in some folders; of a shard its parts only where the whole is not there."""
     paths = [path for folder in folders for path in sorted(folder.rglob("*.parquet"))]
     return [path for path in paths if not path.parent.with_name(f"{path.parent.name}.parquet").exists()]
 

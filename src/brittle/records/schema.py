@@ -94,5 +94,57 @@ FITTED = pa.schema(
     metadata={"brittle_schema": str(SCHEMA_VERSION)},
 )
 
-SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED}
+TRAINED = pa.schema(
+    [
+        pa.field("network", pa.string(), nullable=False),  # the name of its files below models/
+        pa.field("architecture", pa.string(), nullable=False),
+        pa.field("on", pa.string(), nullable=False),  # part of the training data: "all", "half-1", "half-2"
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("parameters", pa.int64(), nullable=False),  # trainable ones
+        pa.field("gflops", pa.float64(), nullable=False),  # of one forward pass of one image
+        pa.field("epoch", pa.int64(), nullable=False),  # from 1
+        pa.field("rate", pa.float64(), nullable=False),  # learning rate of its last step
+        pa.field("loss", pa.float64(), nullable=False),  # mean over the images as they were trained on
+        pa.field("accuracy", pa.float64(), nullable=False),  # on the same, while it was learning
+        pa.field("held_out_right", pa.int64(), nullable=False),  # test images that are classified correctly, of
+        pa.field("held_out", pa.int64(), nullable=False),  # so many: after the last epoch all, in float32
+        pa.field("seconds", pa.float64(), nullable=False),  # since the training began
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
+TRANSFERRED = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),  # the model that the change was made for
+        pa.field("target", pa.string(), nullable=False),  # the model that it is graded on
+        pa.field("attack", pa.string(), nullable=False),
+        pa.field("goal", pa.string(), nullable=False),
+        pa.field("example", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),  # true class (or the target model's own prediction)
+        pa.field("wanted", pa.int64()),  # class to reach; null when untargeted
+        pa.field("reject", pa.int64()),  # class by which the target model refuses to answer
+        pa.field("clean_prediction", pa.int64(), nullable=False),  # of the target model, for the source's original
+        pa.field("norm", pa.string(), nullable=False),  # of the sizes
+        pa.field("size", pa.float64()),  # that the change was scaled to; null: as it is
+        pa.field("reached", pa.bool_(), nullable=False),  # change and noise have that size, inside the box
+        pa.field("distance", pa.float64(), nullable=False),  # size of the change
+        pa.field("prediction", pa.int64(), nullable=False),
+        pa.field("fooled", pa.bool_(), nullable=False),  # goal met by a fresh pass of the target model
+        pa.field("noise_distance", pa.float64(), nullable=False),  # size of the noise
+        pa.field("noise_prediction", pa.int64(), nullable=False),
+        pa.field("noise_fooled", pa.bool_(), nullable=False),
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
+TRANSFERS = "_transfer"
+"""The folder of their records; no model's is called so."""
+
+SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED, "train": TRAINED}
 """By the name of the study; others say nothing of theirs beyond what their seals do."""
+
+
+def schema_of(study: str, key: str) -> pa.Schema | None:
+    """The schema of the records of a unit; None where a study says nothing of its."""
+    return TRANSFERRED if key.startswith(f"{TRANSFERS}/") else SCHEMAS.get(study)

@@ -1,4 +1,4 @@
-"""A run for other programs: records as CSV, the summary as a LaTeX table, images as NumPy arrays."""
+"""A run for other programs: records as CSV, images as NumPy arrays."""
 
 import io
 import json
@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from brittle.errors import BrittleError
-from brittle.measure import summaries
 from brittle.pages.files import replace_file
 from brittle.records import Manifest, damaged_images, read_manifest, read_records, stored_images
-from brittle.report.latex import latex_table
 
 
 def export(directory: Path, targets: Mapping[str, Path]) -> None:
@@ -48,12 +46,6 @@ def csv(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return text.encode("utf-8")
 
 
-def latex(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
-    """The summary of an audit as a LaTeX table."""
-    _check_audit(directory, manifest)
-    return latex_table(summaries(manifest, records)).encode("utf-8")
-
-
 def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     """What an audit keeps of its images, for ``numpy.load``: arrays under the names of the folders below ``images``.
 
@@ -65,7 +57,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         raise BrittleError(
             f"expected a run that keeps images, got {str(directory)!r}, which keeps none; audit again with --images all"
         )
-    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in manifest.attacks}
+    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in v.attacks}
     keys = zip(records["model"], records["goal"], records["attack"], strict=True)
     _check_whole(directory, manifest, set(zip(map(slugs.__getitem__, keys), records["position"], strict=True)))
     arrays: dict[str, Any] = {}
@@ -74,7 +66,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         clean, places = stored_images(directory, view.originals, view, list(rows.index))
         arrays |= _named(view.originals, images=clean.numpy(), **_columns(rows.loc[places], "example", "label"))
         row_of = {position: row for row, position in enumerate(places)}
-        for spec in manifest.attacks:
+        for spec in view.attacks:
             mine = view.of(records)
             mine = mine[mine["attack"] == spec.label].set_index("position")
             images, kept = stored_images(directory, view.slug(spec), view, list(mine.index))
@@ -86,7 +78,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {"csv": csv, "latex": latex, "npz": npz}
+FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {"csv": csv, "npz": npz}
 
 
 def _named(folder: str, **arrays: Any) -> dict[str, Any]:

@@ -1,10 +1,13 @@
-"""The summary of an audit as a LaTeX table. Numbers read as they do on the page."""
+"""Tables of a run in LaTeX. Numbers read as they do on the page."""
 
 from collections.abc import Iterator, Sequence
 
-from brittle.measure import MEASURES, Measured, Summary
+from brittle.measure import MEASURES, Measured, Sized, Summary, TransferCell, TransferMatrix
+from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
+from brittle.report.transfer import title_of
 from brittle.report.worded import interval_text
+from brittle.text import plain
 
 SHOWN = ("fooling_rate", "fooling_rate_8bit", "robust_accuracy", "median_distance")
 _ESCAPED = {
@@ -44,6 +47,50 @@ def latex_table(summaries: Sequence[Summary]) -> str:
             lines.append(f"\\multicolumn{{{len(heads)}}}{{l}}{{{name}}} \\\\")
         lines += _rows(summary)
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def latex_matrix(matrix: TransferMatrix) -> str:
+    """A ``tabular`` of what was made for one model (rows) on others (columns); noise of the same size in brackets."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"% {escaped(title_of(matrix))}",
+        f"\\begin{{tabular}}{{l{'r' * len(matrix.models)}}}",
+        "\\toprule",
+        _line(["made for", *matrix.models]),
+        "\\midrule",
+    ]
+    for source in matrix.models:
+        if source not in matrix.unable:
+            cells = [matrix.cell(source, target) for target in matrix.models]
+            lines.append(_line([escaped(source), *map(_transferred, cells)], done=True))
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _transferred(cell: TransferCell | None) -> str:
+    if cell is None:
+        return ""
+    texts = (value_text(one.value, "fraction") for one in (cell.fooled, cell.noise))
+    return escaped("{} ({})".format(*texts))
+
+
+def latex_of(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Any table as a ``tabular`` with the rules of booktabs."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+        "\\toprule",
+        _line(heads),
+    ]
+    lines += ["\\midrule", *(_line([_text(cell) for cell in row], done=True) for row in rows)]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, Measured):
+        return _cell(cell, "fraction")
+    if isinstance(cell, Sized):
+        return _cell(cell.measured, cell.unit, cell.norm)
+    return escaped(plain(cell) if isinstance(cell, (int, float)) else cell)
 
 
 def escaped(text: str) -> str:

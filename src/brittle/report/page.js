@@ -133,6 +133,21 @@
     show();
   }
 
+  // One attack's matrices at a time, and what is known of their cells where it is asked for.
+  function transfer(section) {
+    const filters = section.querySelector(".filters");
+    const [select, box] = all("select, input", filters);
+    filters.hidden = false;
+
+    function show() {
+      all(".kind", section).forEach((kind, index) => { kind.hidden = index !== Number(select.value); });
+      for (const more of all(".more", section)) more.hidden = !box.checked;
+    }
+
+    filters.addEventListener("change", show);
+    show();
+  }
+
   // One model and goal at a time.
   function views(draws) {
     const choice = document.querySelector(".views");
@@ -182,6 +197,7 @@
   const draws = all(".chart").map(chart);
   all("table.measures, table.sortable").forEach(table);
   all(".gallery").forEach(gallery);
+  all(".transfer").forEach(transfer);
   views(draws);
   copying();
   printing();

@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from brittle.errors import BrittleError
-from brittle.measure import MEASURES, Case, Summary, judged, summarize
+from brittle.measure import MEASURES, Case, Summary, judged, leaderboard, summarize, transfer_matrices
 from brittle.pages.files import replace_file
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import trios
-from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records
+from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records, read_transfers
 from brittle.report import gallery, pictures, sections
 from brittle.report.by_class import by_class
 from brittle.report.charts import POINTS, chart_of, javascript
+from brittle.report.leaderboard import leaderboard_section
+from brittle.report.transfer import transfer_section
 
 HERE = Path(__file__).parent
 HERO_BUDGET = 900_000
@@ -65,7 +67,8 @@ def render(
     at_first = {key: pairs[key] for part in parts if part.hero and (key := _key(part.hero)) in pairs}
     heroes = trios(at_first, HERO_SIDE, HERO_BUDGET)
     contexts = [_context(part, heroes, POINTS // len(parts)) for part in parts]
-    common = _common(manifest, parts)
+    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
+    common = _common(manifest, records, parts) | {"transfer": transfer_section(matrices)}
 
     def rendered(made: gallery.Pictures) -> str:
         filled = [context | {"gallery": _gallery(part, made)} for part, context in zip(parts, contexts, strict=True)]
@@ -127,12 +130,13 @@ def _context(part: _Part, heroes: gallery.Pictures, points: int) -> dict[str, An
     }
 
 
-def _common(manifest: Manifest, parts: list[_Part]) -> dict[str, Any]:
+def _common(manifest: Manifest, records: pd.DataFrame, parts: list[_Part]) -> dict[str, Any]:
     several = len(parts) > 1
+    board = leaderboard(manifest, records, [part.summary for part in parts]) if several else None
     return {
         "manifest": manifest,
         "several": several,
-        "beside": sections.beside([part.summary for part in parts]) if several else None,
+        "board": board and leaderboard_section(board, {(one.view.model, one.view.goal): one.prefix for one in parts}),
         "definitions": MEASURES,
         "facts": sections.repeat_facts(manifest),
         "spec_json": manifest.model_dump_json(indent=2),

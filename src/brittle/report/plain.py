@@ -7,20 +7,19 @@ from typing import Any
 from PIL import Image
 
 from brittle.errors import BrittleError
-from brittle.measure import Curve, Measured, Told
-from brittle.measure.told import Cell, Sized
+from brittle.measure import Curve, Told
+from brittle.measure.told import Cell
 from brittle.pages.html import LIMIT, page
 from brittle.pages.pictures import embedded
 from brittle.records import FlagRecord, Manifest
 from brittle.report.charts import javascript, plain_chart
 from brittle.report.page import HERE, write_page
-from brittle.report.sections import flag_cards, measured_cell, repeat_facts
-from brittle.text import plain
+from brittle.report.sections import flag_cards, repeat_facts, told_cell
 
 
 def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
     """Write ``report.html`` into the run directory of any study, from what it tells of the run; return its path."""
-    names = ", ".join(model.name for model in manifest.models)
+    names = ", ".join([model.name for model in manifest.models] or manifest.settings.get("networks", []))
     html = plain_page(
         f"{manifest.study.capitalize()}: {names}",
         told.sentences,
@@ -75,17 +74,6 @@ def plain_page(
 
     room = LIMIT - len(rendered([]).encode("utf-8"))
     return rendered([_picture(caption, path, room // len(pictures)) for caption, path in pictures])
-
-
-def told_cell(cell: Cell) -> dict[str, Any]:
-    """A cell of a told table in words, with what to sort it by."""
-    if isinstance(cell, Measured):
-        return measured_cell(cell, "fraction", "l2") | {"number": True}
-    if isinstance(cell, Sized):
-        return measured_cell(cell.measured, cell.unit, cell.norm) | {"number": True}
-    number = isinstance(cell, (int, float))
-    text = plain(cell) if isinstance(cell, (int, float)) else cell
-    return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
 
 
 def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from brittle.flags import FLAGS, is_doubt
-from brittle.measure import COST, MEASURES, Case, Measured, Summary
+from brittle.measure import COST, MEASURES, Case, Measured, Sized, Summary
+from brittle.measure.told import Cell
 from brittle.pages import words
 from brittle.pages.figures import Figure
 from brittle.pages.words import distance_text, norm_text, value_text
 from brittle.records import FlagRecord, Manifest, View
 from brittle.report.worded import count_text, interval_text
-from brittle.text import NONE, counted, duration, percent, significant
+from brittle.text import NONE, counted, duration, percent, plain, significant, size
 
 
 def figures(summary: Summary) -> list[Figure]:
@@ -141,6 +142,17 @@ def measured_cell(measured: Measured | None, unit: str, norm: str) -> dict[str, 
     }
 
 
+def told_cell(cell: Cell) -> dict[str, Any]:
+    """A cell of a told table in words, with what to sort it by."""
+    if isinstance(cell, Measured):
+        return measured_cell(cell, "fraction", "l2") | {"number": True}
+    if isinstance(cell, Sized):
+        return measured_cell(cell.measured, cell.unit, cell.norm) | {"number": True}
+    number = isinstance(cell, (int, float))
+    text = plain(cell) if isinstance(cell, (int, float)) else cell
+    return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
+
+
 def cost_rows(summary: Summary) -> list[dict[str, Any]]:
     """Passes and time per attack, with the share of the dearest attack's passes for a bar."""
     rows: list[dict[str, Any]] = []
@@ -159,31 +171,6 @@ def cost_rows(summary: Summary) -> list[dict[str, Any]]:
         )
     most = max((row["bar"] for row in rows), default=0.0)
     return [row | {"bar": row["bar"] / most if most else 0.0} for row in rows]
-
-
-NORM_ORDER = ("l2", "linf", "l1", "l0")
-
-
-def beside(summaries: Sequence[Summary]) -> dict[str, Any]:
-    """Models and goals beside each other: rates over all attacks, and how far the strongest minimal attacks go."""
-    norms = [norm for norm in NORM_ORDER if any(norm in summary.by_norm for summary in summaries)]
-    rows = []
-    for summary in summaries:
-        rates = [measured_cell(summary.overall[key], "fraction", "l2") for key in BESIDE]
-        distances = []
-        for norm in norms:
-            label = summary.by_norm.get(norm)
-            attack = None if label is None else summary.attack(label)
-            cell = measured_cell(None if attack is None else attack.measures["median_distance"], "distance", norm)
-            distances.append(cell | {"count": "" if attack is None else attack.label})
-        rows.append({"model": summary.model, "goal": summary.goal, "cells": [*rates, *distances]})
-    heads = [(MEASURES[key].name, "") for key in BESIDE]
-    heads += [(f"Median distance, {norm_text(norm)}", "strongest minimal attack") for norm in norms]
-    return {"heads": heads, "rows": rows}
-
-
-BESIDE = ("clean_accuracy", "robust_accuracy", "fooling_rate")
-"""Rates over all attacks of a run."""
 
 
 def flag_cards(flags: Iterable[FlagRecord]) -> list[dict[str, Any]]:
@@ -266,9 +253,16 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
     facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]
     if manifest.study == "audit":
         facts.append(("Adversarial images kept", KEPT[manifest.images]))
+        if manifest.transfer is not None:
+            sizes = [f"{norm_text(norm)} {size(one)}" for norm, every in manifest.transfer.items() for one in every]
+            facts.append(("Graded on the other models", ", ".join(["as they are", *sizes])))
+        facts += [("Training images of " + one.name, one.trained_on) for one in manifest.models if one.trained_on]
         if manifest.levels is not None:
             facts.append(("Every attack ends on", f"8-bit images, of {manifest.levels} levels a channel"))
-    facts += [(key.replace("_", " ").capitalize(), str(value)) for key, value in manifest.settings.items()]
+    facts += [
+        (key.replace("_", " ").capitalize(), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for key, value in manifest.settings.items()
+    ]
     return [
         *facts,
         ("Seed", str(manifest.seed)),

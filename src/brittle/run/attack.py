@@ -23,7 +23,7 @@ from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Grade, Rounded, Rules, grade
 from brittle.text import counted
-from brittle.types import Access, Images, Labels, Logits
+from brittle.types import ACCESSES, Images, Labels, Logits
 
 
 @final
@@ -206,13 +206,10 @@ def check_target(classifier: Classifier, goal: Goal) -> None:
             )
 
 
-_LEAST_FIRST: tuple[Access, ...] = ("decision", "score", "gradient")
-
-
 def check_access(method: object, classifier: Classifier) -> None:
     """Refuses an attack that asks for more than the classifier has to give, and names those that do not."""
     asked, given = traits_of(method).access, classifier.access
-    able = _LEAST_FIRST[: _LEAST_FIRST.index(given) + 1]
+    able = ACCESSES[: ACCESSES.index(given) + 1]
     if asked not in able:
         others = sorted(name for name, entry in ATTACKS.items() if entry.kind != "wrapper" and entry.access in able)
         raise Unsupported(

@@ -12,8 +12,16 @@ import pyarrow as pa
 from brittle import checks
 from brittle.display import displayed
 from brittle.errors import BrittleError
-from brittle.records import Manifest, part_paths, read_manifest, read_records, readable_shard, record_path
-from brittle.records.schema import SCHEMAS
+from brittle.records import (
+    Manifest,
+    part_paths,
+    read_manifest,
+    read_records,
+    read_transfers,
+    readable_shard,
+    record_path,
+    schema_of,
+)
 from brittle.records.seals import seal_of
 from brittle.run.pieces import Pieces
 from brittle.run.plan import differences
@@ -41,6 +49,11 @@ class Run:
     def records(self) -> pd.DataFrame:
         """One row per example and attack, or what else its study writes down: see ``brittle.records.SCHEMAS``."""
         return read_records(self.directory, self.manifest)
+
+    @property
+    def transfers(self) -> pd.DataFrame:
+        """Of an audit with transfer: what was made for each model on every other, ``brittle.records.TRANSFERRED``."""
+        return read_transfers(self.directory, self.manifest)
 
     def _repr_html_(self) -> str:
         return displayed(self)
@@ -159,8 +172,8 @@ def _is_mended(study: Study, directory: Path, stored: Manifest, wanted: Manifest
     now = [model.data_fingerprint for model in wanted.models]
     if now == [model.data_fingerprint for model in stored.models] or differences(stored, wanted, mended=True):
         return False
-    schema = SCHEMAS.get(stored.study)
     for unit in study.units(stored):
+        schema = schema_of(stored.study, unit.key)
         for path in (record_path(directory, unit.key), *part_paths(directory, unit.key)):
             table = readable_shard(path, schema)
             try:

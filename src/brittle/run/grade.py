@@ -77,6 +77,12 @@ class Grade(NamedTuple):
     non_finite: Tensor
 
 
+def looked_at(images: Images) -> Outcome:
+    """Images that no attack has looked for, as the outcome of one: nothing is claimed, and no pass was made."""
+    none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    return Outcome(images, none.bool(), none, none, none)
+
+
 def grade(classifier: Classifier, images: Images, outcome: Outcome, goal: Goal, rules: Rules) -> Grade:
     """Grades an attack's outcome on images ``[B, C, H, W]``; a pass through the plain network."""
     perturbed = outcome.images

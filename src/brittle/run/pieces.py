@@ -34,8 +34,8 @@ class Pieces:
     """Units that are to be done, in order, each whole or in parts; several threads may take of them.
 
     A unit is cut where its examples are seen, or before any has been seen are guessed, to take longer than ``SECONDS``
-    together, shared by the workers; where those to come may take ``_MOST``, however fast others were; and towards the end so that no worker is left with a long piece when others are
-    idle.
+    together, shared by the workers; where those to come may take ``_MOST``, however fast others were; and towards the
+    end so that no worker is left with a long piece when others are idle.
     """
 
     def __init__(self, gaps: Sequence[tuple[Unit, int, int]]) -> None:

@@ -21,7 +21,7 @@ _SHARD_LEAST, _SHARD_MOST = 16, 256
 # not what. Of models, the batch size (an example's result does not depend on its batch, which the laws test), and the
 # probe, which has a tolerance of its own.
 _NEUTRAL = {"created", "command", "spec", "versions", "models", "data"}
-_NEUTRAL_OF_MODEL = {"probe", "flags", "batch_size", "slug"}
+_NEUTRAL_OF_MODEL = {"probe", "flags", "batch_size", "slug", "access", "trained_on"}
 
 
 def about(command: str | None) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def grown(stored: Manifest, wanted: Manifest) -> Manifest:
             "attacks": _placed(stored.attacks, list(attacks.values())),
             "models": _placed(stored.models, list(models.values())),
             "goals": goals,
+            "transfer": stored.transfer if wanted.transfer is None else wanted.transfer,
             "created": stored.created,
             "command": wanted.command if whole else _both(stored.command, wanted.command),
             "spec": _grown_spec(stored.spec, wanted.spec),
@@ -131,6 +132,8 @@ def differences(stored: Manifest, wanted: Manifest, *, mended: bool = False) -> 
     for key in old:
         if key == "attacks":
             lines += _attack_differences(stored.attacks, wanted.attacks)
+        elif key == "transfer" and old[key] is None:
+            continue  # a run may get one later
         elif key == "examples" and mended and old[key] < new[key]:
             continue
         elif old[key] != (new[key][: len(old[key])] if key == "goals" else new[key]):
@@ -177,7 +180,7 @@ def _attack_differences(old: Sequence[AttackSpec], new: Sequence[AttackSpec]) ->
     if before != after[: len(before)]:
         return [f"attacks: there {', '.join(before)}; now {', '.join(after)}"]
     for one, other in zip(old, new, strict=False):
-        there, now = one.model_dump() | one.config, other.model_dump() | other.config
+        there, now = (side.model_dump(exclude={"access"}) | side.config for side in (one, other))
         changed = [key for key in {**there, **now} if key != "config" and there.get(key) != now.get(key)]
         if changed:
             return [f"{changed[0]} of {one.label}: there {there.get(changed[0])}; now {now.get(changed[0])}"]
@@ -196,6 +199,7 @@ def _spec(method: Any, slug: str) -> AttackSpec:
         slug=slug,
         kind=traits.kind,
         norm=traits.norm.name,
+        access=traits.access,
         eps=traits.eps,
         paper=entry.paper,
         config=config,

@@ -12,7 +12,7 @@ from rich.text import Text
 from brittle.records import Manifest
 from brittle.run.study import Unit
 from brittle.run.tally import Tally, lost_work
-from brittle.text import percent
+from brittle.text import duration, percent
 
 _EVERY = 30.0  # seconds between two lines where there is no terminal
 _WORTH_TELLING = 1.0  # seconds of lost work
@@ -98,12 +98,22 @@ class Bars:
         """How far a fit is."""
         self._say(f"{step.done:,} of at most {step.total:,} steps over images")
 
-    def _say(self, text: str) -> None:
+    def train(self, progress: Any) -> None:
+        """How far a network is that is being trained."""
+        numbers = ", ".join(f"{name} {value:.3f}" for name, value in progress.row.items())
+        name = self._say(f"epoch {progress.epoch}: {numbers}")
+        if name in self.bars:
+            done = round(self.tally.groups[name].total * progress.done / progress.total)
+            self.progress.update(self.bars[name], completed=done, left=f"{duration(progress.left)} left")
+
+    def _say(self, text: str) -> str:
+        """About the group that is being worked at, whose name it returns."""
         unfinished = [name for name, group in self.tally.groups.items() if group.done < group.total]
         if unfinished and unfinished[0] in self.bars:
             self.progress.update(self.bars[unfinished[0]], rate=text)
         elif unfinished and self._is_time():
             self._print(f"{unfinished[0]}: {text}")
+        return unfinished[0] if unfinished else ""
 
     def _is_time(self) -> bool:
         now = time.monotonic()

@@ -215,6 +215,7 @@ def model_record(
         fingerprint=classifier.fingerprint,
         probe=probe,
         class_names=list(classifier.class_names or examples.class_names or (str(k) for k in range(probe.classes))),
+        access=classifier.access,
         reject=classifier.reject,
         image_shape=(channels, height, width),
         data_fingerprint=examples.fingerprint,

@@ -50,7 +50,7 @@ class ModelSpec(Keys):
     """A classifier by name: what ``--model`` and the options beside it say.
 
     name: what records call it; default: the spec. mean, std: instead of those published with the network.
-    reject: name or index of the class that means: no answer.
+    reject: name or index of the class that means: no answer. trained_on: what its training images are called.
     """
 
     model: str
@@ -59,6 +59,7 @@ class ModelSpec(Keys):
     mean: list[float] | None = None
     std: list[float] | None = None
     reject: str | None = None
+    trained_on: str | None = None
 
 
 def read_spec(path: Path) -> tuple[dict[str, Any], Path]:

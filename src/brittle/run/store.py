@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
@@ -19,7 +19,6 @@ from torch import Tensor
 from brittle.errors import BrittleError
 from brittle.records import (
     MANIFEST,
-    SCHEMAS,
     Manifest,
     image_file,
     part_paths,
@@ -28,6 +27,7 @@ from brittle.records import (
     read_shard,
     readable_shard,
     record_path,
+    schema_of,
     span_of,
 )
 from brittle.records.seals import Stamp, is_intact, seal_of, sealed, stamp_of, unsealed
@@ -38,6 +38,7 @@ from brittle.types import Images
 
 TEMPORARY = ".writing-"
 _LOCK = ".lock"
+_SCRATCH = "scratch"
 SPEC = "spec.toml"
 _CHOOSE = "choose another --out directory"
 
@@ -106,7 +107,7 @@ def _kept(stored: Manifest, wanted: Manifest) -> Manifest:
         for field in ("name", "data_fingerprint")
     )
     has_grown = any(len(getattr(wanted, field)) > len(getattr(stored, field)) for field in ("attacks", "goals"))
-    if has_grown or wanted.examples > stored.examples or names[0] != names[1]:
+    if has_grown or wanted.transfer != stored.transfer or wanted.examples > stored.examples or names[0] != names[1]:
         return wanted
     return stored if fingerprints[0] == fingerprints[1] else stored.model_copy(update={"models": wanted.models})
 
@@ -118,7 +119,6 @@ class Store:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory, self.manifest = directory, manifest
         self._written: dict[str, Stamp] = {}
-        self._schema = SCHEMAS.get(manifest.study)
 
     def read(self, name: str) -> bytes:
         return (self.directory / name).read_bytes()
@@ -128,7 +128,7 @@ class Store:
 
         shared: what it shares with other units, to be written again where that is all that is damaged.
         """
-        table = readable_shard(record_path(self.directory, unit.key), self._schema)
+        table = readable_shard(record_path(self.directory, unit.key), self._schema(unit))
         if table is None or seal_of(table.schema).span != unit.span:
             return None
         stamps = seal_of(table.schema).files
@@ -146,6 +146,18 @@ class Store:
         buffer = io.BytesIO()
         pq.write_table(sealed(done.table, unit.span, given, stamps), buffer, compression="zstd")
         write(record_path(self.directory, unit.key), buffer.getvalue())
+        self._clear_scratch(unit)
+
+    def scratch(self, unit: Unit) -> Path:
+        """A folder for what a unit goes on from where it was stopped, until it is finished."""
+        place = self.directory / _SCRATCH / unit.key
+        _make(place)
+        return place
+
+    def _clear_scratch(self, unit: Unit) -> None:
+        shutil.rmtree(self.directory / _SCRATCH / unit.key, ignore_errors=True)
+        with suppress(OSError):  # there is none, or others are at work
+            (self.directory / _SCRATCH).rmdir()
 
     def share(self, files: Mapping[str, bytes]) -> None:
         """Files that belong to several units, for the parts of one."""
@@ -166,7 +178,7 @@ class Store:
     def _demote(self, unit: Unit) -> None:
         """What was the whole unit before the run grew becomes a part of it."""
         path, own = record_path(self.directory, unit.key), image_file(unit.key)
-        table = readable_shard(path, self._schema)
+        table = readable_shard(path, self._schema(unit))
         if table is None or (seal := seal_of(table.schema)).span == unit.span:
             return
         part = unit.part(*seal.span)
@@ -178,13 +190,18 @@ class Store:
 
     def made(self, part: Unit) -> Done:
         """What a finished part has made, read again."""
-        table = read_shard(record_path(self.directory, part.key), self._schema)
+        table = read_shard(record_path(self.directory, part.key), self._schema(part))
         return Done(unsealed(table), {name: self.read(name) for name in seal_of(table.schema).files})
 
     def clear(self, unit: Unit) -> None:
-        """Removes what there is of a unit's parts: records first, as they say of files that they are there."""
+        """Removes what there is of a unit's parts, records first, as they say of files that they are there; and what it
+        would have gone on from."""
         for folder in ("records", "images"):
             shutil.rmtree(self.directory / folder / unit.key, ignore_errors=True)
+        self._clear_scratch(unit)
+
+    def _schema(self, unit: Unit) -> pa.Schema | None:
+        return schema_of(self.manifest.study, unit.key)
 
     def _write(self, files: Mapping[str, bytes]) -> dict[str, Stamp]:
         stamps = {name: stamp_of(content) for name, content in files.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, final
 
 import pyarrow as pa
@@ -68,7 +69,8 @@ class Study(Protocol):
         """Files that the unit shares with others, and that need none of its work."""
 
     def do(self, unit: Unit, manifest: Manifest, files: "Files") -> Done:
-        """The work of a unit, or of a part. What it writes down depends on that alone. files: of the stages before."""
+        """The work of a unit, or of a part. What it writes down depends on that alone. files: of the stages before, and
+        what it has left itself where it was stopped."""
 
     def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
         """The files of a unit, from those of its parts, in order; its records are theirs."""
@@ -78,10 +80,13 @@ class Study(Protocol):
 
 
 class Files(Protocol):
-    """Reads what the units of earlier stages have written."""
+    """The run directory, as a unit sees it."""
 
     def read(self, name: str) -> bytes:
-        """The content of a file by its path below the run directory."""
+        """The content of a file of the stages before, by its path below the run directory."""
+
+    def scratch(self, unit: Unit) -> Path:
+        """A folder for what a unit goes on from where it was stopped; it is gone once the unit is finished."""
 
 
 class Watch(Protocol):

@@ -1,7 +1,7 @@
 """The audit: every attack on every example of every model for every goal, graded and recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, final
 
 import pyarrow as pa
@@ -21,12 +21,14 @@ from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.store import encoded, joined_images
 from brittle.run.study import Done, Files, Unit
+from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of
 from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
 from brittle.studies.registry import register_study
 from brittle.studies.rows import table_of
+from brittle.studies.transfer import Sizes, check_transfer, sizes_from, transfer_units
 
 
 @final
@@ -37,6 +39,8 @@ class AuditSpec(Spec):
     each or with the customary ones; where neither is given it is "standard". goals: "untargeted", "least-likely",
     "next-best", "random", or a class. levels: 256, where every attack shall end on what a file of 8 bits can hold.
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
+    transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
+    "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets.
     """
 
     study: Literal["audit"] = "audit"
@@ -50,6 +54,8 @@ class AuditSpec(Spec):
     goals: list[str] = Field(default=[UNTARGETED], min_length=1)
     levels: Literal[256] | None = None
     images: str = "all"
+    transfer: bool = False
+    at: list[str] = Field(default=[])
     seed: int = 0
     batch_size: int | None = None
     device: str = "auto"
@@ -68,14 +74,27 @@ class AuditSpec(Spec):
             raise BrittleError("expected norms and eps with a level; an attack has its own: pgd,norm=l2,eps=0.5")
         if wanted is not None:
             attacks_of(wanted, norms, self.eps, shape=(3, 1, 1))  # or it is refused before anything is loaded
+        if self.at and not self.transfer:
+            raise BrittleError(f"expected sizes such as {self.at[0]} with a transfer only")
+        sizes_from(self.at, (3, 1, 1))  # this too
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
+        shape = sources.first.examples.images(0, 1).shape[1:]
         asked = self
         if wanted is not None:
-            shape = sources.first.examples.images(0, 1).shape[1:]
             attacks = [*attacks_of(wanted, norms, self.eps, shape=shape), *attacks]
             said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
             asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
-        return Audit(sources, attacks, tuple(self.goals), self.seed, kept, self.levels, spec=asked.toml())
+        return Audit(
+            sources,
+            attacks,
+            tuple(self.goals),
+            self.seed,
+            kept,
+            self.levels,
+            transfer=sizes_from(self.at, shape) if self.transfer else None,
+            trained_on={one.name or one.model: one.trained_on for one in self.models},
+            spec=asked.toml(),
+        )
 
 
 class Place(NamedTuple):
@@ -90,7 +109,10 @@ class Place(NamedTuple):
 @final
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The study. shard_size: examples of one file."""
+    """The study. shard_size: examples of one file. transfer: as ``Sizes``; None, where nothing is graded elsewhere.
+
+    trained_on: what the training images of some models are called.
+    """
 
     sources: Sources
     attacks: Sequence[Attack]
@@ -99,6 +121,8 @@ class Audit:
     images: Kept = "all"
     levels: int | None = None
     shard_size: int | None = None
+    transfer: Sizes | None = None
+    trained_on: Mapping[str, str | None] = field(default_factory=dict)
     spec: dict[str, Any] | None = None
 
     @property
@@ -115,10 +139,15 @@ class Audit:
             ending_on(self.levels, method)
             for goal in self.goals:
                 check_goal(method, kind_of(goal))
-            for source in self.sources.of.values():
+            for source in () if self._transfers(stored) else self.sources.of.values():
                 check_access(method, source.classifier)
         facts = self.sources.facts(stored, self.shard_size)
+        facts["models"] = [
+            one.model_copy(update={"trained_on": self.trained_on.get(one.name)}) for one in facts["models"]
+        ]
         check_goals(self.goals, facts["models"])
+        if self._transfers(stored):
+            check_transfer(self.attacks, self.sources, facts["models"], stored, self.images)
         wanted = Manifest(
             study=self.name,
             spec=self.spec,
@@ -127,16 +156,17 @@ class Audit:
             attacks=specs,
             images=kept_of(self.images),
             levels=self.levels,
+            transfer=None if self.transfer is None else {norm: list(sizes) for norm, sizes in self.transfer.items()},
             **facts,
             **about(command),
         )
         return wanted if stored is None else grown(stored, wanted)
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
-        """Shard by shard, so that the attacks of one share what the network says of it."""
+        """Shard by shard, so that the attacks of one share what the network says of it; then what is transferred."""
         mine = {label_of(attack): guessed_passes(attack) for attack in self.attacks}
         alone = len(manifest.models) == len(manifest.goals) == 1
-        return [
+        made = [
             Unit(
                 key=shard_key(view.slug(spec), number),
                 group=spec.label if alone else f"{view.name}, {spec.label}",
@@ -150,22 +180,27 @@ class Audit:
             for number, start, stop in self.sources.spans(manifest)
             for view in manifest.views()
             if view.record is model and view.goal in self.goals
-            for spec in manifest.attacks
+            for spec in view.attacks
             if spec.label in mine
         ]
+        if manifest.transfer is None:
+            return made
+        return [*made, *transfer_units(manifest, self.sources, self.attacks, self.goals)]
 
     def given(self, unit: Unit) -> str:
-        return self.sources.given(unit.at.model, unit)
+        return self.sources.given(unit.at.source if unit.stage else unit.at.model, unit)
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
         """The originals of the shard."""
-        if manifest.images == "none":
+        if manifest.images == "none" or unit.stage:
             return {}
         folder = next(view.originals for view in manifest.views() if view.model == unit.at.model)
         return {image_file(shard_key(folder, unit.at.shard)): self.sources.content(unit.at.model, unit, manifest)}
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
-        """One attack on one shard, or on some of it. Images are graded, then stored."""
+        """One attack on one shard, or on some of it, images graded, then stored; or what they do to another model."""
+        if unit.stage:
+            return Done(crossed(unit, manifest, self.sources, self._attack(unit.at.attack), files), {})
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
         classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
@@ -183,8 +218,13 @@ class Audit:
         return {image_file(unit.key): joined_images(images)} if images else {}
 
     def count(self, table: pa.Table) -> int:
-        """Examples fooled."""
+        """Examples fooled, by changes as they are."""
+        if "size" in table.schema.names:
+            table = table.filter(pc.is_null(table["size"]))
         return int(pc.sum(table["fooled"]).as_py() or 0)
+
+    def _transfers(self, stored: Manifest | None) -> bool:
+        return self.transfer is not None or (stored is not None and stored.transfer is not None)
 
     def _attack(self, label: str) -> Attack:
         return ending_on(self.levels, next(attack for attack in self.attacks if label_of(attack) == label))

@@ -8,10 +8,8 @@ from typing import Any, Literal, NamedTuple, final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
 
-from brittle.attacks import AddPerturbation, Outcome
+from brittle.attacks import AddPerturbation
 from brittle.attacks.universal.pool import OnStep
 from brittle.catalog import FITTERS
 from brittle.checks import whole
@@ -25,7 +23,7 @@ from brittle.measure import Told, rate
 from brittle.models.classifier import Classifier, checked_classifier
 from brittle.records import FITTED, Manifest
 from brittle.run.attack import check_access
-from brittle.run.grade import Rules, grade
+from brittle.run.grade import Rules, grade, looked_at
 from brittle.run.plan import about, attack_specs
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
@@ -200,7 +198,7 @@ class Fitting:
         values = perturbation.values.unsqueeze(0).to(shard.images.device)
         goal, rules = Untargeted(shard.labels, self.classifier.reject), Rules.of(AddPerturbation(file=perturbation))
         fooled, by_chance = (
-            grade(self.classifier, shard.images, _added(shard.images, one), goal, rules)
+            grade(self.classifier, shard.images, looked_at(clip(shard.images + one)), goal, rules)
             for one in (values, random_like(values, perturbation, self.seed))
         )
         right = shard.prediction == shard.labels
@@ -236,11 +234,6 @@ class Fitting:
             examples = picked(examples, range(unit.start, unit.stop))
         made: Perturbation = self.attack.fit(source.classifier, examples, seed=self.seed, on_step=self.on_step)
         return {FILE: content_of(made), PICTURE: drawn(made.values)[0]}
-
-
-def _added(images: Tensor, values: Tensor) -> Outcome:
-    rows = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    return Outcome(clip(images + values), rows.bool(), rows, rows, rows)
 
 
 def tell(manifest: Manifest, records: pd.DataFrame) -> Told:

@@ -1,4 +1,4 @@
-"""ResNet-20 for CIFAR-10: He et al. 2016, section 4.2 (arXiv:1512.03385), with parameter-free shortcuts (option A)."""
+"""ResNet-20, -32, -44 and -56 for CIFAR: He et al. 2016, section 4.2 (arXiv:1512.03385), with shortcuts of option A."""
 
 from typing import final
 
@@ -8,29 +8,28 @@ from torch.nn import functional
 
 from brittle.types import Images, Logits
 
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 @final
-class ResNet20(nn.Module):
-    """Three stages of three blocks with 16, 32 and 64 channels, then the mean over all positions; 0.27 M parameters.
+class CifarResNet(nn.Module):
+    """Three stages of (depth - 2) / 6 blocks with 16, 32 and 64 channels, then the mean over all positions.
 
-    Normalised images ``[B, 3, H, W]`` (32 x 32 in training) -> logits ``[B, 10]``.
+    Normalised images ``[B, 3, H, W]`` (32 x 32 in training) -> logits ``[B, classes]``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = 20, classes: int = 10) -> None:
         super().__init__()
+        blocks, left = divmod(depth - 2, 6)
+        if blocks < 1 or left:
+            raise ValueError(f"expected a depth of 6 n + 2, got {depth}")
         self.conv1 = _conv3x3(3, 16, stride=1)
         self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = nn.Sequential(*(_Block(16, 16) for _ in range(3)))
-        self.layer2 = nn.Sequential(_Block(16, 32), _Block(32, 32), _Block(32, 32))
-        self.layer3 = nn.Sequential(_Block(32, 64), _Block(64, 64), _Block(64, 64))
-        self.linear = nn.Linear(64, 10)
+        self.layer1 = _stage(16, 16, blocks)
+        self.layer2 = _stage(16, 32, blocks)
+        self.layer3 = _stage(32, 64, blocks)
+        self.linear = nn.Linear(64, classes)
 
     def forward(self, images: Images) -> Logits:
-        """Logits ``[B, 10]``."""
+        """Logits ``[B, classes]``."""
         hidden = torch.relu(self.bn1(self.conv1(images)))
         hidden = self.layer3(self.layer2(self.layer1(hidden)))
         logits: Logits = self.linear(hidden.mean((2, 3)))
@@ -60,6 +59,10 @@ class _Block(nn.Module):
             return hidden
         half = self.new_channels // 2
         return functional.pad(hidden[:, :, ::2, ::2], (0, 0, 0, 0, half, self.new_channels - half))
+
+
+def _stage(channels_in: int, channels: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(_Block(channels_in, channels), *(_Block(channels, channels) for _ in range(blocks - 1)))
 
 
 def _conv3x3(channels_in: int, channels: int, stride: int) -> nn.Conv2d:

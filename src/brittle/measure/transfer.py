@@ -1,0 +1,143 @@
+"""Transfer: for each attack a matrix of what was made for one model (rows) and is graded on another (columns)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from brittle.measure.attack import rate
+from brittle.measure.models import Measured
+from brittle.records import AttackSpec, Manifest, takes
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TransferCell(_Plain):
+    """One source and one target. All rates but ``right`` are over the images that both get right as they are, and that
+    have not met the goal to begin with; of a matrix with a size, over those whose change and noise reach it.
+    """
+
+    source: str
+    target: str
+    fooled: Measured  # the goal is met on the target; where that is the source, the audit's own grade
+    noise: Measured  # the same by noise of the same size
+    of_fooling: Measured  # the first, of those that fool the source
+    kept: int  # of the images counted, those that the target still takes for their class
+    elsewhere: int  # that it takes for another, without the goal being met
+    wrong: int  # images that source or target get wrong as they are; left out
+    short: int  # images whose change or noise has not the size; left out
+
+
+class TransferGroup(_Plain):
+    """The cells between two sets of training images, without those of a model to itself: their means."""
+
+    source: str
+    target: str
+    cells: int
+    fooled: float
+    noise: float
+
+
+class TransferMatrix(_Plain):
+    """All sources and targets under one attack, for one goal, in one size."""
+
+    attack: str
+    goal: str
+    norm: str  # of the sizes
+    size: float | None  # None: each change as it is
+    models: list[str]
+    trained_on: dict[str, str]  # of the models of which it is known
+    unable: list[str]  # models that give less than the attack asks for, and so are no sources of it
+    cells: list[TransferCell]
+    groups: list[TransferGroup]  # empty unless models of two sets of training images are there
+
+    def cell(self, source: str, target: str) -> TransferCell | None:
+        """None where nothing was graded, or not yet."""
+        return next((one for one in self.cells if (one.source, one.target) == (source, target)), None)
+
+
+def transfer_matrices(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> list[TransferMatrix]:
+    """By attack, goal and size, as they are first; none of a run without transfer.
+
+    records: of the audit, which say what each source got right and was fooled by. transfers: see ``TRANSFERRED``.
+    """
+    if manifest.transfer is None:
+        return []
+    keys = ["source", "goal", "attack", "position"]
+    own = pd.DataFrame(
+        {
+            **{key: records["model" if key == "source" else key] for key in keys},
+            "source_right": records["clean_prediction"] == records["label"],
+            "source_fooled": records["fooled"],
+        }
+    )
+    joined = transfers.merge(own, on=keys)
+    return [
+        _matrix(manifest, spec, goal, size, joined)
+        for spec in manifest.attacks
+        for goal in manifest.goals
+        for size in (None, *manifest.transfer.get(spec.norm, ()))
+    ]
+
+
+def _matrix(manifest: Manifest, spec: AttackSpec, goal: str, size: float | None, rows: pd.DataFrame) -> TransferMatrix:
+    mine = rows[(rows["attack"] == spec.label) & (rows["goal"] == goal)]
+    mine = mine[mine["size"].isna() if size is None else mine["size"] == size]
+    names = [model.name for model in manifest.models]
+    found = {(source, target): part for (source, target), part in mine.groupby(["source", "target"], sort=False)}
+    cells = [_cell(s, t, found[s, t]) for s in names for t in names if (s, t) in found]
+    trained_on = {model.name: model.trained_on for model in manifest.models if model.trained_on is not None}
+    return TransferMatrix(
+        attack=spec.label,
+        goal=goal,
+        norm=spec.norm,
+        size=size,
+        models=names,
+        trained_on=trained_on,
+        unable=[model.name for model in manifest.models if not takes(model, spec)],
+        cells=cells,
+        groups=list(_groups(cells, trained_on)),
+    )
+
+
+def _cell(source: str, target: str, rows: pd.DataFrame) -> TransferCell:
+    right = rows["source_right"] & (rows["clean_prediction"] == rows["label"])
+    to_do = right & (rows["wanted"].isna() | (rows["wanted"] != rows["label"]))
+    counted = rows[to_do & rows["reached"]]
+    of, fooled = len(counted), counted["fooled"]
+    kept = ~fooled & (counted["prediction"] == counted["label"])
+    from_success = counted[counted["source_fooled"]]
+    noise = rate(int(counted["noise_fooled"].sum()), of)
+    change = rate(int(fooled.sum()), of)
+    return TransferCell(
+        source=source,
+        target=target,
+        fooled=change,
+        noise=noise,
+        of_fooling=rate(int(from_success["fooled"].sum()), len(from_success)),
+        kept=int(kept.sum()),
+        elsewhere=int((~fooled & ~kept).sum()),
+        wrong=int((~right).sum()),
+        short=int((to_do & ~rows["reached"]).sum()),
+    )
+
+
+def _groups(cells: list[TransferCell], trained_on: dict[str, str]) -> Iterator[TransferGroup]:
+    names = list(dict.fromkeys(trained_on.values()))
+    for source in names if len(names) > 1 else ():
+        for target in names:
+            between = [
+                cell
+                for cell in cells
+                if cell.source != cell.target
+                and cell.fooled.value is not None
+                and (trained_on.get(cell.source), trained_on.get(cell.target)) == (source, target)
+            ]
+            if between:
+                fooled, noise = (
+                    float(np.mean([getattr(cell, name).value for cell in between])) for name in ("fooled", "noise")
+                )
+                yield TransferGroup(source=source, target=target, cells=len(between), fooled=fooled, noise=noise)

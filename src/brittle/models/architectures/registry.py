@@ -1,0 +1,85 @@
+"""The architectures by name."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from torch import nn
+
+from brittle.data.fit import Fit
+from brittle.models.architectures import families
+from brittle.models.architectures.architecture import Architecture
+from brittle.models.architectures.cifar_resnet import CifarResNet
+from brittle.models.architectures.mnist_cnn import MnistCNN
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)  # of the training images, and what the published weights were trained with
+CIFAR10_STD = (0.2471, 0.2435, 0.2616)
+
+
+def _cifar(
+    name: str, summary: str, build: Callable[[int], nn.Module], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Architecture:
+    fit = Fit(channels=3, height=32, width=32)
+    return Architecture(
+        name=name, summary=summary, build=build, fit=fit, class_names=CIFAR10_CLASSES, mean=mean, std=std
+    )
+
+
+def _cifar_resnet(depth: int) -> Architecture:
+    # The published weights, github.com/akamaster/pytorch_resnet_cifar10, go with the mean and std of ImageNet.
+    summary = f"ResNet-{depth} as He et al. made it for CIFAR-10"
+    return _cifar(f"resnet{depth}", summary, partial(_resnet, depth), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def _resnet(depth: int, classes: int) -> nn.Module:
+    return CifarResNet(depth, classes)
+
+
+def _family(name: str, summary: str, build: Callable[[int], nn.Module]) -> Architecture:
+    return _cifar(name, summary, build, CIFAR10_MEAN, CIFAR10_STD)
+
+
+_ALL = (
+    Architecture(
+        name="mnist-cnn",
+        summary="four convolutions for MNIST",
+        build=MnistCNN,
+        fit=Fit(channels=1, height=28, width=28),
+        class_names=tuple("0123456789"),
+    ),
+    *(_cifar_resnet(depth) for depth in (20, 32, 44, 56)),
+    _family("resnet50-slim", "all of resnet50 at a quarter of its width", families.resnet50_slim),
+    _family("densenet169-slim", "a third of densenet169's layers at half of their growth", families.densenet169_slim),
+    _family("mobilenet-v2-slim", "all of mobilenet-v2 at half of its width", families.mobilenet_v2_slim),
+    _family(
+        "inception-v3-slim", "half of inception-v3's blocks at a quarter of their width", families.inception_v3_slim
+    ),
+    _family("resnet50", "ResNet-50 with a 3 x 3 stem", families.resnet50),
+    _family("densenet169", "DenseNet-169 with a 3 x 3 stem", families.densenet169),
+    _family("mobilenet-v2", "MobileNetV2 with a stem and a second stage of stride 1", families.mobilenet_v2),
+    _family("inception-v3", "Inception v3 with a stem of one 3 x 3 convolution", families.inception_v3),
+)
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({one.name: one for one in _ALL})
+"""What ``--model NAME --weights FILE`` takes, and what can be trained."""
+
+
+def _torchvision(name: str) -> nn.Module:
+    from torchvision import models
+
+    # Inception's own initialisation draws truncated normals for minutes.
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    net: nn.Module = models.get_model(name, weights=None, **options)
+    return net
+
+
+IMAGENET_FORMS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {
+        f"torchvision:{name}": partial(_torchvision, name)
+        for name in ("resnet50", "densenet169", "mobilenet_v2", "inception_v3")
+    }
+)
+"""The same families for ImageNet: the model spec -> torchvision's network, Inception with its auxiliary head."""

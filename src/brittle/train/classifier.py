@@ -1,0 +1,131 @@
+"""One classifier, trained: from pixels to weights and a row for each epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, final
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from brittle.train.batches import Batches, Normalised, Pixels, seed_of
+from brittle.train.lightning import Precision, fabric_of, quiet
+from brittle.train.loop import Loop, Progress, Row
+from brittle.train.recipe import Networks, Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_BATCH = 500
+
+
+class Trained(NamedTuple):
+    """A state dict on the CPU, a row of numbers for each epoch, and the seconds that all took."""
+
+    state: dict[str, Tensor]
+    rows: list[dict[str, float]]
+    seconds: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a classifier is trained on and by. held_out: what it is judged on after each epoch. devices: of a kind.
+    epochs: others than the recipe's."""
+
+    recipe: Recipe
+    pixels: Pixels
+    held_out: Pixels
+    seed: int
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    devices: int = 1
+    epochs: int | None = None
+
+    def some(self, images: int) -> "Setting":
+        """About so many images once through, as a share of the whole, to see how long that takes."""
+        count = max(2, min(images, len(self.pixels)))
+        judged = max(1, len(self.held_out) * count // len(self.pixels))
+        return replace(self, pixels=self.pixels.first(count), held_out=self.held_out.first(judged), epochs=1)
+
+    @property
+    def normalised(self) -> Normalised:
+        return Normalised.of(self.pixels)
+
+
+def train(
+    build: Callable[[], nn.Module],
+    setting: Setting,
+    *,
+    scratch: Path | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+    on_row: Callable[[list[dict[str, float]]], None] | None = None,
+) -> Trained:
+    """The network that ``build`` makes, with weights of the setting's seed to begin with, trained.
+
+    scratch: a folder from which a training that was stopped goes on; with one thread to the same weights, to the bit.
+    Rows have "loss" and "accuracy" on the batches as they were trained on, "held_out": the share
+    right of what was held out, "rate" and "seconds".
+    """
+    fabric = fabric_of(setting.precision, setting.device, setting.devices)
+    if setting.devices == 1:
+        return _train(fabric, build, setting, scratch, on_step, on_row)
+    with quiet():  # in processes of their own, from which nothing can be told meanwhile
+        state, rows, seconds = fabric.launch(partial(_elsewhere, build=build, setting=setting, scratch=scratch))
+    return Trained(load(state), rows, seconds)
+
+
+def _elsewhere(
+    fabric: "Fabric", build: Callable[[], nn.Module], setting: Setting, scratch: Path | None
+) -> tuple[bytes, list[dict[str, float]], float]:
+    trained = _train(fabric, build, setting, scratch)
+    return save(trained.state), trained.rows, trained.seconds
+
+
+def _train(
+    fabric: "Fabric",
+    build: Callable[[], nn.Module],
+    setting: Setting,
+    scratch: Path | None,
+    on_step: Callable[[Progress], None] | None = None,
+    on_row: Callable[[list[dict[str, float]]], None] | None = None,
+) -> Trained:
+    net, recipe, normalised = initialised(build, setting.seed), setting.recipe, setting.normalised
+    batches = Batches(
+        setting.pixels.to(fabric.device),
+        normalised,
+        recipe.augmentation,
+        recipe.batch,
+        setting.epochs or recipe.epochs,
+        setting.seed,
+    )
+    held_out = setting.held_out.to(fabric.device)
+
+    def judge(networks: Networks) -> Row:
+        return _judged(next(iter(networks.values())), held_out, normalised)
+
+    with quiet():
+        loop = Loop(recipe.task(net), batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
+        rows, seconds = loop.run()
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    return Trained(state, rows, seconds)
+
+
+def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """With weights that belong to the seed, and channels last, which CPUs and GPUs convolve faster."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(seed, "weights"))
+        net = build()
+    net.to(memory_format=torch.channels_last)
+    return net
+
+
+def _judged(net: nn.Module, held_out: Pixels, normalised: Normalised) -> Row:
+    right = 0
+    for start in range(0, len(held_out), _BATCH):
+        rows = slice(start, start + _BATCH)
+        predicted = net(normalised.images(held_out.values[rows])).argmax(1)
+        right += int((predicted == held_out.labels[rows]).sum())
+    return {"held_out": right / len(held_out)}
