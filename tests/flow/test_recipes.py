@@ -10,6 +10,7 @@ import tomli_w
 
 from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
+from brittle.measure.models import Measured
 from brittle.recipes.format import SCALES
 from brittle.recipes.load import load_recipe, names, split
 from brittle.recipes.steps import steps_of
@@ -314,6 +315,34 @@ def test_a_step_is_run_for_each_value_network_and_seed() -> None:
     assert steps[-1].content["attacks"] == ["fgsm,eps=0.2"]
     assert (steps[-1].content["batch_size"], steps[-1].content["seed"]) == (0.2, 4)
     assert [one["name"] for one in steps[-1].content["models"]] == ["two"]
+
+
+def test_what_is_fitted_to_a_network_is_tried_on_unseen_images_and_on_every_network(tmp_path: Path) -> None:
+    content = changed("arms", "three", to={"published": "Three"})
+    content["arms"]["two"]["smoke"] = content["arms"]["one"]["smoke"]
+    fit = {"name": "fit", "study": "fit", "per_arm": True, "over": {"eps": [0.3]}, "limit": 12, "test_data": "{data}"}
+    fit["attack"] = "universal-sgd,eps={eps},epochs=2"
+    other = {"name": "other", "study": "audit", "over": {"of": "arms"}, "limit": 12, "images": "none"}
+    other["attacks"] = ["perturbation,file={dir}/fit-eps-0.3-{of}/perturbation.safetensors"]
+    names_ = {
+        "passes": "fit(eps=0.3)/one/passes",
+        **{part: f"fit(eps=0.3)/one/{part}/fooling_rate" for part in ("fitted", "unseen", "new")},
+        "on another": "other(of=two)/one/perturbation/fooling_rate",
+        "of none": "other(of=three)/one/perturbation/fooling_rate",
+    }
+    told = {"kind": "existence", "says": "So.", "above": 0.1, "place": "here"}
+    content |= {"steps": [fit, other], "tables": [], "plots": []}
+    content["claims"] = [{"id": name, "quantity": quantity, **told} for name, quantity in names_.items()]
+    ledger = study(written(tmp_path, content), out=tmp_path / "out", scale="smoke")
+    found = {one.claim.id: one.measured[0] for one in ledger.judged}
+    assert found["passes"] == Measured(value=2.0, low=2.0, high=2.0)
+    fitted, unseen, new = (found[part] for part in ("fitted", "unseen", "new"))
+    assert new is not None and unseen is not None and fitted is not None
+    assert (new.count, new.of) == ((unseen.count or 0) - (fitted.count or 0), (unseen.of or 0) - (fitted.of or 0))
+    on_another = found["on another"]
+    assert on_another is not None and fitted.count == on_another.count, "the same network by another name, and images"
+    assert ledger.judged[-1].why == "no network stands for Three at scale smoke: --model three=SPEC"
+    assert study(tmp_path / "out" / "recipe.toml", out=tmp_path / "out").judged[:-1] == ledger.judged[:-1]
 
 
 def _recipe(content: dict[str, Any]) -> Any:

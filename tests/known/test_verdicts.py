@@ -182,6 +182,15 @@ def test_the_difference_of_independent_quantities_has_the_root_of_their_squares(
     assert (found.value, found.low, found.high) == pytest.approx((0.4, 0.35, 0.45))
 
 
+def test_a_sum_has_the_root_of_the_squares_and_brackets_belong_to_names() -> None:
+    given = given_of(**{"best-of(attacks=fgsm + pgd)/x": one(0.5, 0.03), "y": one(0.2, 0.04), "z": one(0.1, 0.12)})
+    text = "s/a/best-of(attacks=fgsm + pgd)/x"
+    found = measured(f"{text} + s/a/y", given)
+    assert (found.value, found.low, found.high) == pytest.approx((0.7, 0.65, 0.75))
+    assert measured(f"{text} - s/a/y + s/a/z", given).value == pytest.approx(0.4), "from left to right"
+    assert names_in(f"{text} + s/a/y") == [text, "s/a/y"]
+
+
 def test_the_difference_image_by_image_is_bonett_and_prices() -> None:
     before = pd.Series([1.0] * 30 + [0.0] * 70)
     after = pd.Series([1.0] * 20 + [0.0] * 75 + [1.0] * 5)

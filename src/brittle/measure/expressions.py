@@ -1,51 +1,67 @@
-"""What claims say about quantities: names, their differences and ratios, and comparisons image by image."""
+"""What claims say about quantities: names, their sums, differences and ratios, and comparisons image by image."""
 
 import math
 import re
 from collections.abc import Mapping
 
-from brittle.measure.models import Measured
+from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, always_below, paired_difference
 
-_OPERATOR = re.compile(r" (<=|-|/) ")
+_OPERATOR = re.compile(r" (<=|-|\+|/) ")
+_WEAKEST_FIRST = (("<=",), ("-", "+"), ("/",))
 
 
 def names_in(text: str) -> list[str]:
     """The names of quantities in an expression; operators stand between spaces, numbers are no names."""
-    return [part for part in _OPERATOR.split(text)[::2] if _number(part) is None]
+    return [part for part in _cut(text)[::2] if _number(part) is None]
+
+
+def _cut(text: str) -> list[str]:
+    """Names and operators in turn; those within brackets, as in the label of an attack, belong to the name."""
+    parts, start = [], 0
+    for found in _OPERATOR.finditer(text):
+        before = text[: found.start()]
+        if before.count("(") == before.count(")"):
+            parts += [text[start : found.start()], found[1]]
+            start = found.end()
+    return [*parts, text[start:]]
 
 
 def measured(text: str, given: Quantities) -> Measured:
     """The value of an expression, with an interval where its parts have one; KeyError with the first unknown name.
 
     ``A <= B``: the share of images on which A is not above B. ``A - B``: the difference, of one step and model image by
-    image over those that both are known of. ``A / B`` and numbers: ``1 - A / B`` is by how much A is less than B.
+    image over those that both are known of. ``A + B``. ``A / B`` and numbers: ``1 - A / B`` is by how much A is less
+    than B.
     """
-    for symbol in (" <= ", " - ", " / "):
-        left, found, right = text.partition(symbol) if symbol == " <= " else text.rpartition(symbol)
-        if not found:
-            continue
-        both = left in given.each and right in given.each and left.split("/")[:2] == right.split("/")[:2]
-        if symbol == " <= ":
-            missing = next((side for side in (left, right) if side not in given.each), None)
-            if missing is not None:
-                raise KeyError(missing)
-            return always_below(given.each[left], given.each[right])
-        if symbol == " - " and both:
-            return paired_difference(given.each[left], given.each[right])
-        sides = measured(left, given), measured(right, given)
-        return difference(*sides) if symbol == " - " else ratio(*sides)
+    parts = _cut(text)
+    for signs in _WEAKEST_FIRST:
+        places = [place for place, part in enumerate(parts) if place % 2 and part in signs]
+        if places:
+            at = places[-1]
+            return _of_two(" ".join(parts[:at]), parts[at], " ".join(parts[at + 1 :]), given)
     constant = _number(text)
-    if constant is not None:
-        return Measured(value=constant, low=constant, high=constant)
-    return given.known[text]
+    return given.known[text] if constant is None else exactly(constant)
+
+
+def _of_two(left: str, sign: str, right: str, given: Quantities) -> Measured:
+    if sign == "<=":
+        missing = next((side for side in (left, right) if side not in given.each), None)
+        if missing is not None:
+            raise KeyError(missing)
+        return always_below(given.each[left], given.each[right])
+    both = left in given.each and right in given.each and left.split("/")[:2] == right.split("/")[:2]
+    if sign == "-" and both:
+        return paired_difference(given.each[left], given.each[right])
+    combine = {"-": difference, "+": total, "/": ratio}[sign]
+    return combine(measured(left, given), measured(right, given))
 
 
 def printed(text: str, published: Mapping[str, float]) -> float | None:
     """The value that an expression has by the figures of a source; None where it prints too few."""
     if " <= " in text:
         return None
-    exact = {name: Measured(value=value, low=value, high=value) for name, value in published.items()}
+    exact = {name: exactly(value) for name, value in published.items()}
     try:
         return measured(text, Quantities(exact)).value
     except KeyError:
@@ -64,6 +80,12 @@ def difference(one: Measured, other: Measured) -> Measured:
         low=value - math.hypot(one.value - one.low, other.high - other.value),
         high=value + math.hypot(one.high - one.value, other.value - other.low),
     )
+
+
+def total(one: Measured, other: Measured) -> Measured:
+    """Both together, the same way."""
+    value, low, high = (None if end is None else -end for end in (other.value, other.high, other.low))
+    return difference(one, Measured(value=value, low=low, high=high))
 
 
 def ratio(one: Measured, other: Measured) -> Measured:

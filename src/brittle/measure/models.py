@@ -21,6 +21,11 @@ class Measured(Plain):
     of: int | None = None  # a rate's denominator, or how many values a statistic was taken over
 
 
+def exactly(value: float) -> Measured:
+    """What nothing is uncertain about."""
+    return Measured(value=value, low=value, high=value)
+
+
 class Definition(Plain):
     """What a measure is."""
 

@@ -75,7 +75,10 @@ def quantities(manifest: Manifest, records: pd.DataFrame, told: Told | None) -> 
 
 
 def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
-    """``MODEL/clean_accuracy``, ``MODEL/ATTACK/MEASURE``; of several goals, ``MODEL/GOAL/...``."""
+    """``MODEL/clean_accuracy``, ``MODEL/ATTACK/MEASURE``; of several goals, ``MODEL/GOAL/...``.
+
+    An attack that reads a file, whose label has the digest of that, goes by its name alone.
+    """
     known: dict[str, Measured] = {}
     each: dict[str, Each] = {}
     for view in manifest.views():
@@ -85,7 +88,8 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
         known[f"{start}/clean_accuracy"] = rate(int(images["correct"].sum()), len(images))
         for spec in view.attacks:
             mine = rows[rows["attack"] == spec.label]
-            path, norm = f"{start}/{spec.label}", distance_norm(spec.norm)
+            called = spec.name if "file" in spec.config else spec.label
+            path, norm = f"{start}/{called}", distance_norm(spec.norm)
             fooled, right = mine[mine["correct"] & mine["success"]], mine[mine["correct"]]
             measures = measure_attack(view, spec, rows).measures
             measures |= {  # the same means, with their intervals
@@ -103,9 +107,15 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
 
 
 def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
-    """``MODEL/fitted/fooling_rate`` and ``MODEL/unseen/...``; ``by_chance``: what random changes of that size do."""
+    """``MODEL/fitted/fooling_rate``, ``MODEL/unseen/...``, ``MODEL/new/...``; ``by_chance``: by random changes.
+
+    new: those of the unseen that are none of the fitted, which test data may hold too.
+    """
     known: dict[str, Measured] = {}
-    for (model, part), rows in records.groupby(["model", "part"], sort=False):
+    old = set(records.loc[records["part"] == "fitted", "example"])
+    among = manifest.settings["unseen_data"] == manifest.data
+    new = records[(records["part"] == "unseen") & ~(records["example"].isin(old) & among)].assign(part="new")
+    for (model, part), rows in pd.concat([records, new]).groupby(["model", "part"], sort=False):
         right = rows[rows["clean_prediction"] == rows["label"]]
         moved = rows["clean_prediction"] != rows["adversarial_prediction"]
         known |= {

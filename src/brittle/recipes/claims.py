@@ -1,5 +1,6 @@
 """From tables and claims as a recipe says them to claims about quantities by name."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, final
 
@@ -8,6 +9,8 @@ from brittle.measure.expressions import names_in
 from brittle.recipes.format import FACTORS, Asked, Recipe, Said, Same, Table
 from brittle.recipes.load import split
 from brittle.recipes.templates import at_scale, filled, names_of, written
+
+_VALUE = re.compile(r"=([^,)]+)")
 
 
 @final
@@ -110,6 +113,7 @@ def _sequence(said: Said, asked: Asked) -> list[str]:
 
 
 def _arms(claim: Claim) -> tuple[str, ...]:
-    """The second part of each name."""
+    """The second part of each name, and what the step was run over, which may be networks as well."""
     names: Sequence[str] = [name for text in claim.quantities for name in names_in(text)]
-    return tuple(dict.fromkeys(split(name)[1] for name in names))
+    parts = [split(name) for name in names]
+    return tuple(dict.fromkeys(one for step, arm, *_ in parts for one in (arm, *_VALUE.findall(step))))

@@ -7,10 +7,11 @@ from typing import NamedTuple, final
 import numpy as np
 import pandas as pd
 
+from brittle.data.perturbation import read_perturbation
 from brittle.measure.claims import Judged, judge
 from brittle.measure.convention import from_images
 from brittle.measure.ledger import Drawn, Ledger, doubts_of
-from brittle.measure.models import Measured
+from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve
 from brittle.recipes.arms import told as arms_told
@@ -21,6 +22,7 @@ from brittle.recipes.steps import Step, steps_of
 from brittle.recipes.templates import at_scale, filled
 from brittle.records import MANIFEST, Manifest, pixels_of, read_manifest, read_records, stored_images
 from brittle.studies import STUDIES
+from brittle.studies.perturbations import FILE
 
 
 @final
@@ -81,12 +83,22 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
             records = with_images(place, manifest, records, recipe.centre)
         tell = STUDIES[manifest.study].tell
         found = quantities(manifest, records, None if tell is None else tell(manifest, records))
+        if manifest.study == "fit":
+            found = joined([found, passes_of(place, manifest)])
         parts.append(found.below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
     return Seen(joined(parts), list(accuracies.values()))
+
+
+def passes_of(place: Path, manifest: Manifest) -> Quantities:
+    """``MODEL/passes``: over its images, that a fit has made, as its perturbation says."""
+    told = read_perturbation(place / FILE).about.get("passes")
+    if told is None:
+        return Quantities()
+    return Quantities({f"{model.name}/passes": exactly(float(told)) for model in manifest.models})
 
 
 def with_images(place: Path, manifest: Manifest, records: pd.DataFrame, centre: list[float]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from brittle.measure.convention import NAMES
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
-from brittle.recipes.format import FACTORS, Recipe, Said, Table
+from brittle.recipes.format import FACTORS, Network, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, names_of
 from brittle.run.spec import parsed, read_spec
@@ -138,13 +138,18 @@ def _labels(recipe: Recipe) -> dict[str, set[str]]:
     """The labels of the attacks of each audit, at any scale."""
     found: dict[str, set[str]] = {}
     for scale in ("smoke", "cpu", "paper"):
-        for step in steps_of(recipe, scale, {}, ""):
+        for step in steps_of(recipe, scale, dict.fromkeys(recipe.arms, Network(model="")), "", out="{dir}"):
             if step.content["study"] == "audit":
                 texts = at_scale(step.content.get("attacks", []), scale)
-                found.setdefault(step.key, set()).update(label_of(one) for text in texts for one in attacks_from(text))
+                found.setdefault(step.key, set()).update(one for text in texts for one in _called(text))
             else:
                 found.setdefault(step.key, set())
     return found
+
+
+def _called(text: str) -> list[str]:
+    """What quantities call attacks; of one that reads the file of an earlier step, its name alone."""
+    return [text.partition(",")[0]] if "{dir}" in text else [label_of(one) for one in attacks_from(text)]
 
 
 def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str) -> None:

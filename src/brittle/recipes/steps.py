@@ -33,8 +33,9 @@ def steps_of(
     """All steps, in order, with what depends on the scale chosen and names in braces filled in.
 
     A step has the keys of its study's spec but for models, which are the networks at hand (arms: only some of them),
-    and these: name; over: variables, once for each of whose values it is run; per_arm: once for each network; seeds:
-    once for each. ``{dir}`` is the study's directory, so that a step can read the files of an earlier one.
+    and these: name; over: variables, once for each of whose values it is run, where "arms" are the names of the
+    networks at hand; per_arm: once for each network; seeds: once for each. ``{dir}`` is the study's directory, so that
+    a step can read the files of an earlier one, and ``{data}`` its data.
     """
     found = []
     for number, raw in enumerate(recipe.steps):
@@ -42,7 +43,10 @@ def steps_of(
             raise BrittleError(
                 f"step {number + 1} of the recipe: expected a name without slashes, got {raw.get('name')!r}"
             )
-        found += list(_runs(at_scale(raw, scale), arms, data, seed, out))
+        chosen = at_scale(raw, scale)
+        every = list(arms or recipe.arms)
+        over = {name: every if one == "arms" else one for name, one in chosen.get("over", {}).items()}
+        found += list(_runs({**chosen, "over": over}, arms, data, seed, out))
     folders = slugs_of([step.folder for step in found])
     return [step._replace(folder=folder) for step, folder in zip(found, folders, strict=True)]
 
@@ -52,7 +56,7 @@ def _runs(raw: Mapping[str, Any], arms: Mapping[str, Network], data: str, seed: 
     if arms and not mine:  # none of those that the step is about is at hand
         return
     groups = [{name: one} for name, one in mine.items()] if raw.get("per_arm") else [mine]
-    for values in combined(raw.get("over", {})):
+    for values in combined(raw["over"]):
         key = str(raw["name"])
         if values:
             key += f"({', '.join(f'{name}={written(value)}' for name, value in values.items())})"
@@ -62,7 +66,7 @@ def _runs(raw: Mapping[str, Any], arms: Mapping[str, Network], data: str, seed: 
                 folder = " ".join([key, *([alone] if alone else []), *([f"seed {number}"] if "seeds" in raw else [])])
                 content = {name: value for name, value in raw.items() if name not in OWN}
                 content = {"data": data, "seed": number, **content}
-                content = put_in(content, {**values, "arm": alone, "dir": out})
+                content = put_in(content, {**values, "arm": alone, "dir": out, "data": data})
                 content["models"] = [_model(name, one) for name, one in group.items()]
                 yield Step(key, folder, content)
 

@@ -72,7 +72,7 @@ class Universal:
                 best, most = v, rate
             if rate >= self.rate:
                 break
-        return pool.fitted(self, best, most)
+        return pool.fitted(self, best, most, passes=number + 1)
 
     def _pass(self, pool: Pool, v: Tensor, number: int, on_step: OnStep | None) -> Tensor:
         """Once over all images. Those that v fools already are sorted out before the attack, which is dear."""

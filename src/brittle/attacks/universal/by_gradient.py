@@ -69,7 +69,7 @@ class UniversalSGD:
                 taken += 1
                 if on_step:
                     on_step(Step(epoch * len(pool) + at + len(rows), self.epochs * len(pool)))
-        return pool.fitted(self, v, pool.fooled(v))
+        return pool.fitted(self, v, pool.fooled(v), passes=self.epochs)
 
     def _pace(self, done: float) -> float:
         """The size of a step when a part ``done`` of all has been taken."""

@@ -80,7 +80,7 @@ class Pool:
             rows = range(len(self))[part]
             yield rows, self.classifier.logits(clip(self.images(rows) + perturbation))
 
-    def fitted(self, attack: Any, perturbation: Tensor, rate: float) -> Perturbation:
+    def fitted(self, attack: Any, perturbation: Tensor, rate: float, *, passes: int) -> Perturbation:
         """What an attack has made, as one that can be used, with a word on where it comes from."""
         about = {
             "attack": label_of(attack),
@@ -89,5 +89,6 @@ class Pool:
             "examples": str(len(self)),
             "seed": str(self.rng.seed),
             "fooling rate": f"{rate:.4f}",
+            "passes": str(passes),
         }
         return Perturbation.of(perturbation[0], norm=norm_of(attack.norm), eps=attack.eps, about=about)
