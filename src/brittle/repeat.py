@@ -1,8 +1,8 @@
 """Published experiments repeated: the steps of a recipe, each an ordinary run, and then its ledger and page."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from brittle import checks
@@ -10,7 +10,7 @@ from brittle.api import reported
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.ledger import Ledger
 from brittle.pages.files import replace_file
-from brittle.recipes.arms import at_hand
+from brittle.recipes.arms import at_hand, is_bare
 from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
@@ -19,6 +19,8 @@ from brittle.report.ledger import write_ledger
 from brittle.run.progress import Bars
 from brittle.run.spec import ModelSpec, parsed, read_spec, toml_of
 from brittle.run.study import Watch
+from brittle.studies.cached import trained_model
+from brittle.studies.train import TrainSpec
 
 RECIPE = "recipe.toml"
 LEDGER = "claims.json"
@@ -33,6 +35,7 @@ def study(
     models: Sequence[ModelSpec] = (),
     weights: Mapping[str, str] | None = None,
     data: str | None = None,
+    train_data: str | None = None,
     seed: int = 0,
     command: str | None = None,
     workers: int = 1,
@@ -44,9 +47,10 @@ def study(
 
     recipe: the name of one, or a TOML file. scale: "smoke" (seconds, other networks), "cpu" (what two cores do, the
     default) or "paper". models: networks by the names of the recipe's arms, instead of those, or by others on top;
-    weights: files for the recipe's own. Each step is a run directory below ``out`` and resumes as such. ``out`` gets
-    ``recipe.toml``, which repeats the whole, ``claims.json`` and ``index.html``. on_step: is told (step, its number,
-    how many).
+    weights: files for the recipe's own. train_data: what those that have none are trained on first, judged by the
+    recipe's data; each is kept in this user's cache and found there again. Each step is a run directory below ``out``
+    and resumes as such. ``out`` gets ``recipe.toml``, which repeats the whole, ``claims.json`` and ``index.html``.
+    on_step: is told (step, its number, how many).
 
     Raises BrittleError before anything is written for what no recipe, network or data is.
     """
@@ -54,7 +58,9 @@ def study(
     chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
     place = checks.place("out", out).absolute()
     _check_place(place, found)
-    asked = _asked(found, chosen, models, weights or {}, data, seed)
+    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train_data is not None)
+    if train_data is not None:
+        asked = _trained(asked, found.recipe.training, train_data, watch, progress)
     steps = steps_of(found.recipe, chosen, asked.arms, asked.data, seed=asked.seed, out=str(place))
     specs = [step.spec(found.name) for step in steps]
     place.mkdir(parents=True, exist_ok=True)
@@ -63,8 +69,7 @@ def study(
     for number, (step, spec) in enumerate(zip(steps, specs, strict=True), 1):
         if on_step is not None:
             on_step(step, number, len(steps))
-        bars = Bars() if progress else None
-        with bars or nullcontext():
+        with _seen(progress) as bars:
             reported(spec.open(), place / step.folder, command, workers, bars or watch)
     return _written(found.name, found.recipe, asked, place)
 
@@ -90,16 +95,44 @@ def write_study(directory: str | Path) -> Path:
 
 
 def _asked(
-    found: Found, scale: Scale, models: Sequence[ModelSpec], weights: Mapping[str, str], data: str | None, seed: int
+    found: Found,
+    scale: Scale,
+    models: Sequence[ModelSpec],
+    weights: Mapping[str, str],
+    data: str | None,
+    seed: int,
+    *,
+    trains: bool,
 ) -> Asked:
     before = found.recipe.asked
-    if before is not None and not models and not weights and data is None and before.scale == scale:
+    if before is not None and not (models or weights or trains or data is not None) and before.scale == scale:
         arms = {name: _placed(one, found.folder) for name, one in before.arms.items()}
         return before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
-    hands = at_hand(found.recipe, scale, models, weights)
+    hands = at_hand(found.recipe, scale, models, weights, trains=trains)
     arms = {name: _placed(one, found.folder) for name, one in hands.at.items()}
     own = _found(getattr(found.recipe.data, scale), found.folder)
     return Asked(scale=scale, data=data or own, arms=arms, absent=hands.absent, seed=seed)
+
+
+def _trained(asked: Asked, recipe: str, data: str, watch: Watch | None, progress: bool) -> Asked:
+    """With a trained network in the place of each that has no weights."""
+    arms = dict(asked.arms)
+    for name, network in arms.items():
+        if is_bare(network):
+            spec = TrainSpec(
+                architectures=[network.model], data=data, test_data=asked.data, recipe=recipe, seeds=[asked.seed]
+            )
+            with _seen(progress) as bars:
+                arms[name] = network.model_copy(update={"model": f"run:{trained_model(spec, watch=bars or watch)}"})
+    return asked.model_copy(update={"arms": arms})
+
+
+@contextmanager
+def _seen(progress: bool) -> Iterator[Bars | None]:
+    """Bars while something runs, where they are wanted."""
+    bars = Bars() if progress else None
+    with bars or nullcontext():
+        yield bars
 
 
 def _placed(network: Network, folder: Path | None) -> Network:

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tomli_w
+from PIL import Image
 
 from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
@@ -67,6 +69,32 @@ SMALL: dict[str, Any] = {
     ],
     "deviations": [{"what": "All of it.", "why": "It is small."}],
 }
+
+
+def test_networks_without_weights_are_trained_once_where_training_data_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRITTLE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "noise"
+    for number in range(40):
+        (folder / f"{number % 10}").mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number % 10}" / f"{number}.png")
+    bare = changed("arms", "two", "cpu", to={"model": "mnist-cnn", "same": "family"})
+    bare |= {"training": "standard,epochs=1,flip=no", "data": bare["data"] | {"cpu": str(folder)}}
+    file = tmp_path / "mine.toml"
+    file.write_text(tomli_w.dumps(bare))
+    with pytest.raises(BrittleError, match="needs its weights: --weights two=FILE, or --train-data SPEC trains it"):
+        study(file, out=tmp_path / "none", scale="cpu")
+    assert not (tmp_path / "none").exists()
+    first = study(file, out=tmp_path / "first", scale="cpu", train_data=str(folder))
+    kept = {one: one.stat().st_mtime_ns for one in (tmp_path / "cache").rglob("*.safetensors")}
+    second = study(file, out=tmp_path / "second", scale="cpu", train_data=str(folder))
+    assert len(kept) == 1
+    assert kept == {one: one.stat().st_mtime_ns for one in (tmp_path / "cache").rglob("*.safetensors")}
+    model = next(arm.model for arm in first.arms if arm.name == "two")
+    assert model.startswith(f"run:{tmp_path / 'cache'}")
+    assert first == second
 
 
 def changed(*path: Any, to: Any) -> dict[str, Any]:

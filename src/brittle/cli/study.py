@@ -51,6 +51,9 @@ def run(
     ] = None,
     weights: Weights = None,
     data: Annotated[str | None, typer.Option(metavar="SPEC", help="instead of the recipe's data")] = None,
+    train_data: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="train the networks that have no weights on this, once for all")
+    ] = None,
     mean: Mean = None,
     std: Std = None,
     seed: Seed = 0,
@@ -74,6 +77,7 @@ def run(
         models=models_of(given, own, mean, std),
         weights=others,
         data=data,
+        train_data=train_data,
         seed=seed,
         command=shlex.join(["brittle", *sys.argv[1:]]),
         workers=workers,

@@ -5,6 +5,7 @@ from typing import NamedTuple, final
 
 from brittle.errors import BrittleError
 from brittle.measure.ledger import ArmTold
+from brittle.models.trainable import TRAINABLE
 from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
 from brittle.run.spec import ModelSpec
 
@@ -19,11 +20,19 @@ class Hands(NamedTuple):
     absent: dict[str, str]
 
 
-def at_hand(recipe: Recipe, scale: Scale, given: Sequence[ModelSpec] = (), weights: Mapping[str, str] = {}) -> Hands:
+def at_hand(
+    recipe: Recipe,
+    scale: Scale,
+    given: Sequence[ModelSpec] = (),
+    weights: Mapping[str, str] = {},
+    *,
+    trains: bool = False,
+) -> Hands:
     """What a recipe names at a scale, with what a user gives instead or on top.
 
     given: whole networks by name; one that the recipe does not know is judged by what is claimed of every network.
-    weights: files for those that the recipe names. BrittleError where no network is left.
+    weights: files for those that the recipe names. trains: those without weights are going to be trained. BrittleError
+    where no network is left.
     """
     at, absent = {}, {}
     mine = {one.name or one.model: one for one in given}
@@ -35,8 +44,9 @@ def at_hand(recipe: Recipe, scale: Scale, given: Sequence[ModelSpec] = (), weigh
             absent[name] = f"no network stands for {arm.published} at scale {scale}: --model {name}=SPEC"
         else:
             chosen = own if name not in weights else own.model_copy(update={"weights": weights[name]})
-            if chosen.weights is None and chosen.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS:
-                absent[name] = f"{chosen.model} for {arm.published} needs its weights: --weights {name}=FILE"
+            if is_bare(chosen) and not (trains and chosen.model in TRAINABLE):
+                ways = [f"--weights {name}=FILE"] + ["--train-data SPEC trains it"] * (chosen.model in TRAINABLE)
+                absent[name] = f"{chosen.model} for {arm.published} needs its weights: {', or '.join(ways)}"
             else:
                 at[name] = chosen
     for name, one in mine.items():
@@ -48,6 +58,11 @@ def at_hand(recipe: Recipe, scale: Scale, given: Sequence[ModelSpec] = (), weigh
         reasons = "; ".join(f"{name}: {why}" for name, why in absent.items())
         raise BrittleError(f"no network is at hand at scale {scale} ({reasons})")
     return Hands(at, absent)
+
+
+def is_bare(network: ModelSpec) -> bool:
+    """Whether a network is nothing without weights, and has none."""
+    return network.weights is None and network.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS
 
 
 def _given(model: ModelSpec, paper: Network | None) -> Network:

@@ -143,7 +143,8 @@ class Asked(Keys):
 class Recipe(Keys):
     """A published experiment. centre: the mean colour that a source takes off an image before it measures its norm.
 
-    steps: specs of studies, each with a name; see ``recipes.steps``.
+    training: the training recipe of networks that are trained for it. steps: specs of studies, each with a name; see
+    ``recipes.steps``.
     """
 
     title: str
@@ -151,6 +152,7 @@ class Recipe(Keys):
     centre: list[float] | None = None
     arms: dict[str, Arm] = Field(min_length=1)
     data: DataKeys
+    training: str = "standard"
     steps: list[dict[str, Any]] = Field(min_length=1)
     tables: list[Table] = Field(default=[])
     claims: list[Said] = Field(default=[])
