@@ -46,8 +46,8 @@ def line(angle: float) -> brittle.Network:
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
     normal = torch.tensor([math.cos(angle), math.sin(angle)])
     with torch.no_grad():
-        net[1].weight.copy_(torch.stack([-normal, normal]))  # type: ignore[operator, union-attr]
-        net[1].bias.copy_(torch.tensor([1.0, -1.0]) * (normal.sum() / 2))  # type: ignore[operator, union-attr]
+        net[1].weight.copy_(torch.stack([-normal, normal]))  # type: ignore[operator]
+        net[1].bias.copy_(torch.tensor([1.0, -1.0]) * (normal.sum() / 2))  # type: ignore[operator]
     return brittle.Network(net)
 
 
@@ -55,8 +55,8 @@ def three_classes(order: tuple[int, int, int]) -> brittle.Network:
     """The same two classes of the plane at no angle, and one that no image is of; in another order."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3))
     with torch.no_grad():
-        net[1].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[list(order)])  # type: ignore[operator, union-attr]
-        net[1].bias.copy_(torch.tensor([0.5, -0.5, -9.0])[list(order)])  # type: ignore[operator, union-attr]
+        net[1].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[list(order)])  # type: ignore[operator]
+        net[1].bias.copy_(torch.tensor([0.5, -0.5, -9.0])[list(order)])  # type: ignore[operator]
     return brittle.Network(net)
 
 
@@ -110,8 +110,8 @@ def mixed() -> dict[str, Any]:
     linear = LogisticRegression(max_iter=200).fit(rows, labels)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with torch.no_grad():
-        net[1].weight.copy_(torch.from_numpy(linear.coef_))  # type: ignore[operator, union-attr]
-        net[1].bias.copy_(torch.from_numpy(linear.intercept_))  # type: ignore[operator, union-attr]
+        net[1].weight.copy_(torch.from_numpy(linear.coef_))  # type: ignore[operator]
+        net[1].bias.copy_(torch.from_numpy(linear.intercept_))  # type: ignore[operator]
     return {
         "net": brittle.Network(net),
         "twin": brittle.Network(net),
@@ -272,6 +272,7 @@ def test_one_perturbation_for_all_images_is_graded_on_all_models(tmp_path: Path)
     run = ran({"a": line(0.0), "b": line(0.9), "c": line(1.5)}, [attack], tmp_path / "run", transfer={"l2": [0.1]})
     examples = points()
     images, labels = examples.images(0, 400), examples.labels
+    assert labels is not None
     for matrix, size in zip(matrices(run), (0.2, 0.1), strict=True):
         for target, angle in (("a", 0.0), ("b", 0.9), ("c", 1.5)):
             other = line(angle)
