@@ -33,9 +33,10 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
-    from brittle.cli.app import app
+    from brittle.cli import app
 
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {group.name for group in app.registered_groups}
     named = set(re.findall(r"`brittle ([a-z]+)", (ROOT / "README.md").read_text()))
     assert named <= commands
     assert len(named) >= 6

@@ -41,8 +41,8 @@ def assert_same_run(directory: Path, other: Path) -> None:
     assert not [name for name in ours if store.TEMPORARY in name]
     records, expected = (read_records(one).drop(columns="seconds", errors="ignore") for one in (directory, other))
     pd.testing.assert_frame_equal(records, expected, check_exact=True)
-    moved, expected = (read_transfers(one, read_manifest(one)) for one in (directory, other))
-    pd.testing.assert_frame_equal(moved, expected)
+    transfers, others = (read_transfers(one, read_manifest(one)) for one in (directory, other))
+    pd.testing.assert_frame_equal(transfers, others, check_exact=True)
     for name in ours:
         if not name.endswith((".parquet", ".json", ".toml", "calls")):
             assert ours[name] == theirs[name], name

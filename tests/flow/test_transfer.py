@@ -272,6 +272,7 @@ def test_one_perturbation_for_all_images_is_graded_on_all_models(tmp_path: Path)
     run = ran({"a": line(0.0), "b": line(0.9), "c": line(1.5)}, [attack], tmp_path / "run", transfer={"l2": [0.1]})
     examples = points()
     images, labels = examples.images(0, 400), examples.labels
+    assert labels is not None
     for matrix, size in zip(matrices(run), (0.2, 0.1), strict=True):
         for target, angle in (("a", 0.0), ("b", 0.9), ("c", 1.5)):
             other = line(angle)

@@ -93,7 +93,7 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("", "unknown attack ''; known: "),
         ("deepfool,overshot=0.1", "attack 'deepfool' has no option 'overshot'; did you mean 'overshoot'?"),
         ("fgsm,epsilon=0.1", "attack 'fgsm' has no option 'epsilon'; eps is what you mean"),
-        ("fgsm,zzz=0.1", "attack 'fgsm' has no option 'zzz'; known: box, eps, norm"),
+        ("fgsm,zzz=0.1", "attack 'fgsm' has no option 'zzz'; known: box, eps, loss, norm"),
         ("fgsm,norm=lnif", "unknown norm 'lnif'; did you mean 'linf'?"),
         (
             "fgsm,norm=l0",
@@ -113,7 +113,10 @@ def test_attacks_from_text(text: str, expected: list[Any]) -> None:
         ("pgd,p=2", "attack 'pgd' has no option 'p'; norm is what you mean"),
         ("pgd,targeted=yes", "attack 'pgd' has no option 'targeted'; the goal says it: --target CLASS"),
         ("minimal,eps=1", "attack 'minimal' has no option 'eps'; it has norm; eps belongs to apgd, "),
-        ("fgsm,num_steps=1", "attack 'fgsm' has no option 'num_steps'; it has box, eps, norm; steps belongs to apgd"),
+        (
+            "fgsm,num_steps=1",
+            "attack 'fgsm' has no option 'num_steps'; it has box, eps, loss, norm; steps belongs to apgd",
+        ),
         ("fgsm,eps", "expected field=value after the attack's name, got 'eps' in 'fgsm,eps'"),
         ("fgsm,eps=", "expected field=value after the attack's name, got 'eps=' in 'fgsm,eps='"),
         ("fgsm,=1", "expected field=value after the attack's name, got '=1' in 'fgsm,=1'"),
@@ -275,7 +278,7 @@ def test_config_of_a_wrapper_has_the_names_and_options_of_what_it_holds() -> Non
     assert config["attack"]["name"] == "best-of"
     held = config["attack"]["attacks"]
     assert [one["name"] for one in held] == ["fgsm", "pgd"]
-    assert held[0] == {"name": "fgsm", "norm": "l2", "eps": 0.5, "box": True}
+    assert held[0] == {"name": "fgsm", "norm": "l2", "eps": 0.5, "box": True, "loss": "log-odds"}
     assert set(held[1]) == {"name", *(field.name for field in dataclasses.fields(PGD))}
 
 

@@ -147,7 +147,7 @@ def test_chroma_leaves_the_lightness() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.05}, {"walk": 8}, {"space": "flat(0.1)"}], ids=str
+    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.005}, {"walk": 8}, {"space": "flat(0.1)"}], ids=str
 )
 def test_each_option_changes_what_comes_back(change: dict[str, Any]) -> None:
     images = photographs(2)
