@@ -81,7 +81,7 @@ def audit(
         attacks = attacks_of(shape=shape)
     sizes = None if transfer is False else sizes_from([] if transfer is True else transfer, shape)
     study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {})
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def fit(
@@ -103,7 +103,7 @@ def fit(
     """
     others = None if unseen is None else as_examples(unseen)
     study = Fitting.of(classifier, attack, as_examples(examples), others, seed=seed)
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def craft(
@@ -147,7 +147,7 @@ def craft(
     taken = [Photograph.of(one, loaded) for one in files]
     name = classifier if isinstance(classifier, str) else loaded.name
     study = Crafting(loaded, loaded.fit, taken, wishes, ways, confidence=confidence, seed=seed, model=name)
-    return _reported(study, out, None, workers, _watching(watch, progress))
+    return reported(study, out, None, workers, _watching(watch, progress))
 
 
 def run_spec(
@@ -166,7 +166,7 @@ def run_spec(
             " run FILE.toml`"
         )
     asked = spec_of(spec, "spec") if isinstance(spec, Mapping) else spec
-    return _reported(asked.open(), out, command, workers, _watching(watch, progress))
+    return reported(asked.open(), out, command, workers, _watching(watch, progress))
 
 
 def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] | None = None) -> Path | None:
@@ -214,7 +214,8 @@ def _watching(watch: Watch | None, progress: bool) -> Watch | None:
     return Bars() if progress else watch
 
 
-def _reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+def reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+    """Runs a study, and writes its page."""
     checks.place("out", out)
     if not hasattr(workers, "do"):
         checks.whole("workers", workers, least=1)

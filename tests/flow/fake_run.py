@@ -20,7 +20,8 @@ from brittle.records import (
     shard_key,
     slugs_of,
 )
-from brittle.run.store import Store, encoded
+from brittle.run.image_shards import encoded
+from brittle.run.store import Store
 from brittle.run.study import Done, Unit
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -38,6 +38,7 @@ ORDER = [
     "run",
     "measure",
     "studies",
+    "recipes",
     "report",
 ]
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
@@ -52,7 +53,7 @@ SEES = {
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
     "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }
-TOP = ["api", "docs", "notebook", "cli", "__main__"]
+TOP = ["api", "repeat", "docs", "notebook", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

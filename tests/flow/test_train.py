@@ -215,6 +215,20 @@ def test_the_cache_trains_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert cache_folder() == Path("/somewhere/brittle")
 
 
+def test_the_same_data_elsewhere_are_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("here", "there"):
+        for number in range(20):
+            file = tmp_path / place / f"{number % 10}" / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(jpeg(number, side=8, mode="L"))
+    monkeypatch.setenv("BRITTLE_CACHE", str(tmp_path / "cache"))
+    spec = TrainSpec(architectures=["digits-cnn"], data=str(tmp_path / "here"), recipe=QUICK)
+    first = trained_model(spec)
+    watch = killable.Watching()
+    assert trained_model(spec.model_copy(update={"data": str(tmp_path / "there")}), watch=watch) == first
+    assert [resumed for _, _, resumed in watch.told] == [True]
+
+
 def test_loggers_are_told_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By what stands in for the libraries: neither is needed here."""
     told: list[tuple[str, str, float, int]] = []

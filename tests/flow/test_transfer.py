@@ -51,6 +51,15 @@ def line(angle: float) -> brittle.Network:
     return brittle.Network(net)
 
 
+def three_classes(order: tuple[int, int, int]) -> brittle.Network:
+    """The same two classes of the plane at no angle, and one that no image is of; in another order."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[list(order)])  # type: ignore[operator, union-attr]
+        net[1].bias.copy_(torch.tensor([0.5, -0.5, -9.0])[list(order)])  # type: ignore[operator, union-attr]
+    return brittle.Network(net)
+
+
 def points(count: int = 400) -> brittle.Examples:
     images = 0.3 + 0.4 * torch.rand(count, 1, 1, 2, generator=torch.Generator().manual_seed(0))
     return brittle.examples_of(images, line(0.0).logits(images).argmax(1))
@@ -82,6 +91,8 @@ def test_between_two_planes_it_transfers_where_the_projected_change_crosses(angl
         assert 0 < int(crosses.sum()) < int(both.sum()) or angle == 1.5
         assert (cell.kept, cell.elsewhere, cell.short) == (cell.fooled.of - cell.fooled.count, 0, 0)  # type: ignore[operator]
         assert cell.wrong == len(images) - int(both.sum())
+        back = matrix.cell("b", "a")  # which is right on all images, and the source on some
+        assert back is not None and back.fooled.of == int(both.sum())
 
 
 def mixed() -> dict[str, Any]:
@@ -218,8 +229,8 @@ def test_targeted_unlabelled_and_rejecting_models_are_graded_by_their_own_rules(
     matrix = matrices(ran({"a": line(0.0), "b": line(1.2)}, [brittle.DeepFool()], tmp_path / "blind", blind))[0]
     cell = matrix.cell("a", "b")
     assert cell is not None and (cell.wrong, cell.fooled.of) == (0, 400)  # each is held against its own answer
-    refusing = line(0.0).adjusted(Settings(reject=1))
-    matrix = matrices(ran({"a": line(0.0), "b": refusing}, [brittle.DeepFool()], tmp_path / "refusing"))[0]
+    plain, refusing = three_classes((0, 1, 2)), three_classes((0, 2, 1)).adjusted(Settings(reject=2))
+    matrix = matrices(ran({"a": plain, "b": refusing}, [brittle.DeepFool()], tmp_path / "refusing"))[0]
     cell = matrix.cell("a", "b")
     assert cell is not None and (cell.fooled.count, cell.elsewhere > 0) == (
         0,
@@ -290,7 +301,7 @@ def test_the_matrix_grows_with_models_and_attacks_and_an_audit_gets_one_later(tm
 
 def test_models_that_cannot_be_compared_are_refused_in_one_line(tmp_path: Path) -> None:
     three = brittle.Network(nn.Sequential(nn.Flatten(), nn.Linear(2, 3)))
-    named = [line(0.0).adjusted(Settings(class_names=names)) for names in ("xy", "xz")]
+    named = [line(0.0).adjusted(Settings(class_names=names)) for names in (["x", "y"], ["x", "z"])]
     tree = brittle.BlackBox(DecisionTreeClassifier().fit([[0, 0], [1, 1]], [0, 1]))
     cases: list[tuple[dict[str, Any], Any, dict[str, Any], str]] = [
         ({"a": line(0.0), "b": three}, DECISION, {}, "as many classes for a transfer, got 2 of a and 3 of b"),
@@ -331,7 +342,7 @@ def test_page_terminal_json_latex_and_csv_carry_the_matrix(mix: Run, cli: Cli) -
     page = write_page(mix.directory)
     assert page is not None
     section = page.read_text().partition('<section id="transfer"')[2].partition("</section>")[0]
-    assert section.count('class="matrix ') == len(found) == 2 * (2 + 2 + 1)
+    assert section.count('class="matrix ') == len(found) == 2 * (3 + 3 + 1)
     assert section.count("data-sort=") == sum(len(one.cells) for one in found)
     for matrix in found:
         for cell in matrix.cells:

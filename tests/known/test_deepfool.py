@@ -197,6 +197,20 @@ def test_field_box() -> None:
     assert float(sizes(L2, free, images).median()) < float(sizes(L2, ours, images).median())
 
 
+def test_field_clip() -> None:
+    net, images = Curved(), black_and_white(16)
+    labels = predicted(net, images)
+    free, clipped = (fool(net, images, labels, DeepFool(box=False, clip=after)) for after in (False, True))
+    assert torch.equal(clipped.images, clip(free.images))
+    assert free.claimed.all()
+    crossed = predicted(net, clipped.images) != labels
+    assert torch.equal(clipped.claimed, crossed), "what clipping takes back is not claimed"
+    assert not crossed.all()
+    assert torch.equal(clipped.forwards, free.forwards + 1), "each has left the box, and is looked at once more"
+    inside = fool(net, images, labels, DeepFool(clip=True))
+    assert torch.equal(inside.images, fool(net, images, labels, DeepFool()).images)
+
+
 def test_every_field_has_its_test() -> None:
     tested = {name.removeprefix("test_field_") for name in globals() if name.startswith("test_field_")}
     assert tested == {field.name for field in dataclasses.fields(DeepFool)}

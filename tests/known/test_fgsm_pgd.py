@@ -268,6 +268,17 @@ def test_field_fgsm_box() -> None:
     assert torch.equal(ours, clip(free))
 
 
+def test_field_fgsm_loss() -> None:
+    """The logit alone: in an affine network its gradient is its own row, whatever the other rows are."""
+    rows = torch.stack([W, -2 * W.flip(0), 3 * W.roll(5)])
+    net = Affine(rows, torch.tensor([1000.0, 0.0, 0.0]))
+    for goal, sign in ((Untargeted(ZEROS), -1), (Targeted(ONES), 1)):
+        row = rows[int(goal.labels[0])].view(SHAPE)
+        moved = run(FGSM(eps=0.1, loss="logit"), net, INNER, goal).images - INNER
+        torch.testing.assert_close(moved, (0.1 * sign * row.sign()).expand_as(moved), rtol=0, atol=1e-6)
+        assert not torch.equal(moved, run(FGSM(eps=0.1), net, INNER, goal).images - INNER)
+
+
 def test_field_pgd_norm() -> None:
     for norm in (L1, L2, LINF):
         sizes = median_move(PGD(norm=norm, eps=0.1))

@@ -17,7 +17,7 @@ from brittle.errors import BrittleError
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.train import loop
 from brittle.train.batches import Augmentation, Batch, Batches, Normalised, Pixels, moved
-from brittle.train.classifier import initialised
+from brittle.train.classifier import Setting, initialised, train
 from brittle.train.halves import positions_on
 from brittle.train.lightning import fabric_of
 from brittle.train.loop import Loop, Progress
@@ -85,7 +85,10 @@ def test_halves_have_nothing_in_common_and_are_everything() -> None:
         counts = [sum(labels[position] == label for position in half) for half in (one, two)]
         assert abs(counts[0] - counts[1]) <= 1
     assert abs(len(one) - len(two)) == 1
-    assert one != list(range(0, 1_003, 2))  # not every second one, which data in pairs would feel
+    first = [position in one for position in range(1_003) if labels[position] == 0]
+    assert first != [
+        first[0] ^ (turn % 2 == 1) for turn in range(len(first))
+    ]  # not by turns, which data in pairs would feel
     with pytest.raises(BrittleError, match=r"half-1 or half-2, got 'half-3'; did you mean 'half-\d'\?"):
         positions_on("half-3", labels)
 
@@ -200,6 +203,25 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_weights(
         assert others == rows
     other, _ = trained(seed=1)
     assert not all(torch.equal(other[name], state[name]) for name in state)
+
+
+def test_two_processes_share_each_batch() -> None:
+    """As several GPUs do, here on the CPU: all images are counted, and without batch norms the weights are the same."""
+    some = pixels(32)
+    recipe = Standard(epochs=2, batch=16, peak_rate=0.1, flip=False, shift=0)
+    alone, together = (train(Plain, Setting(recipe, some, some.first(8), 0, devices=devices)) for devices in (1, 2))
+    for row, other in zip(alone.rows, together.rows, strict=True):
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert (row["accuracy"], row["held_out"]) == (other["accuracy"], other["held_out"])
+    for name, tensor in alone.state.items():
+        assert torch.allclose(tensor, together.state[name], atol=1e-6)
+
+
+class Plain(nn.Sequential):
+    """No batch norm, whose statistics would be those of a process's own share."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(SIDE * SIDE, 10))
 
 
 def test_a_checkpoint_that_would_have_to_run_code_is_not_read(every_step: None, tmp_path: Path) -> None:

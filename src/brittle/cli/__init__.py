@@ -3,6 +3,7 @@
 import sys
 
 import brittle.cli.looking
+import brittle.cli.study
 import brittle.cli.training  # noqa: F401 - and this
 from brittle.cli.app import app
 from brittle.cli.ending import run

@@ -152,6 +152,18 @@ def models_of(
     ]
 
 
+def weights_of(texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Files of the models of these names, as they were typed; and all others by the name before the equals sign."""
+    mine, others = [], {}
+    for text in texts:
+        name, value = _named(text)
+        if name is None or name in names:
+            mine.append(text)
+        else:
+            others[name] = value
+    return mine, others
+
+
 def _named(text: str) -> tuple[str | None, str]:
     """(name, spec) of ``NAME=SPEC``; an equals sign behind a colon, a comma or a slash belongs to the spec."""
     found = re.fullmatch(r"([^=:,/]+)=(.+)", text)

@@ -14,7 +14,7 @@ import typer
 from brittle.errors import BrittleError
 
 _INTERRUPTED = 130
-_RESUMABLE = ("audit", "demo", "craft", "fit", "train", "run")
+_RESUMABLE = ("audit", "demo", "craft", "fit", "train", "run", "study")
 
 
 def run(app: typer.Typer) -> int:
@@ -25,6 +25,7 @@ def run(app: typer.Typer) -> int:
 
 def _run(app: typer.Typer) -> int:
     known = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    known += [group.name for group in app.registered_groups if group.name]
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and sys.argv[1] not in known:
         near = difflib.get_close_matches(sys.argv[1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -15,9 +15,13 @@ Json = Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdo
 
 @app.command()
 def report(directory: Directory) -> None:
-    """Rebuilds the page of a run from its records."""
+    """Rebuilds the page of a run, or of a study, from its records."""
     from brittle.api import write_page as write
+    from brittle.repeat import is_study, write_study
 
+    if is_study(directory):
+        typer.echo(write_study(directory))
+        return
     page = write(directory, on_flag=lambda flag: typer.echo(f"flag {flag.code}: {flag.message}", err=True))
     typer.echo(page)
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from brittle.measure.intervals import median_ranks, wilson
+from brittle.measure.intervals import median_ranks, student, wilson
 from brittle.measure.models import AttackSummary, Measured
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
 from brittle.records import AttackSpec, View
@@ -106,6 +106,19 @@ def median(values: Iterable[float]) -> Measured:
         return middle
     low, high = (float(ordered[rank - 1]) for rank in ranks)
     return middle.model_copy(update={"low": low, "high": high if math.isfinite(high) else None})
+
+
+def mean(values: Iterable[float]) -> Measured:
+    """The mean with Student's 95 % interval, which needs at least 6 values; without one where a value is not finite."""
+    given = np.asarray(values, dtype=float)
+    n = len(given)
+    if not n or not np.isfinite(given).all():
+        return number(math.nan, n)
+    centre = float(given.mean())
+    if n < 6:
+        return number(centre, n)
+    half = student(n - 1) * float(given.std(ddof=1)) / math.sqrt(n)
+    return Measured(value=centre, low=centre - half, high=centre + half, of=n)
 
 
 def _quartiles(values: "npt.NDArray[np.float64]") -> tuple[float, float]:

@@ -5,11 +5,13 @@ from pydantic import BaseModel, ConfigDict
 from brittle.records import FlagRecord
 
 
-class _Plain(BaseModel):
+class Plain(BaseModel):
+    """A value that JSON holds."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Measured(_Plain):
+class Measured(Plain):
     """One number. None where it does not exist, never NaN: an empty denominator, nothing fooled, no labels."""
 
     value: float | None
@@ -19,7 +21,7 @@ class Measured(_Plain):
     of: int | None = None  # a rate's denominator, or how many values a statistic was taken over
 
 
-class Definition(_Plain):
+class Definition(Plain):
     """What a measure is."""
 
     name: str
@@ -28,7 +30,7 @@ class Definition(_Plain):
     description: str
 
 
-class AttackSummary(_Plain):
+class AttackSummary(Plain):
     """All measures of one attack, by the keys of ``MEASURES``."""
 
     label: str  # "pgd(eps=8/255)"
@@ -40,7 +42,7 @@ class AttackSummary(_Plain):
     measures: dict[str, Measured]
 
 
-class ClassSummary(_Plain):
+class ClassSummary(Plain):
     """One class of a run."""
 
     index: int
@@ -51,7 +53,7 @@ class ClassSummary(_Plain):
     attracts: int  # images of other classes that were right and that this attack moved here
 
 
-class Summary(_Plain):
+class Summary(Plain):
     """A run in numbers."""
 
     schema_version: int
@@ -79,14 +81,14 @@ class Summary(_Plain):
         raise KeyError(label)
 
 
-class Budget(_Plain):
+class Budget(Plain):
     """A size of perturbation."""
 
     norm: str
     eps: float
 
 
-class Standing(_Plain):
+class Standing(Plain):
     """A model under one goal, in a leaderboard."""
 
     model: str
@@ -101,7 +103,7 @@ class Standing(_Plain):
     complete: bool
 
 
-class Leaderboard(_Plain):
+class Leaderboard(Plain):
     """Models beside each other, best first within a goal."""
 
     budgets: list[Budget]

@@ -4,18 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from brittle.measure.attack import rate
-from brittle.measure.models import Measured
+from brittle.measure.models import Measured, Plain
 from brittle.records import AttackSpec, Manifest, takes
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TransferCell(_Plain):
+class TransferCell(Plain):
     """One source and one target. All rates but ``right`` are over the images that both get right as they are, and that
     have not met the goal to begin with; of a matrix with a size, over those whose change and noise reach it.
     """
@@ -31,7 +26,7 @@ class TransferCell(_Plain):
     short: int  # images whose change or noise has not the size; left out
 
 
-class TransferGroup(_Plain):
+class TransferGroup(Plain):
     """The cells between two sets of training images, without those of a model to itself: their means."""
 
     source: str
@@ -41,7 +36,7 @@ class TransferGroup(_Plain):
     noise: float
 
 
-class TransferMatrix(_Plain):
+class TransferMatrix(Plain):
     """All sources and targets under one attack, for one goal, in one size."""
 
     attack: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import final
@@ -74,16 +74,23 @@ def load_model(
 
 
 def _digits(_: str, path: Path | None) -> Classifier:
+    net = DigitsCNN()
     if path is None:
-        # Imported here: scikit-learn, which holds the digits, takes a second to import.
-        from brittle.data.digits import digits_split
-
-        net = trained(DigitsCNN, digits_split()[0], peak_rate=0.01, epochs=8)
+        net.load_state_dict(_digits_weights())
+        net.eval()
     else:
-        net = DigitsCNN()
         load_weights(net, path)
     fit = Fit(channels=1, height=8, width=8)
     return Network(net, class_names=tuple("0123456789"), name="digits-cnn", fit=fit)
+
+
+@cache
+def _digits_weights() -> dict[str, torch.Tensor]:
+    """Trained once in a process: several runs of a study ask for the same network."""
+    # Imported here: scikit-learn, which holds the digits, takes a second to import.
+    from brittle.data.digits import digits_split
+
+    return trained(DigitsCNN, digits_split()[0], peak_rate=0.01, epochs=8).state_dict()
 
 
 def _signs(_: str, path: Path | None) -> Classifier:

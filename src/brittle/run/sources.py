@@ -14,10 +14,10 @@ from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.records import FlagRecord, Manifest, ModelRecord, slugs_of
+from brittle.run.image_shards import encoded
 from brittle.run.labels import check_class_count, in_classes_of
 from brittle.run.plan import shard_size_of
 from brittle.run.probe import take_probe
-from brittle.run.store import encoded
 from brittle.run.study import Unit
 from brittle.types import Images, Labels, Logits
 

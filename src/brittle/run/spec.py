@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,13 +21,13 @@ FOLDER = "folder"
 """The key of the folder that relative paths start from, itself relative to the file; by default the file's own."""
 
 
-class _Keys(BaseModel):
-    """A table of a spec file; a key that is not known is an error."""
+class Keys(BaseModel):
+    """A table of a TOML file; a key that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Spec(_Keys):
+class Spec(Keys):
     """What a run of one kind of study is asked to do."""
 
     study: str
@@ -45,7 +46,7 @@ class Spec(_Keys):
         return {"study": self.study, **self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)}
 
 
-class ModelSpec(_Keys):
+class ModelSpec(Keys):
     """A classifier by name: what ``--model`` and the options beside it say.
 
     name: what records call it; default: the spec. mean, std: instead of those published with the network.
@@ -93,12 +94,25 @@ def toml_of(content: Mapping[str, Any], directory: Path) -> str:
     return tomli_w.dumps({FOLDER: folder, **content})
 
 
+def _table_at(kind: type[BaseModel], place: Sequence[str | int]) -> type[BaseModel]:
+    """The kind of the table at a place within one."""
+    hint: Any = kind
+    for key in place:
+        if isinstance(hint, type) and issubclass(hint, BaseModel):
+            hint = hint.model_fields[str(key)].annotation
+        else:  # a list, or a dictionary
+            hint = get_args(hint)[-1]
+        if get_origin(hint) in (Union, UnionType):
+            hint = next(part for part in get_args(hint) if part is not type(None))
+    return hint if isinstance(hint, type) and issubclass(hint, BaseModel) else kind
+
+
 def _reason(kind: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     *above, key = list(first["loc"]) or [""]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = ModelSpec.model_fields if "models" in above else kind.model_fields
+        known = _table_at(kind, above).model_fields
         return f"unknown key {place!r}{did_you_mean(str(key), known)}"
     if first["type"] == "missing":
         return f"expected a value for {place!r}, got none"

@@ -5,16 +5,13 @@ import fcntl
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from safetensors.torch import load, save
-from torch import Tensor
 
 from brittle.errors import BrittleError
 from brittle.records import (
@@ -22,7 +19,6 @@ from brittle.records import (
     Manifest,
     image_file,
     part_paths,
-    pixels_of,
     read_manifest,
     read_shard,
     readable_shard,
@@ -34,7 +30,6 @@ from brittle.records.seals import Stamp, is_intact, seal_of, sealed, stamp_of, u
 from brittle.run.plan import differences
 from brittle.run.spec import toml_of
 from brittle.run.study import Done, Unit
-from brittle.types import Images
 
 TEMPORARY = ".writing-"
 _LOCK = ".lock"
@@ -261,26 +256,6 @@ def write(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:  # a full disk, a quota, a lost mount
         raise BrittleError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-
-
-def encoded(images: Images, rows: Tensor | None = None) -> bytes:
-    """The content of an image shard: uint8 where that holds the images exactly, float32 elsewhere.
-
-    rows: int64 ``[n]``, where only some of the shard's are kept.
-    """
-    images = images.cpu()  # where a division by 255 rounds as it does everywhere; a GPU multiplies by 1 / 255
-    levels = (images * 255).round().clamp(0, 255)
-    exact = bool((levels / 255 == images).all())
-    parts = {"images": (levels.to(torch.uint8) if exact else images).contiguous()}
-    return save(parts if rows is None else parts | {"rows": rows.cpu()})
-
-
-def joined_images(parts: Sequence[tuple[int, bytes]]) -> bytes:
-    """One image shard of several; each with the place of its first image in what they are parts of."""
-    stored = [(start, load(content)) for start, content in parts]
-    images = torch.cat([pixels_of(one["images"]) for _, one in stored])
-    rows = [start + one["rows"] for start, one in stored if "rows" in one]
-    return encoded(images, torch.cat(rows) if rows else None)
 
 
 def _make(directory: Path) -> None:

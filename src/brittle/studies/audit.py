@@ -16,10 +16,10 @@ from brittle.geometry.levels import to_8bit
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
+from brittle.run.image_shards import encoded, joined_images
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
-from brittle.run.store import encoded, joined_images
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of

@@ -1,5 +1,6 @@
 """Noise robustness: how accurate classifiers stay under random noise of growing norm."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, final
 
@@ -21,18 +22,23 @@ from brittle.text import counted
 
 @final
 class NoiseSpec(PerImageSpec):
-    """Accuracy under random noise of growing norm: a control for every attack, which needs far less."""
+    """Accuracy under random noise of growing norm: a control for every attack, which needs far less.
+
+    norm: "rms" is L2 by the root of how many values an image has, so that a size says the same of images of any size.
+    """
 
     study: Literal["noise"] = "noise"
-    norm: Literal["l1", "l2", "linf"] = "l2"
+    norm: Literal["l1", "l2", "linf", "rms"] = "l2"
     sizes: list[float] = Field(default=[0.0, 1.0, 2.0, 4.0, 8.0], min_length=1)
 
 
 def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
     """One draw for each image, scaled to every size, added and clipped."""
-    norm = norm_named(spec.norm)
+    norm = norm_named("l2" if spec.norm == "rms" else spec.norm)
     draws = Rng(spec.seed, shard.ids).normal("noise", shard.images)
     draws /= norm.measure(draws).view(-1, 1, 1, 1)
+    if spec.norm == "rms":
+        draws *= math.sqrt(draws[0].numel())
     predicted = [classifier.logits(clip(shard.images + size * draws), plain=True).argmax(1) for size in spec.sizes]
     return {
         "example": [one for one in shard.ids for _ in spec.sizes],
@@ -53,7 +59,8 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     sentence = (
         f"How accurate {' and '.join(names)} stay on {counted(manifest.examples, 'image')}, as random noise grows."
     )
-    axis = f"{norm_text(manifest.settings['norm'])} norm of the noise"
+    kind = manifest.settings["norm"]
+    axis = f"{'root mean square' if kind == 'rms' else f'{norm_text(kind)} norm'} of the noise"
     return Told((sentence,), axis, "accuracy", tuple(curves), ("model", axis, "accuracy"), tuple(rows))
 
 

@@ -147,7 +147,7 @@ class Training:
             spec=self.spec,
             seed=self.seeds[0],
             models=[],
-            data=first.train.source,
+            data=f"{first.train.source}, judged by {first.test.source}",
             examples=len(first.train),
             shard_size=len(first.train),
             settings={
@@ -156,7 +156,6 @@ class Training:
                 "precision": self.precision,
                 "device": self.device,
                 "devices": self.devices,
-                "test_data": first.test.source,
                 "test_images": len(first.test),
                 "training_fingerprints": list(dict.fromkeys(one.train.fingerprint for one in given)),
                 "test_fingerprints": list(dict.fromkeys(one.test.fingerprint for one in given)),

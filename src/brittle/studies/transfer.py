@@ -59,8 +59,6 @@ def check_transfer(
 ) -> None:
     """Refuses one model, models of different classes or channels, images that are not kept, and an attack for which no
     model gives enough."""
-    if len(models) < 2:
-        raise BrittleError(f"expected two models or more for a transfer, got {models[0].name} alone")
     if images != "all":
         raise BrittleError(f"expected images as all for a transfer, which grades what is kept, got {images!r}")
     missing = [one.name for one in stored.models if one.name not in sources.of] if stored else []
@@ -68,6 +66,8 @@ def check_transfer(
         raise BrittleError(
             f"the run that is to grow has the model {missing[0]!r} too; name all, as each is graded on each"
         )
+    if len(models) < 2:
+        raise BrittleError(f"expected two models or more for a transfer, got {models[0].name} alone")
     most = max((one.classifier for one in sources.of.values()), key=lambda one: ACCESSES.index(one.access))
     for method in attacks:
         check_access(method, most)

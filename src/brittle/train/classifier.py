@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, final
 
 import torch
@@ -72,16 +73,20 @@ def train(
     fabric = fabric_of(setting.precision, setting.device, setting.devices)
     if setting.devices == 1:
         return _train(fabric, build, setting, scratch, on_step, on_row)
-    with quiet():  # in processes of their own, from which nothing can be told meanwhile
-        state, rows, seconds = fabric.launch(partial(_elsewhere, build=build, setting=setting, scratch=scratch))
-    return Trained(load(state), rows, seconds)
+    # In processes of their own, from which nothing can be told meanwhile; a file, as their answer must fit into a pipe.
+    with quiet(), TemporaryDirectory() as folder:
+        file = Path(folder) / "weights"
+        rows, seconds = fabric.launch(partial(_elsewhere, build=build, setting=setting, scratch=scratch, file=file))
+        return Trained(load(file.read_bytes()), rows, seconds)
 
 
 def _elsewhere(
-    fabric: "Fabric", build: Callable[[], nn.Module], setting: Setting, scratch: Path | None
-) -> tuple[bytes, list[dict[str, float]], float]:
+    fabric: "Fabric", build: Callable[[], nn.Module], setting: Setting, scratch: Path | None, file: Path
+) -> tuple[list[dict[str, float]], float]:
     trained = _train(fabric, build, setting, scratch)
-    return save(trained.state), trained.rows, trained.seconds
+    if fabric.is_global_zero:
+        file.write_bytes(save(trained.state))
+    return trained.rows, trained.seconds
 
 
 def _train(

@@ -23,8 +23,8 @@ class Standard:
     """Cross-entropy of smoothed labels, by Nesterov's SGD with a one-cycle rate, on flipped and shifted images."""
 
     epochs: int = option(20, "times that each image is seen", at_least=1)
-    batch: int = option(256, "images of a step, at most", at_least=2)
-    peak_rate: float = option(0.4, "largest learning rate", above=0)
+    batch: int = option(128, "images of a step, at most", at_least=2)
+    peak_rate: float = option(0.2, "largest learning rate", above=0)
     warm_up: float = option(0.25, "share of the steps until the rate is largest", above=0, below=1)
     momentum: float = option(0.9, "of Nesterov's kind; 0 is plain SGD", at_least=0, below=1)
     decay: float = option(5e-4, "weight decay, of weights but not of biases and norms", at_least=0)

@@ -1,10 +1,11 @@
 """FGSM, the fast gradient sign method, in any norm (Goodfellow et al. 2015, arXiv:1412.6572, section 4)."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.losses import logit_of
 from brittle.catalog import option, register
 from brittle.geometry import l1_budget
 from brittle.geometry.box import clip, room
@@ -29,16 +30,19 @@ class FGSM:
     within the box: the largest gradients first, each to its wall, until eps is spent.
 
     The loss is the log-odds against the label: its gradient is the cross-entropy's up to a positive factor, so the
-    step is the paper's, but it does not round to zero where the classifier is very sure.
+    step is the paper's, but it does not round to zero where the classifier is very sure. ``loss="logit"`` looks at the
+    logit of the label or target alone, and not at what the others do: that is what a negative log-likelihood becomes
+    when it is given logits for log-probabilities, as in code that many results come from. It is weaker.
     """
 
     norm: NormLike = option(LINF, "norm of the step")
     eps: float = option(8 / 255, "size of the step, in pixels of [0, 1]", at_least=0)
     box: bool = option(True, "clip to [0, 1]; without, pixels may leave the range of images")
+    loss: Literal["log-odds", "logit"] = option("log-odds", "what to raise; logit: that of the label alone, negated")
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         ask = asking_first(classifier, images, goal)
-        logits, gradient = ask.gradient(ask.everyone, images)
+        logits, gradient = ask.gradient(ask.everyone, images, logit_of(goal) if self.loss == "logit" else None)
         rows = (~ask.note(ask.everyone, images, logits)).nonzero().squeeze(1)
         if self.box and norm_of(self.norm) == L1:
             stepped = clip(images + l1_budget.spend(gradient, self.eps, room(images)))

@@ -47,6 +47,8 @@ class DeepFool:
     as it is: the next linearisation knows better how to go on. Where clipping takes more, as on images full of black
     and white, the step is the smallest one within the box that reaches the plane.
 
+    ``box=False, clip=True`` is the paper's: beyond the valid pixels on the way, and clipped once at the end.
+
     Lazy candidates: see ``_nearest_plane``.
     """
 
@@ -55,6 +57,7 @@ class DeepFool:
     max_steps: int = option(50, "steps before giving up", at_least=1)
     candidates: int = option(10, "classes whose boundary is looked at, nearest by logit", at_least=1)
     box: bool = option(True, "stay within [0, 1] at each step; without, pixels may leave the range of images")
+    clip: bool = option(False, "without the box: clip once at the end, which may undo the change of class")
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
@@ -83,7 +86,16 @@ class DeepFool:
             rows, x = kept(moves, rows, x)
             ask.stepped(rows)
         ask.best.leave(rows, x)
-        return ask.outcome()
+        return self._clipped(ask) if self.clip else ask.outcome()
+
+    def _clipped(self, ask: Asking[First]) -> Outcome:
+        """The outcome with valid pixels only, of which those that had others are looked at again."""
+        images = clip(ask.best.images)
+        rows = (images != ask.best.images).flatten(1).any(1).nonzero().squeeze(1)
+        claimed = ask.best.claimed.clone()
+        if len(rows):
+            claimed[rows] = ask.goal[rows].is_surely_met(ask.logits(rows, images[rows]))
+        return ask.outcome()._replace(images=images, claimed=claimed)
 
     def _nearest_plane(
         self, norm: Norm, ask: Asking[First], rows: Tensor, x: Images, sure: int

@@ -1,0 +1,92 @@
+"""Recipes and ledgers on the terminal."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from brittle.measure.ledger import Ledger
+from brittle.recipes.format import SCALES, Recipe
+from brittle.recipes.load import load_recipe, names
+from brittle.recipes.steps import Step, steps_of
+from brittle.report.ledger import READ, verdict_rows
+from brittle.text import counted
+
+STYLES = {"reproduced": "green", "refuted": "bold red", "untested": "yellow", "not comparable": "dim"}
+
+
+def print_recipes() -> None:
+    """A line for each: its name first."""
+    console = Console()
+    width = max(map(len, names()), default=0)
+    for name in names():
+        recipe = load_recipe(name).recipe
+        cells = sum(cell != "" for table in recipe.tables for row in table.rows for cell in row[-len(table.columns) :])
+        said = counted(len(recipe.claims), "claim")
+        line = f"{name:<{width}}  {recipe.title} ({counted(cells, 'figure')}, {said})"
+        console.print(Text(line), soft_wrap=True)
+
+
+def print_recipe(name: str, scale: str) -> None:
+    """Networks, steps, claims and deviations of one."""
+    found = load_recipe(name)
+    recipe, console = found.recipe, Console()
+    console.print(Text(recipe.title, style="bold"))
+    console.print(Text(f"{recipe.source}\ndata: {recipe.data.published}; at scale {scale}: {_data(recipe, scale)}\n"))
+    table = _table("arm", "in the source", *SCALES)
+    for arm, one in recipe.arms.items():
+        own = [getattr(one, each) for each in SCALES]
+        table.add_row(arm, one.published, *(Text(network.model if network else "–") for network in own))
+    console.print(table)
+    console.print(Text(f"\nsteps at scale {scale}", style="bold"))
+    for step in steps_of(recipe, scale, {}, _data(recipe, scale)):
+        content = {key: value for key, value in step.content.items() if key not in ("models", "study", "seed")}
+        said = ", ".join(f"{key} = {value}" for key, value in content.items())
+        console.print(Text(f"{step.key}: {step.content.get('study')}: {said}"), soft_wrap=True)
+    console.print(Text("\nclaims", style="bold"))
+    for table_ in recipe.tables:
+        said = f"{table_.id}: {counted(len(table_.rows), 'row')} of {', '.join(table_.columns)}; {table_.place}"
+        console.print(Text(f"{said} ({READ[table_.read]})"), soft_wrap=True)
+    for claim in recipe.claims:
+        console.print(
+            Text(f"{claim.id} ({claim.kind}): {claim.says} {claim.place} ({READ[claim.read]})"), soft_wrap=True
+        )
+    console.print(Text("\nnot as in the source", style="bold"))
+    for deviation in recipe.deviations:
+        console.print(Text(f"{deviation.what} {deviation.why}"), soft_wrap=True)
+
+
+def print_step(step: Step, number: int, of: int) -> None:
+    """Which step begins."""
+    print(f"step {number} of {of}: {step.folder}", file=sys.stderr)  # noqa: T201
+
+
+def print_ledger(ledger: Ledger, page: Path) -> None:
+    """The verdicts as a short table, then what to doubt, and where the page is."""
+    console = Console()
+    for arm in ledger.arms:
+        if arm.absent:
+            console.print(Text(f"{arm.name}: {arm.absent}", style="yellow"), soft_wrap=True)
+    table = _table("claim", "published", "measured", "verdict")
+    for claim, published, measured, verdict, read in verdict_rows(ledger):
+        mark = " (not verified)" if read == READ["recalled"] else ""
+        table.add_row(Text(claim), Text(published + mark), Text(measured), Text(verdict, style=STYLES.get(verdict, "")))
+    console.print(table)
+    for sentence in ledger.headline:
+        console.print(Text(sentence), soft_wrap=True)
+    if ledger.doubts:
+        console.print(Text(f"{counted(len(ledger.doubts), 'doubt')}; the page has them"))
+    console.print(Text(f"report: {page}"), soft_wrap=True)
+
+
+def _data(recipe: Recipe, scale: str) -> str:
+    return str(getattr(recipe.data, scale, ""))
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table

@@ -1,0 +1,83 @@
+"""``brittle study``: published experiments, listed, shown and repeated. torch is imported inside the commands only."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brittle.cli.app import app
+from brittle.cli.arguments import Mean, Out, Seed, Std, Weights, Workers, models_of, weights_of
+from brittle.errors import BrittleError
+
+study = typer.Typer(
+    help="Published experiments, repeated: what they claim beside what is measured.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(study, name="study")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="a recipe of `brittle study list`, or FILE.toml")]
+ScaleOf = Annotated[
+    str | None, typer.Option(metavar="SCALE", help="smoke (seconds, tiny networks), cpu (the default) or paper")
+]
+
+
+@study.command("list")
+def list_() -> None:
+    """Lists the recipes, a line each."""
+    from brittle.cli.studied import print_recipes
+
+    print_recipes()
+
+
+@study.command()
+def show(name: Name, scale: ScaleOf = None) -> None:
+    """What a recipe runs, on which networks, and everything that it claims."""
+    from brittle.cli.studied import print_recipe
+
+    print_recipe(name, scale or "cpu")
+
+
+@study.command()
+def run(
+    name: Name,
+    out: Out,
+    scale: ScaleOf = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARM=SPEC", help="a network of yours for an arm, or by a new name on top; repeatable"),
+    ] = None,
+    weights: Weights = None,
+    data: Annotated[str | None, typer.Option(metavar="SPEC", help="instead of the recipe's data")] = None,
+    mean: Mean = None,
+    std: Std = None,
+    seed: Seed = 0,
+    workers: Workers = 1,
+) -> None:
+    """Runs all steps of a recipe, each resumed where it was stopped, and prints the verdicts."""
+    from brittle.cli.studied import print_ledger, print_step
+    from brittle.repeat import PAGE
+    from brittle.repeat import study as repeated
+
+    given = [one for one in model or [] if "=" in one]
+    if len(given) < len(model or []):
+        raise BrittleError(f"expected --model as ARM=SPEC, got {next(one for one in model or [] if '=' not in one)!r}")
+    names = [one.partition("=")[0] for one in given]
+    own, others = weights_of(weights or [], names)
+    place = Path(out).absolute()
+    ledger = repeated(
+        Path(name).absolute() if name.endswith(".toml") else name,
+        out=place,
+        scale=scale,
+        models=models_of(given, own, mean, std),
+        weights=others,
+        data=data,
+        seed=seed,
+        command=shlex.join(["brittle", *sys.argv[1:]]),
+        workers=workers,
+        progress=True,
+        on_step=print_step,
+    )
+    print_ledger(ledger, place / PAGE)

@@ -1,0 +1,83 @@
+"""Which network stands for each of the source's, and why none does."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, final
+
+from brittle.errors import BrittleError
+from brittle.measure.ledger import ArmTold
+from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
+from brittle.run.spec import ModelSpec
+
+_NEEDS_NO_WEIGHTS = ("digits-cnn", "signs-cnn", "python", "onnx", "hf", "timm", "run")
+
+
+@final
+class Hands(NamedTuple):
+    """The networks at hand by name, and why others are not."""
+
+    at: dict[str, Network]
+    absent: dict[str, str]
+
+
+def at_hand(recipe: Recipe, scale: Scale, given: Sequence[ModelSpec] = (), weights: Mapping[str, str] = {}) -> Hands:
+    """What a recipe names at a scale, with what a user gives instead or on top.
+
+    given: whole networks by name; one that the recipe does not know is judged by what is claimed of every network.
+    weights: files for those that the recipe names. BrittleError where no network is left.
+    """
+    at, absent = {}, {}
+    mine = {one.name or one.model: one for one in given}
+    for name, arm in recipe.arms.items():
+        own: Network | None = getattr(arm, scale)
+        if name in mine:
+            at[name] = _given(mine[name], arm.paper)
+        elif own is None:
+            absent[name] = f"no network stands for {arm.published} at scale {scale}: --model {name}=SPEC"
+        else:
+            chosen = own if name not in weights else own.model_copy(update={"weights": weights[name]})
+            if chosen.weights is None and chosen.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS:
+                absent[name] = f"{chosen.model} for {arm.published} needs its weights: --weights {name}=FILE"
+            else:
+                at[name] = chosen
+    for name, one in mine.items():
+        at.setdefault(name, _given(one, None))
+    unknown = [name for name in weights if name not in recipe.arms]
+    if unknown:
+        raise BrittleError(f"expected --weights of an arm ({', '.join(recipe.arms)}), got {unknown[0]!r}")
+    if not at:
+        reasons = "; ".join(f"{name}: {why}" for name, why in absent.items())
+        raise BrittleError(f"no network is at hand at scale {scale} ({reasons})")
+    return Hands(at, absent)
+
+
+def _given(model: ModelSpec, paper: Network | None) -> Network:
+    same: Same = "network" if paper is not None and paper.model == model.model else "other"
+    return Network(**model.model_dump(exclude={"name"}), same=paper.same if same == "network" and paper else same)
+
+
+def unlike(recipe: Recipe, asked: Asked, names: Sequence[str], needed: Same) -> str | None:
+    """Why networks are too unlike those of the source; None where they are alike enough."""
+    for name in names:
+        network = asked.arms.get(name)
+        if network is not None and ALIKE.index(network.same) < ALIKE.index(needed):
+            arm = recipe.arms.get(name)
+            published = arm.published if arm else "any of the source"
+            return f"another network: {network.model} instead of {published}"
+    return None
+
+
+def told(recipe: Recipe, asked: Asked) -> tuple[ArmTold, ...]:
+    """The networks as a page says them."""
+    found = []
+    for name in dict.fromkeys((*recipe.arms, *asked.arms)):
+        arm, network = recipe.arms.get(name), asked.arms.get(name)
+        found.append(
+            ArmTold(
+                name=name,
+                stands_for=arm.published if arm else "",
+                model=network.model if network else "",
+                same=network.same if network else "",
+                absent=asked.absent.get(name),
+            )
+        )
+    return tuple(found)

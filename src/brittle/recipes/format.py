@@ -1,0 +1,164 @@
+"""What a recipe file says: networks, data, steps, published tables, claims, plots and deviations."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, final
+
+from pydantic import Field
+
+from brittle.measure.claims import Kind, Read, Relation
+from brittle.run.spec import Keys, ModelSpec
+
+Scale: TypeAlias = Literal["smoke", "cpu", "paper"]
+SCALES: tuple[Scale, ...] = ("smoke", "cpu", "paper")
+Same: TypeAlias = Literal["network", "family", "other"]
+ALIKE: tuple[Same, ...] = ("other", "family", "network")
+"""How alike a network is to that of the source, from least to most."""
+Cell: TypeAlias = float | int | str
+
+
+@final
+class Network(ModelSpec):
+    """A network that stands for one of the source, as in any spec. same: how alike they are."""
+
+    same: Same = "other"
+
+
+@final
+class Arm(Keys):
+    """A network of the source, and what stands for it at each scale; none where there is nothing yet."""
+
+    published: str
+    smoke: Network | None = None
+    cpu: Network | None = None
+    paper: Network | None = None
+
+
+@final
+class DataKeys(Keys):
+    """The data of the source, and what stands for them."""
+
+    published: str
+    classes: int
+    smoke: str
+    cpu: str
+    paper: str
+
+
+@final
+class Column(Keys):
+    """A column of a published table. unit: as printed. tolerance: in it; how far off a measurement is still the same.
+
+    measure: the column's name, by default; taken: the measure as the source took it. tolerance may wait where no figure
+    can be compared, as of times.
+    """
+
+    unit: str = ""
+    tolerance: float = 0.0
+    measure: str | None = None
+    taken: str | None = None
+
+
+@final
+class Table(Keys):
+    """A published table. quantity: the name of a cell's quantity, with ``{head}`` of the row, and ``{measure}``.
+
+    taken: the same as the source took it; noise: what random noise of equal norm does, which stands beside it.
+    heads: those with an entry in columns are figures, the others name the row. rows: ``""`` where nothing is printed.
+    """
+
+    id: str
+    place: str
+    read: Read = "paper"
+    quantity: str
+    taken: str | None = None
+    noise: str | None = None
+    heads: list[str]
+    columns: dict[str, Column] = Field(min_length=1)
+    rows: list[list[Cell]] = Field(min_length=1)
+
+
+@final
+class Said(Keys):
+    """A claim that no single cell is: see ``measure.claims.Claim``.
+
+    quantity with over: a sequence, one for each value of its variable; otherwise quantities. ``{arm}`` elsewhere: once
+    for each network at hand. same: how alike a network must be; by default the same for figures, of the family where
+    the claim names networks, and any where it does not.
+    """
+
+    id: str
+    kind: Kind
+    says: str
+    quantity: str | None = None
+    over: dict[str, Any] = Field(default={})
+    quantities: list[str] = Field(default=[])
+    taken: list[str] = Field(default=[])
+    relation: Relation | None = None
+    above: float | None = None
+    below: float | None = None
+    published: list[float] = Field(default=[])
+    unit: str = ""
+    tolerance: float = 0.0
+    place: str
+    read: Read = "paper"
+    same: Same | None = None
+
+
+@final
+class Plot(Keys):
+    """A plot of the source: a quantity over a variable, a line for each network. unit: of the y axis."""
+
+    title: str
+    place: str
+    quantity: str
+    over: dict[str, Any]
+    x: str
+    y: str
+    unit: str = ""
+
+
+@final
+class Deviation(Keys):
+    """What is not as in the source, and why."""
+
+    what: str
+    why: str
+
+
+@final
+class Asked(Keys):
+    """How a recipe was run, as ``recipe.toml`` in its directory says: scale, data, and networks by name.
+
+    absent: by name, why there was none.
+    """
+
+    scale: Scale
+    data: str
+    arms: dict[str, Network]
+    absent: dict[str, str] = Field(default={})
+    seed: int = 0
+
+
+@final
+class Recipe(Keys):
+    """A published experiment. centre: the mean colour that a source takes off an image before it measures its norm.
+
+    steps: specs of studies, each with a name; see ``recipes.steps``.
+    """
+
+    title: str
+    source: str
+    centre: list[float] | None = None
+    arms: dict[str, Arm] = Field(min_length=1)
+    data: DataKeys
+    steps: list[dict[str, Any]] = Field(min_length=1)
+    tables: list[Table] = Field(default=[])
+    claims: list[Said] = Field(default=[])
+    plots: list[Plot] = Field(default=[])
+    deviations: list[Deviation] = Field(min_length=1)
+    name: str | None = None
+    asked: Asked | None = None
+
+
+FACTORS: Mapping[str, float] = {"": 1.0, "%": 0.01, "ms": 0.001, "s": 1.0}
+"""What a figure in a unit is in that of the measures."""

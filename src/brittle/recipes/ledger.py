@@ -1,0 +1,125 @@
+"""From the run directories of a study to its ledger: nothing is run, and nothing but records and images is read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+import pandas as pd
+
+from brittle.measure.claims import Judged, judge
+from brittle.measure.convention import from_images
+from brittle.measure.ledger import Drawn, Ledger, doubts_of
+from brittle.measure.models import Measured
+from brittle.measure.quantities import Quantities, joined, quantities
+from brittle.measure.told import Curve
+from brittle.recipes.arms import told as arms_told
+from brittle.recipes.arms import unlike
+from brittle.recipes.claims import Posed, posed, published
+from brittle.recipes.format import FACTORS, Asked, Recipe
+from brittle.recipes.steps import Step, steps_of
+from brittle.recipes.templates import at_scale, filled
+from brittle.records import MANIFEST, Manifest, pixels_of, read_manifest, read_records, stored_images
+from brittle.studies import STUDIES
+
+
+@final
+class Seen(NamedTuple):
+    """What has been measured by all steps, and the accuracy of each network before any attack, beside chance."""
+
+    given: Quantities
+    accuracies: list[tuple[str, Measured, float]]
+
+
+def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
+    """The ledger of a study in a directory, of whatever of it has been done."""
+    steps = steps_of(recipe, asked.scale, asked.arms, asked.data, seed=asked.seed, out=str(directory))
+    seen = _seen(recipe, steps, directory)
+    figures = published(recipe)
+    judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
+    chance = 1 / recipe.data.classes
+    printed = [(key, figure, chance) for key, figure in figures.items() if key.endswith("/clean_accuracy")]
+    return Ledger(
+        name=name,
+        title=recipe.title,
+        source=recipe.source,
+        scale=asked.scale,
+        data=asked.data,
+        published_data=recipe.data.published,
+        arms=arms_told(recipe, asked),
+        judged=tuple(judged),
+        doubts=tuple(doubts_of(judged, seen.accuracies, printed)),
+        plots=tuple(_drawn(recipe, asked, seen.given, figures)),
+        deviations=tuple((one.what, one.why) for one in recipe.deviations),
+        steps=tuple((step.key, step.folder) for step in steps if (directory / step.folder / MANIFEST).exists()),
+    )
+
+
+def _judged(
+    one: Posed,
+    recipe: Recipe,
+    asked: Asked,
+    given: Quantities,
+    figures: Mapping[str, float],
+) -> Judged:
+    missing = next((asked.absent[arm] for arm in one.arms if arm in asked.absent), None)
+    other = unlike(recipe, asked, one.arms, one.same)
+    found = judge(one.claim, given, figures, other=other, absent=missing)
+    noise = given.known.get(one.noise) if one.noise else None
+    return found if noise is None else found.model_copy(update={"noise": noise})
+
+
+def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
+    parts, accuracies = [], {}
+    for step in steps:
+        place = directory / step.folder
+        if not (place / MANIFEST).exists():
+            continue
+        manifest = read_manifest(place)
+        records = read_records(place, manifest)
+        if manifest.study == "audit" and recipe.centre is not None and manifest.images != "none":
+            records = with_images(place, manifest, records, recipe.centre)
+        tell = STUDIES[manifest.study].tell
+        found = quantities(manifest, records, None if tell is None else tell(manifest, records))
+        parts.append(found.below(step.key))
+        for model in manifest.models:
+            accuracy = found.known.get(f"{model.name}/clean_accuracy")
+            if accuracy is not None and manifest.labelled:
+                accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
+    return Seen(joined(parts), list(accuracies.values()))
+
+
+def with_images(place: Path, manifest: Manifest, records: pd.DataFrame, centre: list[float]) -> pd.DataFrame:
+    """Records of an audit with the columns that its stored images give: see ``measure.convention``."""
+    parts = []
+    for view in manifest.views():
+        mine = view.of(records)
+        colour = np.resize(np.asarray(centre), view.image_shape[0])
+        for spec in view.attacks:
+            rows = mine[mine["attack"] == spec.label]
+            changed, places = stored_images(place, view.slug(spec), view, list(rows["position"]))
+            originals, _ = stored_images(place, view.originals, view, places)
+            columns = from_images(pixels_of(originals).numpy(), pixels_of(changed).numpy(), colour)
+            parts.append(rows.merge(pd.DataFrame({"position": places, **columns}), on="position", how="left"))
+    return pd.concat(parts, ignore_index=True) if parts else records
+
+
+def _drawn(recipe: Recipe, asked: Asked, given: Quantities, figures: Mapping[str, float]) -> list[Drawn]:
+    drawn = []
+    for plot in recipe.plots:
+        ((name, values),) = plot.over.items()
+        chosen = [float(value) for value in at_scale(values, asked.scale) or []]
+        factor, curves = FACTORS[plot.unit], []
+        arms = dict.fromkeys((*asked.arms, *recipe.arms)) if "{arm}" in plot.quantity else [""]
+        for arm in arms:
+            names = [filled(plot.quantity, {"arm": arm, name: value}) for value in chosen]
+            mine = {x: given.known[key].value for x, key in zip(chosen, names, strict=True) if key in given.known}
+            printed = {x: figures[key] for x, key in zip(chosen, names, strict=True) if key in figures}
+            own = recipe.arms[arm].published if arm in recipe.arms else ""
+            for label, points in ((arm or "measured", mine), (f"{own or arm}, published".lstrip(", "), printed)):
+                known = {x: y / factor for x, y in points.items() if y is not None}
+                if known:
+                    curves.append(Curve(label, tuple(known), tuple(known.values())))
+        if curves:
+            drawn.append(Drawn(title=plot.title, place=plot.place, x=plot.x, y=plot.y, curves=tuple(curves)))
+    return drawn

@@ -1,0 +1,176 @@
+"""Recipes by name or by file, and every mistake in one that can be seen without running it."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple, final
+
+from brittle.catalog import attacks_from, label_of
+from brittle.errors import BrittleError, did_you_mean
+from brittle.measure.convention import NAMES
+from brittle.measure.definitions import MEASURES
+from brittle.measure.expressions import names_in
+from brittle.measure.quantities import BY_IMAGE
+from brittle.recipes.format import FACTORS, Recipe, Said, Table
+from brittle.recipes.steps import steps_of
+from brittle.recipes.templates import at_scale, names_of
+from brittle.run.spec import parsed, read_spec
+
+SUFFIX = ".toml"
+
+
+@final
+class Found(NamedTuple):
+    """A recipe that was read. folder: where its relative paths start; None of one that comes with brittle."""
+
+    name: str
+    recipe: Recipe
+    folder: Path | None
+
+
+def names() -> list[str]:
+    """The recipes that come with brittle."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in _own().iterdir() if path.name.endswith(SUFFIX))
+
+
+def load_recipe(name: str | Path) -> Found:
+    """A recipe by its name, or from a TOML file; BrittleError in one line for what is none."""
+    text = str(name)
+    if text.endswith(SUFFIX):
+        content, folder = read_spec(Path(text))
+        recipe: Recipe = parsed(Recipe, content, text)
+        check(recipe, text)
+        return Found(recipe.name or Path(text).stem, recipe, folder)
+    if text not in names():
+        raise BrittleError(f"unknown recipe {text!r}{did_you_mean(text, names())}; a file ends in {SUFFIX}")
+    content, _ = read_spec(Path(str(_own() / f"{text}{SUFFIX}")))
+    own: Recipe = parsed(Recipe, content, text)
+    check(own, text)
+    return Found(text, own, None)
+
+
+def check(recipe: Recipe, where: str) -> None:
+    """Refuses names of steps, networks, attacks, measures and units that there are not."""
+    for table in recipe.tables:
+        _check_table(table, where)
+    ids = [*(table.id for table in recipe.tables), *(claim.id for claim in recipe.claims)]
+    for one in ids:
+        if ids.count(one) > 1:
+            raise BrittleError(f"{where}: expected an id of its own for each table and claim, got {one!r} twice")
+    for claim in recipe.claims:
+        _check_claim(claim, where)
+    labels = _labels(recipe)
+    for place, text in _texts(recipe):
+        for name in names_in(text):
+            _check_name(name, recipe, labels, f"{where}: {place}")
+
+
+def _own() -> Path:
+    return Path(str(files("brittle.recipes")))
+
+
+def _check_table(table: Table, where: str) -> None:
+    at = f"{where}: table {table.id!r}"
+    for name, column in table.columns.items():
+        if name not in table.heads:
+            raise BrittleError(f"{at}: no head is called {name!r}{did_you_mean(name, table.heads)}")
+        if column.unit not in FACTORS:
+            raise BrittleError(f"{at}: expected unit as one of {list(FACTORS)}, got {column.unit!r}")
+    for row in table.rows:
+        if len(row) != len(table.heads):
+            raise BrittleError(f"{at}: expected {len(table.heads)} cells in each row, got {len(row)} in {row}")
+        for head, cell in zip(table.heads, row, strict=True):
+            if head in table.columns and isinstance(cell, str) and cell:
+                raise BrittleError(f'{at}: expected a number under {head!r}, or "" for none, got {cell!r}')
+    for text in (table.quantity, table.taken, table.noise):
+        for name in names_of(text or ""):
+            if name not in table.heads and name != "measure":
+                raise BrittleError(f"{at}: {{{name}}} is no head{did_you_mean(name, [*table.heads, 'measure'])}")
+
+
+def _check_claim(claim: Said, where: str) -> None:
+    at = f"{where}: claim {claim.id!r}"
+    if (claim.quantity is None) == (not claim.quantities):
+        raise BrittleError(f"{at}: expected either quantity or quantities")
+    if claim.quantity is not None and claim.kind not in ("existence", "value") and len(claim.over) != 1:
+        raise BrittleError(f"{at}: expected over, with the one variable that its quantity has in braces")
+    for name in claim.over:
+        if name not in names_of(claim.quantity or ""):
+            raise BrittleError(
+                f"{at}: {{{name}}} is not in its quantity{did_you_mean(name, names_of(claim.quantity or ''))}"
+            )
+    if claim.unit not in FACTORS:
+        raise BrittleError(f"{at}: expected unit as one of {list(FACTORS)}, got {claim.unit!r}")
+    wants = {
+        "value": (bool(claim.published), "published"),
+        "curve": (bool(claim.published), "published"),
+        "existence": (claim.above is not None or claim.below is not None, "above or below"),
+        "ordering": (claim.relation not in ("constant", "always"), "relation as an order"),
+        "invariant": (
+            claim.relation in ("rising", "falling", "constant", "always"),
+            "relation as rising, falling, constant or always",
+        ),
+    }
+    given, wanted = wants[claim.kind]
+    if not given:
+        raise BrittleError(f"{at}: expected {wanted} for kind {claim.kind!r}")
+
+
+def _texts(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """(where, expression) of all that names quantities."""
+    for table in recipe.tables:
+        for text in (table.quantity, table.taken, table.noise):
+            if text:
+                yield f"table {table.id!r}", text
+        heads = [row[table.heads.index("arm")] for row in table.rows] if "arm" in table.heads else []
+        for arm in dict.fromkeys(map(str, heads)):
+            yield f"table {table.id!r}", table.quantity.replace("{arm}", arm)
+    for claim in recipe.claims:
+        for text in (*([claim.quantity] if claim.quantity else []), *claim.quantities, *claim.taken):
+            yield f"claim {claim.id!r}", text
+            for arm in claim.over.get("arm", ()):
+                yield f"claim {claim.id!r}", text.replace("{arm}", str(arm))
+    for plot in recipe.plots:
+        yield f"plot {plot.title!r}", plot.quantity
+
+
+def _labels(recipe: Recipe) -> dict[str, set[str]]:
+    """The labels of the attacks of each audit, at any scale."""
+    found: dict[str, set[str]] = {}
+    for scale in ("smoke", "cpu", "paper"):
+        for step in steps_of(recipe, scale, {}, ""):
+            if step.content["study"] == "audit":
+                texts = at_scale(step.content.get("attacks", []), scale)
+                found.setdefault(step.key, set()).update(label_of(one) for text in texts for one in attacks_from(text))
+            else:
+                found.setdefault(step.key, set())
+    return found
+
+
+def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str) -> None:
+    parts = split(name)
+    if len(parts) < 3:
+        raise BrittleError(f"{at}: expected a quantity as STEP/ARM/.../MEASURE, got {name!r}")
+    step, arm, *inner, measure = parts
+    if "{" not in step and step not in labels:
+        raise BrittleError(f"{at}: no step is called {step!r}{did_you_mean(step, labels)}")
+    if "{" not in arm and arm not in recipe.arms:
+        raise BrittleError(f"{at}: no arm is called {arm!r}{did_you_mean(arm, recipe.arms)}")
+    known = labels.get(step)
+    if known and inner and "{" not in inner[-1] and inner[-1] not in known:
+        raise BrittleError(f"{at}: no attack of {step!r} is called {inner[-1]!r}{did_you_mean(inner[-1], known)}")
+    measures = {*MEASURES, *NAMES, *BY_IMAGE}
+    if known and "{" not in measure and measure not in measures:
+        raise BrittleError(f"{at}: no measure is called {measure!r}{did_you_mean(measure, measures)}")
+
+
+def split(name: str) -> list[str]:
+    """The parts of a quantity's name; slashes within brackets, as of 8/255, do not part."""
+    parts, depth = [""], 0
+    for letter in name:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "/" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts

@@ -1,0 +1,140 @@
+"""Published experiments repeated: the steps of a recipe, each an ordinary run, and then its ledger and page."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from brittle import checks
+from brittle.api import reported
+from brittle.errors import BrittleError, did_you_mean
+from brittle.measure.ledger import Ledger
+from brittle.pages.files import replace_file
+from brittle.recipes.arms import at_hand
+from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
+from brittle.recipes.ledger import ledger_of
+from brittle.recipes.load import Found, check, load_recipe
+from brittle.recipes.steps import Step, steps_of
+from brittle.report.ledger import write_ledger
+from brittle.run.progress import Bars
+from brittle.run.spec import ModelSpec, parsed, read_spec, toml_of
+from brittle.run.study import Watch
+
+RECIPE = "recipe.toml"
+LEDGER = "claims.json"
+PAGE = "index.html"
+
+
+def study(
+    recipe: str | Path,
+    *,
+    out: str | Path,
+    scale: str | None = None,
+    models: Sequence[ModelSpec] = (),
+    weights: Mapping[str, str] | None = None,
+    data: str | None = None,
+    seed: int = 0,
+    command: str | None = None,
+    workers: int = 1,
+    watch: Watch | None = None,
+    progress: bool = False,
+    on_step: Callable[[Step, int, int], None] | None = None,
+) -> Ledger:
+    """Repeats a published experiment, and holds what it claims against what is measured.
+
+    recipe: the name of one, or a TOML file. scale: "smoke" (seconds, other networks), "cpu" (what two cores do, the
+    default) or "paper". models: networks by the names of the recipe's arms, instead of those, or by others on top;
+    weights: files for the recipe's own. Each step is a run directory below ``out`` and resumes as such. ``out`` gets
+    ``recipe.toml``, which repeats the whole, ``claims.json`` and ``index.html``. on_step: is told (step, its number,
+    how many).
+
+    Raises BrittleError before anything is written for what no recipe, network or data is.
+    """
+    found = load_recipe(recipe)
+    chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
+    place = checks.place("out", out).absolute()
+    _check_place(place, found)
+    asked = _asked(found, chosen, models, weights or {}, data, seed)
+    steps = steps_of(found.recipe, chosen, asked.arms, asked.data, seed=asked.seed, out=str(place))
+    specs = [step.spec(found.name) for step in steps]
+    place.mkdir(parents=True, exist_ok=True)
+    content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
+    replace_file(place / RECIPE, toml_of({"name": found.name, **content}, place).encode())
+    for number, (step, spec) in enumerate(zip(steps, specs, strict=True), 1):
+        if on_step is not None:
+            on_step(step, number, len(steps))
+        bars = Bars() if progress else None
+        with bars or nullcontext():
+            reported(spec.open(), place / step.folder, command, workers, bars or watch)
+    return _written(found.name, found.recipe, asked, place)
+
+
+def is_study(directory: str | Path) -> bool:
+    """Whether a directory is that of a repeated experiment."""
+    return (Path(directory) / RECIPE).is_file()
+
+
+def write_study(directory: str | Path) -> Path:
+    """Judges the claims of a study again, from its directory alone, and writes its page; returns the page."""
+    place = Path(directory).absolute()
+    content, _ = read_spec(place / RECIPE)
+    name = str(content.pop("name", place.name))
+    recipe: Recipe = parsed(Recipe, content, str(place / RECIPE))
+    if recipe.asked is None:
+        raise BrittleError(
+            f"expected [asked] in {str(place / RECIPE)!r}, which says how the study was run; run it again"
+        )
+    check(recipe, name)
+    _written(name, recipe, recipe.asked, place)
+    return place / PAGE
+
+
+def _asked(
+    found: Found, scale: Scale, models: Sequence[ModelSpec], weights: Mapping[str, str], data: str | None, seed: int
+) -> Asked:
+    before = found.recipe.asked
+    if before is not None and not models and not weights and data is None and before.scale == scale:
+        arms = {name: _placed(one, found.folder) for name, one in before.arms.items()}
+        return before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
+    hands = at_hand(found.recipe, scale, models, weights)
+    arms = {name: _placed(one, found.folder) for name, one in hands.at.items()}
+    own = _found(getattr(found.recipe.data, scale), found.folder)
+    return Asked(scale=scale, data=data or own, arms=arms, absent=hands.absent, seed=seed)
+
+
+def _placed(network: Network, folder: Path | None) -> Network:
+    """A network whose weights may be named from the recipe's folder."""
+    if network.weights is None:
+        return network
+    return network.model_copy(update={"weights": Path(_found(str(network.weights), folder))})
+
+
+def _found(name: str, folder: Path | None) -> str:
+    """A path from the folder where there is such a file; otherwise the name as it is."""
+    return str((folder / name).resolve()) if folder is not None and (folder / name).exists() else name
+
+
+def _written(name: str, recipe: Recipe, asked: Asked, place: Path) -> Ledger:
+    ledger = ledger_of(name, recipe, asked, place)
+    replace_file(place / LEDGER, (ledger.model_dump_json(indent=2) + "\n").encode())
+    write_ledger(place / PAGE, ledger)
+    return ledger
+
+
+def _scale(text: str) -> Scale:
+    for scale in SCALES:
+        if text == scale:
+            return scale
+    raise BrittleError(f"expected scale as {', '.join(SCALES)}, got {text!r}{did_you_mean(text, SCALES)}")
+
+
+def _check_place(place: Path, found: Found) -> None:
+    """Refuses a directory of anything else."""
+    if place.exists() and not place.is_dir():
+        raise BrittleError(f"expected a directory for --out, got the file {str(place)!r}")
+    if is_study(place):
+        other = read_spec(place / RECIPE)[0].get("title")
+        if other != found.recipe.title:
+            raise BrittleError(f"{str(place)!r} holds another study ({other!r}); choose another --out directory")
+    elif place.is_dir() and os.listdir(place):
+        raise BrittleError(f"{str(place)!r} is not empty, and holds no study; choose another --out directory")

@@ -1,0 +1,330 @@
+"""Recipes: read, refused, run on tiny networks, judged, shown and repeated."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from brittle.errors import BrittleError
+from brittle.measure.ledger import Ledger
+from brittle.recipes.format import SCALES
+from brittle.recipes.load import load_recipe, names, split
+from brittle.recipes.steps import steps_of
+from brittle.recipes.templates import at_scale, put_in
+from brittle.repeat import study, write_study
+from brittle.run.spec import ModelSpec
+from conftest import Cli
+
+FGSM = "fgsm(eps=0.3)"
+SMALL: dict[str, Any] = {
+    "title": "A small study",
+    "source": "nobody",
+    "data": {"published": "digits", "classes": 10, "smoke": "digits", "cpu": "digits", "paper": "digits"},
+    "arms": {
+        "one": {"published": "One", "smoke": {"model": "digits-cnn", "same": "network"}},
+        "two": {"published": "Two", "cpu": {"model": "resnet20"}},
+    },
+    "steps": [
+        {"name": "fgsm", "study": "audit", "limit": {"smoke": 24}, "attacks": ["fgsm,eps=0.05:0.3"]},
+        {"name": "noise", "study": "noise", "limit": 24, "norm": "rms", "sizes": [0.0, 0.05, 0.3]},
+    ],
+    "tables": [
+        {
+            "id": "t",
+            "place": "table 1",
+            "quantity": "fgsm/{arm}/fgsm(eps={eps})/{measure}",
+            "noise": "noise/{arm}/rms={eps}/fooling_rate",
+            "heads": ["arm", "eps", "fooling_rate"],
+            "columns": {"fooling_rate": {"unit": "%", "tolerance": 20}},
+            "rows": [["one", 0.3, 95], ["two", 0.3, 50]],
+        }
+    ],
+    "claims": [
+        {
+            "id": "rises",
+            "kind": "invariant",
+            "relation": "rising",
+            "says": "More fools {arm} more.",
+            "quantity": "fgsm/{arm}/fgsm(eps={eps})/fooling_rate",
+            "over": {"eps": [0.05, 0.3]},
+            "place": "section 1",
+        }
+    ],
+    "plots": [
+        {
+            "title": "Fooled",
+            "place": "figure 1",
+            "quantity": "fgsm/{arm}/fgsm(eps={eps})/fooling_rate",
+            "over": {"eps": [0.05, 0.3]},
+            "x": "eps",
+            "y": "fooling rate, %",
+            "unit": "%",
+        }
+    ],
+    "deviations": [{"what": "All of it.", "why": "It is small."}],
+}
+
+
+def changed(*path: Any, to: Any) -> dict[str, Any]:
+    """The small recipe with one value changed, or added."""
+    made = json.loads(json.dumps(SMALL))
+    at = made
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = to
+    return made  # type: ignore[no-any-return]
+
+
+def written(folder: Path, content: dict[str, Any], name: str = "small.toml") -> Path:
+    path = folder / name
+    path.write_text(tomli_w.dumps(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ledger]:
+    folder = tmp_path_factory.mktemp("study")
+    return folder / "out", study(written(folder, SMALL), out=folder / "out", scale="smoke")
+
+
+def verdicts(ledger: Ledger) -> dict[str, str]:
+    return {one.claim.id: one.verdict for one in ledger.judged}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_runs_at_smoke_scale_and_each_claim_finds_its_records(name: str, tmp_path: Path) -> None:
+    ledger = study(name, out=tmp_path, scale="smoke")
+    at_hand = {arm.name for arm in ledger.arms if arm.absent is None}
+    assert at_hand
+    assert ledger.deviations
+    for one in ledger.judged:
+        if "no record has" in one.why:
+            raise AssertionError(f"{one.claim.id}: {one.why}")
+    assert any(one.verdict == "reproduced" for one in ledger.judged), "nothing that is claimed of every network holds"
+    assert (tmp_path / "index.html").stat().st_size < 5_000_000
+    recipe = load_recipe(name).recipe
+    for scale in SCALES:
+        assert all(step.spec(name) for step in steps_of(recipe, scale, {}, "digits"))
+
+
+def test_a_study_is_judged_from_its_records(done: tuple[Path, Ledger]) -> None:
+    out, ledger = done
+    assert verdicts(ledger) == {"t one 0.3 fooling_rate": "reproduced", "t two 0.3 fooling_rate": "untested"} | {
+        "rises one": "reproduced"
+    }
+    figure, absent, _ = ledger.judged
+    assert figure.noise is not None and figure.noise.of == 24
+    assert absent.why == "no network stands for Two at scale smoke: --model two=SPEC"
+    assert Ledger.model_validate_json((out / "claims.json").read_text()) == ledger
+    assert [curve.name for curve in ledger.plots[0].curves] == ["one", "One, published", "Two, published"]
+    assert (out / "fgsm" / "report.html").exists()
+
+
+def test_its_page_has_published_beside_measured_with_plots_pictures_and_deviations(done: tuple[Path, Ledger]) -> None:
+    out, ledger = done
+    text = (out / "index.html").read_text()
+    measured = ledger.judged[0].measured[0]
+    assert measured is not None and measured.value is not None
+    for part in (
+        "95.00\u00a0%",
+        f"{100 * measured.value:.2f}\u00a0%",
+        "All of it.",
+        "plot1-chart",
+        "read in the source",
+    ):
+        assert part in text
+    assert text.count("data:image/png") >= 3
+    assert '<a href="fgsm/report.html">' in text
+
+
+def test_the_same_again_resumes_and_another_is_refused(done: tuple[Path, Ledger], tmp_path: Path) -> None:
+    out, ledger = done
+    before = {path: path.read_bytes() for path in out.rglob("*.parquet")}
+    assert study(out / "recipe.toml", out=out) == ledger
+    assert {path: path.read_bytes() for path in out.rglob("*.parquet")} == before
+    with pytest.raises(BrittleError, match="holds another study"):
+        study(written(tmp_path, changed("title", to="Another")), out=out, scale="smoke")
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BrittleError, match="is not empty"):
+        study(written(tmp_path, SMALL), out=tmp_path, scale="smoke")
+
+
+def test_a_wrong_figure_and_a_swapped_table_are_found_without_running_again(
+    done: tuple[Path, Ledger], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    recipe = (out / "recipe.toml").read_text()
+    assert recipe.count("95") == 1
+    (out / "recipe.toml").write_text(recipe.replace("95", "15"))
+    write_study(out)
+    planted = Ledger.model_validate_json((out / "claims.json").read_text())
+    assert verdicts(planted)["t one 0.3 fooling_rate"] == "refuted"
+    swapped = changed("tables", 0, "rows", to=[["one", 0.05, 95], ["one", 0.3, 10]])
+    ledger = study(written(tmp_path, swapped), out=out, scale="smoke")
+    assert verdicts(ledger) == {
+        "t one 0.05 fooling_rate": "refuted",
+        "t one 0.3 fooling_rate": "refuted",
+        "rises one": "reproduced",
+    }
+    assert ("printed-order", "rises one") in [(doubt.code, doubt.about) for doubt in ledger.doubts]
+
+
+def test_a_claim_that_no_record_supports_is_untested(done: tuple[Path, Ledger], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    content = changed("claims", 0, "over", to={"eps": [0.05, 0.4]})
+    ledger = study(written(tmp_path, content), out=out, scale="smoke")
+    assert verdicts(ledger)["rises one"] == "untested"
+    assert ledger.judged[-1].why.startswith("no record has 'fgsm/one/fgsm(eps=0.4)/fooling_rate'; did you mean")
+
+
+def test_networks_of_ones_own_take_an_arms_place_or_come_on_top(tmp_path: Path) -> None:
+    ledger = study(
+        written(tmp_path, SMALL),
+        out=tmp_path / "out",
+        scale="smoke",
+        models=[ModelSpec(model="digits-cnn", name="two"), ModelSpec(model="digits-cnn", name="mine")],
+    )
+    assert verdicts(ledger) == {
+        "t one 0.3 fooling_rate": "reproduced",
+        "t two 0.3 fooling_rate": "not comparable",
+        "rises one": "reproduced",
+        "rises two": "reproduced",
+        "rises mine": "reproduced",
+    }
+    assert ledger.judged[1].why == "another network: digits-cnn instead of Two"
+    assert [(arm.name, arm.stands_for) for arm in ledger.arms] == [("one", "One"), ("two", "Two"), ("mine", "")]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a misspelt key": (
+        changed("claims", 0, "relatoin", to="x"),
+        r"unknown key 'claims.0.relatoin'; did you mean 'relation'",
+    ),
+    "of a table": (changed("tables", 0, "head", to=[]), r"unknown key 'tables.0.head'; did you mean 'heads'"),
+    "of a network": (changed("arms", "one", "smoke", "wieghts", to="x"), r"did you mean 'weights'"),
+    "of a step": (changed("steps", 0, "atacks", to=[]), r"step 'fgsm': unknown key 'atacks'; did you mean 'attacks'"),
+    "no deviations": (changed("deviations", to=[]), "deviations: "),
+    "an unknown arm": (
+        changed("claims", 0, "quantity", to="fgsm/noe/fgsm(eps={eps})/fooling_rate"),
+        "no arm is called 'noe'; did you mean 'one'",
+    ),
+    "of a table's row": (
+        changed("tables", 0, "rows", to=[["tow", 0.3, 5]]),
+        "no arm is called 'tow'; did you mean 'two'",
+    ),
+    "an unknown step": (
+        changed("claims", 0, "quantity", to="fgms/one/fgsm(eps={eps})/fooling_rate"),
+        "no step is called 'fgms'; did you mean 'fgsm'",
+    ),
+    "an unknown measure": (
+        changed("claims", 0, "quantity", to="fgsm/one/fgsm(eps={eps})/fooling"),
+        "no measure is called 'fooling'; did you mean 'fooling_rate'",
+    ),
+    "an unknown attack": (
+        changed("claims", 0, "quantity", to="fgsm/one/fgsm(eps=0.06)/{eps}"),
+        r"no attack of 'fgsm' is called 'fgsm\(eps=0.06\)'; did you mean 'fgsm\(eps=0.05\)'",
+    ),
+    "a short row": (changed("tables", 0, "rows", to=[["one", 0.3]]), "expected 3 cells in each row, got 2"),
+    "no head": (
+        changed("tables", 0, "quantity", to="fgsm/{arm}/fgsm(eps={esp})/{measure}"),
+        r"\{esp\} is no head; did you mean 'eps'",
+    ),
+    "a unit": (changed("tables", 0, "columns", "fooling_rate", "unit", to="percent"), "expected unit as one of"),
+    "an id twice": (changed("claims", 0, "id", to="t"), "got 't' twice"),
+    "no order": (changed("claims", 0, "relation", to="always falling"), "relation: "),
+    "no bound": (changed("claims", 0, "kind", to="existence"), "expected above or below for kind 'existence'"),
+    "no sequence": (changed("claims", 0, "over", to={}), "expected over"),
+    "another study": (changed("steps", 0, "study", to="adit"), "did you mean 'audit'"),
+    "no name": (changed("steps", 0, "name", to=""), "expected a name without slashes"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_in_a_recipe_is_one_line_and_writes_nothing(what: str, tmp_path: Path, cli: Cli) -> None:
+    content, message = WRONG[what]
+    ran = cli("study", "run", written(tmp_path, content), "--scale", "smoke", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == 1
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(ran.err)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["run", "thesis-fsgm", "--out", "out"], "unknown recipe 'thesis-fsgm'; did you mean 'thesis-fgsm'"),
+        (["run", "thesis-fgsm", "--out", "out", "--scale", "smke"], "expected scale as smoke, cpu, paper, got 'smke'"),
+        (["run", "thesis-fgsm", "--out", "out", "--scale", "paper"], "resnet50 for ResNet-50 needs its weights"),
+        (["run", "thesis-fgsm", "--out", "out", "--model", "resnet20"], "expected --model as ARM=SPEC, got 'resnet20'"),
+        (["run", "thesis-fgsm", "--out", "out", "--weights", "resnet5=x"], "expected --weights of an arm (resnet50,"),
+        (["show", "nothing.toml"], "cannot read 'nothing.toml'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(
+    typed: list[str], message: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = cli("study", *typed)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert message in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_lists_shows_runs_and_reports(cli: Cli, tmp_path: Path) -> None:
+    listed = cli("study", "list")
+    assert [line.split()[0] for line in listed.out.splitlines()] == names()
+    path = written(tmp_path, SMALL)
+    shown = cli("study", "show", path, "--scale", "smoke")
+    assert shown.code == 0
+    for part in (
+        "A small study",
+        "fgsm: audit: data = digits, attacks = ['fgsm,eps=0.05:0.3'], limit = 24",
+        "rises (invariant)",
+        "All of it. It is small.",
+    ):
+        assert part in shown.out
+    ran = cli("study", "run", path, "--scale", "smoke", "--out", tmp_path / "out")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, f"report: {tmp_path / 'out' / 'index.html'}")
+    assert "two: no network stands for Two at scale smoke: --model two=SPEC" in ran.out
+    assert "step 2 of 2: noise" in ran.err
+    page = tmp_path / "out" / "index.html"
+    page.unlink()
+    assert cli("report", tmp_path / "out").out.strip() == str(page)
+    assert page.exists()
+
+
+def test_a_step_is_run_for_each_value_network_and_seed() -> None:
+    content = changed("steps", to=[SMALL["steps"][0] | {"name": "s", "over": {"e": [0.1, 0.2]}, "seeds": [3, 4]}])
+    content["steps"][0] |= {"per_arm": True, "attacks": ["fgsm,eps={e}"], "batch_size": "{e}"}
+    recipe = _recipe(content)
+    arms = dict.fromkeys(("one", "two"), recipe.arms["one"].smoke)
+    steps = steps_of(recipe, "smoke", arms, "digits", out="/d")
+    assert [(step.key, step.folder) for step in steps][:3] == [
+        ("s(e=0.1)", "s-e-0.1-one-seed-3"),
+        ("s(e=0.1)", "s-e-0.1-one-seed-4"),
+        ("s(e=0.1)", "s-e-0.1-two-seed-3"),
+    ]
+    assert len(steps) == 8
+    assert steps[-1].content["attacks"] == ["fgsm,eps=0.2"]
+    assert (steps[-1].content["batch_size"], steps[-1].content["seed"]) == (0.2, 4)
+    assert [one["name"] for one in steps[-1].content["models"]] == ["two"]
+
+
+def _recipe(content: dict[str, Any]) -> Any:
+    from brittle.recipes.format import Recipe
+
+    return Recipe.model_validate(content)
+
+
+def test_values_by_scale_and_names_in_braces() -> None:
+    value = {"a": {"smoke": 1, "cpu": 2}, "b": ["x", {"paper": 3, "smoke": 4}], "c": {"x": 1}}
+    assert at_scale(value, "smoke") == {"a": 1, "b": ["x", 4], "c": {"x": 1}}
+    assert at_scale({"a": {"smoke": 1}}, "cpu") == {}
+    assert put_in(["{n}", "eps={e}", "{z}"], {"n": 3, "e": 8 / 255}) == [3, "eps=8/255", "{z}"]
+    assert split("s/a/fgsm(eps=8/255)/l2") == ["s", "a", "fgsm(eps=8/255)", "l2"]
