@@ -322,6 +322,7 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
         "digits-cnn",
         "signs-cnn",
         *ARCHITECTURES,
+        "run:DIR",
         "torchvision:NAME",
         "timm:NAME",
         "onnx:FILE",
