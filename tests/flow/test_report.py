@@ -244,6 +244,7 @@ def test_several_models_and_goals_stand_beside_each_other(tmp_path: Path) -> Non
         assert " ".join(f"{percent(robust.value or 0)} {interval_text(robust, 'fraction')} rank".split()) in row
         for norm in ("l2", "linf"):
             assert f"{significant(one.median_distance[norm].value or 0)} {norm_text(norm)}" in row
+    assert "How this is counted, and what a rank means" in table
     for summary in views:
         assert " ".join(summary.headline) in page.words
     assert len([name for name in page.data if name.endswith("chart-data")]) == 4
