@@ -147,13 +147,13 @@ def test_chroma_leaves_the_lightness() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.005}, {"walk": 8}, {"space": "flat(0.1)"}], ids=str
+    "change", [{"confidence": 0.9}, {"steps": 3}, {"stride": 0.05}, {"walk": 8}, {"space": "flat(0.1)"}], ids=str
 )
 def test_each_option_changes_what_comes_back(change: dict[str, Any]) -> None:
     images = photographs(2)
     images[:, :, 8:] = (images[:, :, 8:] * 25.5).round() / 255 + 100 / 255
     net, goal = affine(images, gap=20.0), Targeted(torch.tensor([1, 1]))
-    usual = Craft()
+    usual = Craft(steps=2) if "stride" in change else Craft()  # on a plane later steps make up for short ones
     found = [craft(net, images, goal, attack) for attack in (usual, dataclasses.replace(usual, **change))]
     assert not torch.equal(found[0].images, found[1].images) or not torch.equal(found[0].steps, found[1].steps)
 
