@@ -76,10 +76,9 @@ def audit(
         checked_classifier(classifier)
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
     sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
-    shape = sources.first.examples.images(0, 1).shape[1:]
     if attacks is None:
-        attacks = attacks_of(shape=shape)
-    sizes = None if transfer is False else sizes_from([] if transfer is True else transfer, shape)
+        attacks = attacks_of(shape=sources.image_shape)
+    sizes = None if transfer is False else sizes_from([] if transfer is True else transfer, sources.image_shape)
     study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {})
     return reported(study, out, None, workers, _watching(watch, progress))
 

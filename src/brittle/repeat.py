@@ -1,8 +1,8 @@
 """Published experiments repeated: the steps of a recipe, each an ordinary run, and then its ledger and page."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from brittle import checks
@@ -69,8 +69,7 @@ def study(
     for number, (step, spec) in enumerate(zip(steps, specs, strict=True), 1):
         if on_step is not None:
             on_step(step, number, len(steps))
-        with _seen(progress) as bars:
-            reported(spec.open(), place / step.folder, command, workers, bars or watch)
+        reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
     return _written(found.name, found.recipe, asked, place)
 
 
@@ -122,17 +121,10 @@ def _trained(asked: Asked, recipe: str, data: str, watch: Watch | None, progress
             spec = TrainSpec(
                 architectures=[network.model], data=data, test_data=asked.data, recipe=recipe, seeds=[asked.seed]
             )
-            with _seen(progress) as bars:
+            bars = Bars() if progress else None
+            with bars or nullcontext():
                 arms[name] = network.model_copy(update={"model": f"run:{trained_model(spec, watch=bars or watch)}"})
     return asked.model_copy(update={"arms": arms})
-
-
-@contextmanager
-def _seen(progress: bool) -> Iterator[Bars | None]:
-    """Bars while something runs, where they are wanted."""
-    bars = Bars() if progress else None
-    with bars or nullcontext():
-        yield bars
 
 
 def _placed(network: Network, folder: Path | None) -> Network:

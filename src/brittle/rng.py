@@ -28,7 +28,7 @@ class Rng:
 
     def another(self, purpose: str) -> "Rng":
         """The same examples with draws of their own, for a part that asks for the same purposes again."""
-        return Rng(_hashed(f"{self.seed}\0{purpose}"), self.ids)
+        return Rng(hashed(f"{self.seed}\0{purpose}"), self.ids)
 
     def uniform(self, purpose: str, like: Tensor) -> Tensor:
         """Uniform in ``[0, 1)``, shaped, typed and placed as ``like`` (``[B, ...]``, ``B = len(ids)``)."""
@@ -61,9 +61,10 @@ class Rng:
             raise ValueError(f"expected one row per id ({len(self.ids)}), got {len(out)} rows")
         generator = torch.Generator()
         for row, name in zip(out, self.ids, strict=True):
-            generator.manual_seed(_hashed(f"{self.seed}\0{name}\0{purpose}"))
+            generator.manual_seed(hashed(f"{self.seed}\0{name}\0{purpose}"))
             yield row, generator
 
 
-def _hashed(text: str) -> int:
+def hashed(text: str) -> int:
+    """A seed of its own for every text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)

@@ -10,11 +10,12 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from brittle.catalog.grammar import split
 from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
 from brittle.measure.models import Measured
 from brittle.recipes.format import SCALES
-from brittle.recipes.load import load_recipe, names, split
+from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
 from brittle.repeat import study, write_study
@@ -384,4 +385,4 @@ def test_values_by_scale_and_names_in_braces() -> None:
     assert at_scale(value, "smoke") == {"a": 1, "b": ["x", 4], "c": {"x": 1}}
     assert at_scale({"a": {"smoke": 1}}, "cpu") == {}
     assert put_in(["{n}", "eps={e}", "{z}"], {"n": 3, "e": 8 / 255}) == [3, "eps=8/255", "{z}"]
-    assert split("s/a/fgsm(eps=8/255)/l2") == ["s", "a", "fgsm(eps=8/255)", "l2"]
+    assert split("s/a/fgsm(eps=8/255)/l2", "/") == ["s", "a", "fgsm(eps=8/255)", "l2"]

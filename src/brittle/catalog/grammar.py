@@ -47,6 +47,12 @@ def split(text: str, separator: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def number_of(text: str) -> float:
+    """``0.5`` or ``8/255``; ValueError or ZeroDivisionError for what is no number."""
+    above, slash, below = text.partition("/")
+    return float(above) / float(below) if slash else float(text)
+
+
 def _opened(text: str) -> str:
     """``name(a=1, b=2)`` as ``name,a=1, b=2``; any other text as it is."""
     text, depth = text.strip(), 0

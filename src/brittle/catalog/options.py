@@ -9,6 +9,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Protocol, Union, final, get_args, get_origin, get_type_hints
 
+from brittle.catalog.grammar import number_of
 from brittle.checks import brief
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import L1, L2, LINF, Lp, Norm, NormLike, is_norm, norm_of
@@ -96,8 +97,7 @@ class Option:
             if self.type is int:
                 return int(text)
             if self.type is float:
-                above, slash, below = text.partition("/")
-                return float(above) / float(below) if slash else float(text)
+                return number_of(text)
         except (ValueError, KeyError, ZeroDivisionError):
             raise self._refused(text) from None
         return text

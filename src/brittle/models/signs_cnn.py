@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import nn
 
+from brittle.models.convolution import convolution
 from brittle.types import Images, Logits
 
 
@@ -15,10 +16,10 @@ class SignsCNN(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            *_convolution(3, 16, 5, stride=2),
-            *_convolution(16, 32, 3, stride=2),
-            *_convolution(32, 48, 3, stride=1),
-            *_convolution(48, 64, 3, stride=2),
+            *convolution(3, 16, 5, stride=2),
+            *convolution(16, 32, 3, stride=2),
+            *convolution(32, 48, 3, stride=1),
+            *convolution(48, 64, 3, stride=2),
             nn.AdaptiveAvgPool2d(1),
         )
         self.head = nn.Sequential(nn.Flatten(), nn.Linear(64, 16))
@@ -28,11 +29,3 @@ class SignsCNN(nn.Module):
         """Logits ``[B, 16]``."""
         logits: Logits = self.head(self.features(images))
         return logits
-
-
-def _convolution(inputs: int, outputs: int, side: int, stride: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Conv2d(inputs, outputs, side, stride=stride, padding=side // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from brittle.catalog import attacks_from, label_of
+from brittle.catalog.grammar import split
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.convention import NAMES
 from brittle.measure.definitions import MEASURES
@@ -153,7 +154,7 @@ def _called(text: str) -> list[str]:
 
 
 def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str) -> None:
-    parts = split(name)
+    parts = split(name, "/")
     if len(parts) < 3:
         raise BrittleError(f"{at}: expected a quantity as STEP/ARM/.../MEASURE, got {name!r}")
     step, arm, *inner, measure = parts
@@ -167,15 +168,3 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
     measures = {*MEASURES, *NAMES, *BY_IMAGE}
     if known and "{" not in measure and measure not in measures:
         raise BrittleError(f"{at}: no measure is called {measure!r}{did_you_mean(measure, measures)}")
-
-
-def split(name: str) -> list[str]:
-    """The parts of a quantity's name; slashes within brackets, as of 8/255, do not part."""
-    parts, depth = [""], 0
-    for letter in name:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "/" and not depth:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts

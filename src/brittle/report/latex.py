@@ -34,36 +34,24 @@ def latex_table(summaries: Sequence[Summary]) -> str:
     there are several.
     """
     heads = ["Attack", *(MEASURES[key].name for key in SHOWN)]
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * len(SHOWN)}}}",
-        "\\toprule",
-        _line(heads),
-    ]
+    lines = []
     for summary in summaries:
         lines.append("\\midrule")
         if len(summaries) > 1:
             name = escaped(f"{summary.model}, {summary.goal}")
             lines.append(f"\\multicolumn{{{len(heads)}}}{{l}}{{{name}}} \\\\")
         lines += _rows(summary)
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    return _tabular(heads, lines)
 
 
 def latex_matrix(matrix: TransferMatrix) -> str:
     """A ``tabular`` of what was made for one model (rows) on others (columns); noise of the same size in brackets."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"% {escaped(title_of(matrix))}",
-        f"\\begin{{tabular}}{{l{'r' * len(matrix.models)}}}",
-        "\\toprule",
-        _line(["made for", *matrix.models]),
-        "\\midrule",
-    ]
+    lines = ["\\midrule"]
     for source in matrix.models:
         if source not in matrix.unable:
             cells = [matrix.cell(source, target) for target in matrix.models]
             lines.append(_line([escaped(source), *map(_transferred, cells)], done=True))
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    return _tabular(["made for", *matrix.models], lines, title_of(matrix))
 
 
 def _transferred(cell: TransferCell | None) -> str:
@@ -75,14 +63,23 @@ def _transferred(cell: TransferCell | None) -> str:
 
 def latex_of(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """Any table as a ``tabular`` with the rules of booktabs."""
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-        "\\toprule",
-        _line(heads),
-    ]
-    lines += ["\\midrule", *(_line([_text(cell) for cell in row], done=True) for row in rows)]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    return _tabular(heads, ["\\midrule", *(_line([_text(cell) for cell in row], done=True) for row in rows)])
+
+
+def _tabular(heads: Sequence[str], lines: Sequence[str], title: str = "") -> str:
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            *([f"% {escaped(title)}"] if title else []),
+            f"\\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+            "\\toprule",
+            _line(heads),
+            *lines,
+            "\\bottomrule",
+            "\\end{tabular}",
+            "",
+        ]
+    )
 
 
 def _text(cell: Cell) -> str:

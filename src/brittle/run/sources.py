@@ -101,6 +101,11 @@ class Sources:
     def first(self) -> Source:
         return next(iter(self.of.values()))
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """``(C, H, W)`` of the first one's images."""
+        return tuple(self.first.examples.images(0, 1).shape[1:])
+
     def facts(self, stored: Manifest | None, shard_size: int | None) -> dict[str, Any]:
         """What a manifest says of them, after every check that can refuse them; a stored run keeps flags and shards."""
         examples = self.first.examples

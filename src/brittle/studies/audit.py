@@ -78,10 +78,9 @@ class AuditSpec(Spec):
             raise BrittleError(f"expected sizes such as {self.at[0]} with a transfer only")
         sizes_from(self.at, (3, 1, 1))  # this too
         sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
-        shape = sources.first.examples.images(0, 1).shape[1:]
         asked = self
         if wanted is not None:
-            attacks = [*attacks_of(wanted, norms, self.eps, shape=shape), *attacks]
+            attacks = [*attacks_of(wanted, norms, self.eps, shape=sources.image_shape), *attacks]
             said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
             asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
         return Audit(
@@ -91,7 +90,7 @@ class AuditSpec(Spec):
             self.seed,
             kept,
             self.levels,
-            transfer=sizes_from(self.at, shape) if self.transfer else None,
+            transfer=sizes_from(self.at, sources.image_shape) if self.transfer else None,
             trained_on={one.name or one.model: one.trained_on for one in self.models},
             spec=asked.toml(),
         )

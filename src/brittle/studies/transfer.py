@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from brittle.attacks import Attack
 from brittle.catalog import label_of
+from brittle.catalog.grammar import number_of
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L0, norm_named
 from brittle.records import AttackSpec, Manifest, ModelRecord, shard_key, transfer_slug
@@ -34,7 +35,10 @@ def sizes_from(texts: Sequence[str], shape: Sequence[int]) -> dict[str, list[flo
     sizes: dict[str, list[float]] = {}
     for text in texts or [f"{norm}={customary(norm, shape)}" for norm in ("linf", "l2", "l1")]:
         name, _, typed = text.partition("=")
-        size = _number(typed)
+        try:
+            size = number_of(typed)
+        except (ValueError, ZeroDivisionError):
+            size = math.nan
         if not 0 < size < math.inf:
             raise BrittleError(f"expected the size of a change as NORM=SIZE, such as linf=8/255, got {text!r}")
         norm = norm_named(name)
@@ -123,11 +127,3 @@ def transfer_units(
                             stage=1,
                             guess=(1 + 2 * len(sizes_of(manifest, spec))) * sources.pace(target.name),
                         )
-
-
-def _number(text: str) -> float:
-    above, slash, below = text.partition("/")
-    try:
-        return float(above) / float(below) if slash else float(above)
-    except (ValueError, ZeroDivisionError):
-        return math.nan

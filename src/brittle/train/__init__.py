@@ -1,8 +1,6 @@
 """Training: recipes, the loop, and the data as batches; what a network is trained for is a recipe's alone."""
 
-from brittle.train import standard  # for its registration
 from brittle.train.recipe import RECIPES, Move, Recipe, Task
+from brittle.train.standard import Standard
 
-_ = standard
-
-__all__ = ["RECIPES", "Move", "Recipe", "Task"]
+__all__ = ["RECIPES", "Move", "Recipe", "Standard", "Task"]

@@ -4,7 +4,6 @@ A batch is a function of the seed and the step alone. So nothing is lost where a
 any generator has to be kept.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from brittle.data.examples import Examples
+from brittle.rng import hashed
 from brittle.types import Images, Labels
 
 _READ = 2_000  # images decoded at once
@@ -167,5 +167,4 @@ def keyed(seed: int, purpose: str, number: int) -> torch.Generator:
 
 def seed_of(seed: int, purpose: str, number: int = 0) -> int:
     """A seed of its own for one purpose at one place."""
-    digest = hashlib.sha256(f"{seed}\0{purpose}\0{number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    return hashed(f"{seed}\0{purpose}\0{number}")

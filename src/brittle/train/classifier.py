@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, final
@@ -31,7 +31,7 @@ class Trained(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for the cached property
 class Setting:
     """What a classifier is trained on and by. held_out: what it is judged on after each epoch. devices: of a kind.
     epochs: others than the recipe's."""
@@ -51,8 +51,9 @@ class Setting:
         judged = max(1, len(self.held_out) * count // len(self.pixels))
         return replace(self, pixels=self.pixels.first(count), held_out=self.held_out.first(judged), epochs=1)
 
-    @property
+    @cached_property
     def normalised(self) -> Normalised:
+        """By mean and std of the images to train on."""
         return Normalised.of(self.pixels)
 
 

@@ -4,6 +4,7 @@ from typing import final
 
 from torch import nn
 
+from brittle.models.convolution import convolution
 from brittle.types import Images, Logits
 
 
@@ -17,10 +18,10 @@ class MnistCNN(nn.Module):
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            *_convolution(1, 16, 5, stride=2),
-            *_convolution(16, 32, 3, stride=1),
-            *_convolution(32, 48, 3, stride=2),
-            *_convolution(48, 64, 3, stride=1),
+            *convolution(1, 16, 5, stride=2),
+            *convolution(16, 32, 3, stride=1),
+            *convolution(32, 48, 3, stride=2),
+            *convolution(48, 64, 3, stride=1),
         )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
 
@@ -28,11 +29,3 @@ class MnistCNN(nn.Module):
         """Logits ``[B, classes]``."""
         logits: Logits = self.head(self.features(images))
         return logits
-
-
-def _convolution(inputs: int, outputs: int, side: int, stride: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Conv2d(inputs, outputs, side, stride=stride, padding=side // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(),
-    )
