@@ -32,6 +32,7 @@ ORDER = [
     "data",
     "models",
     "attacks",
+    "explain",
     "train",
     "records",
     "crafting",

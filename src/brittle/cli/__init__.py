@@ -2,6 +2,7 @@
 
 import sys
 
+import brittle.cli.explain
 import brittle.cli.looking
 import brittle.cli.study
 import brittle.cli.training  # noqa: F401 - and this

@@ -165,7 +165,7 @@ class Network:
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             with exact():
-                plain = self._plain(some)
+                plain = self.plain(some)
                 fast = self._fast.settle(self.net, some, plain) if self._may_be_fast(some) else None
             others = [] if fast is None else [fast]
             unit = float32_unit(self.device)
@@ -213,11 +213,11 @@ class Network:
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
-        logits = self._plain(batch) if copy is None else self._run(copy, batch)
+        logits = self.plain(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
     def _plain_with_company(self, images: Images) -> Logits:
-        return self._plain(self._with_company(images, rows_short(len(images))))[: len(images)]
+        return self.plain(self._with_company(images, rows_short(len(images))))[: len(images)]
 
     def _with_company(self, images: Images, rows: int) -> Images:
         if not rows or not self.steady or self.device.type != "cpu":
@@ -234,7 +234,8 @@ class Network:
         self._counted = logits.shape[1]
         return logits
 
-    def _plain(self, images: Images) -> Logits:
+    def plain(self, images: Images) -> Logits:
+        """One pass of the user's network itself, in eval mode; with a graph where one is wanted. It is not counted."""
         return self._evaluated(self.net, images)
 
     def _evaluated(self, net: nn.Module, images: Images) -> Logits:
