@@ -21,6 +21,7 @@ import brittle
 from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples
 from brittle.data.fit import Fit
+from brittle.explain.activation import Fourier, Plain
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.network import Network
@@ -31,6 +32,7 @@ from brittle.run.sources import Sources
 from brittle.run.store import Store
 from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
+from brittle.studies.activation import Activating
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
@@ -114,6 +116,14 @@ def small_noise() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_activation() -> Activating:
+    """Classes and channels of two networks by two ways, with a judge."""
+    by_name = {"one": classifier(), "two": classifier(1)}
+    sources = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    ascents = (Fourier(steps=3), Plain(iterations=2))
+    return Activating(sources, {"judge": classifier(2)}, ("class:0-2", "channel:features.3:0-1"), ascents)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
@@ -133,6 +143,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,
+    "activation": small_activation,
     "train": small_train,
 }
 

@@ -5,7 +5,23 @@ from typing import Annotated
 import typer
 
 from brittle.cli.app import app
-from brittle.cli.arguments import Device, Mean, Model, Std, Weights, models_of
+from brittle.cli.arguments import (
+    BatchSize,
+    Data,
+    Device,
+    DryRun,
+    Mean,
+    Model,
+    Models,
+    Out,
+    Seed,
+    Std,
+    Weights,
+    Workers,
+    at_least,
+    batch_size_of,
+    models_of,
+)
 
 explain = typer.Typer(
     help="What goes on inside a network: its layers, what they see, and how far they can be trusted.",
@@ -33,3 +49,55 @@ def layers(
     from brittle.cli.explained import print_layers
 
     print_layers(models_of([model], weights, mean, std)[0], size, device)
+
+
+@explain.command()
+def activation(
+    model: Models,
+    data: Data,
+    out: Out,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="class, class:cat, class:0-9, or channel, unit or direction of a layer, as channel:conv1:0-7;"
+            " repeatable; default: class, of more than 10 the first 10",
+        ),
+    ] = None,
+    ascent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="fourier or plain, NAME[,option=value...], repeatable; default: fourier"),
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="[NAME=]model spec of a network that had no part in it, repeatable"),
+    ] = None,
+    weights: Weights = None,
+    limit: Annotated[int, typer.Option(parser=at_least(2), metavar="N", help="so many images of --data")] = 256,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Images that excite a class, a channel, a unit or a direction the most, and what other networks see in them."""
+    from brittle.cli.running import run_spec
+    from brittle.studies.activation import ActivationSpec
+
+    def spec() -> ActivationSpec:
+        both = models_of([*model, *(judge or [])], weights, mean, std)
+        return ActivationSpec(
+            models=both[: len(model)],
+            judges=both[len(model) :],
+            data=data,
+            limit=limit,
+            objectives=objective or ["class"],
+            ascents=ascent or ["fourier"],
+            seed=seed,
+            batch_size=batch_size_of(batch_size),
+            device=device,
+        )
+
+    run_spec(spec, out, workers=workers, dry_run=dry_run)

@@ -105,7 +105,8 @@ def _text(cell: Cell) -> str:
 
 def _content(told: Told) -> dict[str, Any]:
     rows = [dict(zip(told.heads, map(_json, row), strict=True)) for row in told.rows]
-    return {"sentences": told.sentences, "rows": rows}
+    pictures = [{"title": shelf.title, **tile._asdict()} for shelf in told.shelves for tile in shelf.tiles]
+    return {"sentences": told.sentences, "rows": rows} | ({"pictures": pictures} if pictures else {})
 
 
 def _json(cell: Cell) -> Any:

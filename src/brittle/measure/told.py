@@ -26,13 +26,29 @@ class Curve(NamedTuple):
     y: tuple[float, ...]
 
 
+class Tile(NamedTuple):
+    """A picture by itself. caption: whose it is. file: below the run directory. good: None where nothing is judged."""
+
+    caption: str
+    file: str
+    lines: tuple[str, ...] = ()
+    good: bool | None = None
+
+
+class Shelf(NamedTuple):
+    """Pictures that stand beside each other, as they are of one thing."""
+
+    title: str
+    tiles: tuple[Tile, ...]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Told:
     """A run in words and numbers.
 
     x, y: what the axes of the curves mean. heads, rows: a table; rates come as ``Measured``, with their intervals.
-    pictures: (caption, file below the run directory).
+    pictures: (caption, file below the run directory). shelves: many small pictures, which are shown as a grid.
     """
 
     sentences: tuple[str, ...]
@@ -42,6 +58,7 @@ class Told:
     heads: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
+    shelves: tuple[Shelf, ...] = ()
 
     def _repr_html_(self) -> str:
         return displayed(self)

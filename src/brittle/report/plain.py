@@ -8,13 +8,15 @@ from PIL import Image
 
 from brittle.errors import BrittleError
 from brittle.measure import Curve, Told
-from brittle.measure.told import Cell
+from brittle.measure.told import Cell, Shelf
 from brittle.pages.html import LIMIT, page
-from brittle.pages.pictures import embedded
+from brittle.pages.pictures import PIXELATED, embedded
 from brittle.records import FlagRecord, Manifest
 from brittle.report.charts import javascript, plain_chart
 from brittle.report.page import HERE, write_page
 from brittle.report.sections import flag_cards, repeat_facts, told_cell
+
+_AROUND = 900  # characters of what stands around a picture
 
 
 def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
@@ -29,6 +31,10 @@ def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
         y=told.y,
         tables=((told.heads, told.rows),),
         pictures=tuple((caption, directory / name) for caption, name in told.pictures),
+        shelves=tuple(
+            Shelf(shelf.title, tuple(one._replace(file=str(directory / one.file)) for one in shelf.tiles))
+            for shelf in told.shelves
+        ),
         facts=[*([("Command", manifest.command)] if manifest.command else []), *repeat_facts(manifest)],
         flags=[flag for model in manifest.models for flag in model.flags],
     )
@@ -45,6 +51,7 @@ def plain_page(
     y: str = "",
     tables: Sequence[tuple[Sequence[str], Sequence[Sequence[Cell]]]] = (),
     pictures: Sequence[tuple[str, Path]] = (),
+    shelves: Sequence[Shelf] = (),
     facts: Sequence[tuple[str, str]] = (),
     flags: Sequence[FlagRecord] = (),
 ) -> str:
@@ -52,7 +59,7 @@ def plain_page(
 
     curves, x, y: a chart and the titles of its axes; one that ends in "accuracy", "rate" or "share" has fractions.
     tables: (heads, rows), the first column naming the rows; rates come as ``Measured``. pictures: (caption, file).
-    facts: (term, value) at the end. flags: reasons to doubt it.
+    shelves: with their files as they are found from here. facts: (term, value) at the end. flags: reasons to doubt it.
     """
     chart = plain_chart(curves, x, y)
     shown = [{"heads": list(heads), "rows": [list(map(told_cell, row)) for row in rows]} for heads, rows in tables]
@@ -63,17 +70,30 @@ def plain_page(
         "chart": chart,
         "tables": shown,
         "pictures": [],
+        "shelves": [],
         "facts": facts,
         "flags": flag_cards(flags),
     }
     scripts = [javascript()] if chart else []
     scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
 
-    def rendered(shown: list[dict[str, Any]]) -> str:
-        return page(HERE, "plain.html.j2", context | {"pictures": shown}, styles=["page.css"], scripts=scripts)
+    def rendered(shown: list[dict[str, Any]], tiles: list[dict[str, Any]]) -> str:
+        filled = context | {"pictures": shown, "shelves": tiles}
+        return page(HERE, "plain.html.j2", filled, styles=["page.css"], scripts=scripts)
 
-    room = LIMIT - len(rendered([]).encode("utf-8"))
-    return rendered([_picture(caption, path, room // len(pictures)) for caption, path in pictures])
+    count = len(pictures) + sum(len(shelf.tiles) for shelf in shelves)
+    room = LIMIT - len(rendered([], []).encode("utf-8")) - _AROUND * count
+    each = room // max(count, 1)
+    return rendered(
+        [_picture(caption, path, each) for caption, path in pictures],
+        [
+            {
+                "title": shelf.title,
+                "tiles": [one._asdict() | _picture(one.caption, Path(one.file), each) for one in shelf.tiles],
+            }
+            for shelf in shelves
+        ],
+    )
 
 
 def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:
@@ -82,4 +102,4 @@ def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:
             small = embedded(image.convert("RGB"), room)
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None
-    return {"caption": caption, "small": small}
+    return {"caption": caption, "small": small, "pixelated": max(small.width, small.height) <= PIXELATED}
