@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import (
+    activation,
     audit,
     batches,
     budget,
@@ -77,6 +78,7 @@ ROWS: dict[str, Callable[[], Section]] = {
     "square-l1": partial(random_search.section_square_l1, 1000),
     "sparse-rs": partial(random_search.section_sparse_rs, 1000),
     "one-pixel": one_pixel.section,
+    **{f"activation-{name}": partial(activation.section, name) for name in activation.PAIRS},
     "memory": memory.section,
     "folder": folder.section,
     "craft": craft.section,

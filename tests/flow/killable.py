@@ -34,6 +34,7 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
 from brittle.studies.audit import Audit
+from brittle.studies.boundary import BoundarySpec
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
@@ -124,6 +125,13 @@ def small_activation() -> Activating:
     return Activating(sources, {"judge": classifier(2)}, ("class:0-2", "channel:features.3:0-1"), ascents)
 
 
+def small_boundary() -> PerImage:
+    """Two maps of each image."""
+    by_name = {"one": classifier(), "two": classifier(1)}
+    spec = BoundarySpec(models=[], data="", size=9)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
@@ -144,6 +152,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "noise": small_noise,
     "activation": small_activation,
+    "boundary": small_boundary,
     "train": small_train,
 }
 

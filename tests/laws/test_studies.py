@@ -143,6 +143,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
     every: dict[str, dict[str, Any]] = {
         "activation": {"data": "digits"},
         "audit": {"attacks": ["fgsm"], "data": "digits"},
+        "boundary": {"data": "digits"},
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
         "noise": {"data": "digits"},

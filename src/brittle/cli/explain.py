@@ -101,3 +101,45 @@ def activation(
         )
 
     run_spec(spec, out, workers=workers, dry_run=dry_run)
+
+
+@explain.command()
+def boundary(
+    model: Models,
+    data: Data,
+    out: Out,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="one or two, NAME[,option=value...]: a map with the first and chance, and one with both; default:"
+            " deepfool, and deepfool,norm=linf",
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(metavar="N", help="points of a map's side, 9 to 257")] = 49,
+    weights: Weights = None,
+    limit: Annotated[int, typer.Option(parser=at_least(1), metavar="N", help="so many images of --data")] = 4,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Maps of the decisions around images, and how the boundary turns along its way."""
+    from brittle.cli.running import run_spec
+    from brittle.run.spec import parsed
+    from brittle.studies.boundary import BoundarySpec
+
+    asked = {
+        "models": models_of(model, weights, mean, std),
+        "data": data,
+        "limit": limit,
+        "size": size,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+        **({"attacks": attack} if attack else {}),
+    }
+    run_spec(lambda: parsed(BoundarySpec, asked, "brittle explain boundary"), out, workers=workers, dry_run=dry_run)

@@ -137,7 +137,7 @@ class Asked:
         return torch.cat(values), torch.cat(gradients)
 
     def values(self, images: Images) -> Tensor:
-        """float ``[N, B]``: each objective on each of some images, by the plain network; of a class always the logit."""
+        """float ``[N, B]``: each objective on each of some images, by the plain network; of a class its logit."""
         plain = replace(self, odds=False)
         with torch.no_grad():
             if not self._layer:

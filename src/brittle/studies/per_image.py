@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import pyarrow as pa
 
@@ -15,8 +15,19 @@ from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_sources
 from brittle.studies.registry import Tell, register_study
 
-Work = Callable[[Any, Classifier, Shard], Mapping[str, Sequence[Any]]]
-"""(spec, classifier, some images) -> columns of records, image by image, in rows as many as wished for each."""
+Columns = Mapping[str, Sequence[Any]]
+"""Of records, image by image, in rows as many as wished for each."""
+
+
+class Drawn(NamedTuple):
+    """Columns, and files by their names below ``pictures/<model>/``; an image's files have its position in theirs."""
+
+    columns: Columns
+    files: Mapping[str, bytes]
+
+
+Work = Callable[[Any, Classifier, Shard], Columns | Drawn]
+"""(spec, classifier, some images) -> what is to be written down of them."""
 
 _WORK: dict[str, Work] = {}
 _GUESS = 100.0  # passes for an image, before any has been seen
@@ -87,15 +98,18 @@ class PerImage:
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
         """The work on one shard of one model."""
-        columns = _WORK[self.name](
+        made = _WORK[self.name](
             self.spec, self.sources.of[unit.at].classifier, self.sources.shard(unit.at, unit, manifest)
         )
+        columns, files = made if isinstance(made, Drawn) else (made, {})
         rows = len(next(iter(columns.values())))
-        return Done(pa.table({"model": [unit.at] * rows, **columns}), {})
+        slug = next(model.slug for model in manifest.models if model.name == unit.at)
+        pictures = {f"pictures/{slug}/{name}": content for name, content in files.items()}
+        return Done(pa.table({"model": [unit.at] * rows, **columns}), pictures)
 
     def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
-        """Nothing."""
-        return {}
+        """All pictures."""
+        return {name: content for _, done in parts for name, content in done.files.items()}
 
     def count(self, table: pa.Table) -> int:
         """Rows, as there is nothing that all such studies would count."""
