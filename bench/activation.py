@@ -159,7 +159,7 @@ def _said(images: Images, network: Network, judge: Network) -> tuple[Tensor, Ten
     shown = (255 * images).round() / 255
     size = (shown.shape[1], *shown.shape[2:])
     fit = judge.fit or Fit(channels=3, height=size[1], width=size[2])
-    other: Classifier = resizing(judge, size, (fit.channels, fit.height, fit.width))  # type: ignore[arg-type]
+    other: Classifier = resizing(judge, size, (fit.channels, fit.height, fit.width))
     return network.logits(shown, plain=True).softmax(1), other.logits(shown, plain=True).softmax(1)
 
 

@@ -123,4 +123,5 @@ def _gap(logits: Logits, labels: Labels, others: Labels) -> Tensor:
 
 
 def _along(tensors: Tensor, direction: Tensor) -> Tensor:
-    return (tensors * direction).flatten(1).sum(1).view(-1, 1, 1, 1)
+    along: Tensor = (tensors * direction).flatten(1).sum(1)
+    return along.view(-1, 1, 1, 1)

@@ -46,7 +46,8 @@ class Objective:
         if self.kind != "direction":
             return torch.nn.functional.one_hot(torch.tensor(self.index), channels).float()
         drawn = Rng(0, (str(self.index),)).normal("direction", torch.empty(1, channels))[0]
-        return drawn / drawn.norm()
+        unit: Tensor = drawn / drawn.norm()
+        return unit
 
 
 def objectives_of(

@@ -80,11 +80,11 @@ def _rows(names: Sequence[str]) -> list[list[int]]:
 
 
 def _stand(draw: ImageDraw.ImageDraw, mark: Mark) -> None:
-    """A white dot with a black rim and its name beside it, on the side where there is room."""
+    """A white dot with a black rim and its name beside it, away from the middle."""
     x, y = (_EDGE + _SIDE * (1 + one) / 2 for one in (mark.right, -mark.up))
     draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=PAPER, outline=INK, width=2)
     wide = length(mark.label, _TEXT)
-    left = x + 9 if x + 9 + wide < _EDGE + _SIDE else x - 9 - wide
+    left = x + 9 if mark.right > 0 and x + 9 + wide < _EDGE + _SIDE else x - 9 - wide
     draw.rectangle((left - 2, y - 12, left + wide + 2, y + 12), fill=PAPER)
     Pen(draw).text(round(left), round(y) - 12, mark.label, _TEXT, INK, wide + 1)
 

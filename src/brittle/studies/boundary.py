@@ -139,7 +139,7 @@ def _maps(
     """The first attack's direction with a random one, and with that of the second attack."""
     changes = [one - image for one in found]
     planes = [(random, "a random direction"), *((change, label_of_attack(spec, 1)) for change in changes[1:])]
-    drawn = []
+    drawn = list[tuple[Tensor, list[Mark], float, str]]()
     for second, name in planes:
         axes = basis(changes[0], second)
         places = [torch.einsum("kchw,chw->k", axes, change).tolist() for change in changes[: len(drawn) + 1]]

@@ -101,10 +101,10 @@ class PerImage:
         made = _WORK[self.name](
             self.spec, self.sources.of[unit.at].classifier, self.sources.shard(unit.at, unit, manifest)
         )
-        columns, files = made if isinstance(made, Drawn) else (made, {})
+        columns, drawn = made if isinstance(made, Drawn) else (made, {})
         rows = len(next(iter(columns.values())))
         slug = next(model.slug for model in manifest.models if model.name == unit.at)
-        pictures = {f"pictures/{slug}/{name}": content for name, content in files.items()}
+        pictures = {f"pictures/{slug}/{name}": content for name, content in drawn.items()}
         return Done(pa.table({"model": [unit.at] * rows, **columns}), pictures)
 
     def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
