@@ -126,7 +126,8 @@ def small_stability() -> PerImage:
 def small_certify() -> PerImage:
     spec = CertifySpec(models=[], data="", norm="l2", eps=[0.1], attack="deepfool")
     net = seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10)))
-    return PerImage(Sources.made_of({"mlp": Network(net)}, {"mlp": examples()}), spec)
+    by_name = {"mlp": Network(net), "linear": Network(seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))))}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
 def small_train() -> Training:
