@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from brittle.attacks import Attack
 from brittle.catalog import attacks_from
 from brittle.errors import BrittleError
 from brittle.explain.chain import Chain, chain_of
@@ -25,7 +26,7 @@ from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.attack import attack_graded
 from brittle.run.sources import Shard
-from brittle.studies.per_image import PerImageSpec, register_per_image
+from brittle.studies.per_image import PerImage, PerImageSpec, register_per_image
 from brittle.text import counted, significant
 
 ATTACK = "attack"
@@ -43,6 +44,23 @@ class CertifySpec(PerImageSpec):
     norm: Ball = "linf"
     eps: list[float] = Field(default=[0.1, 0.3], min_length=1)
     attack: str | None = None
+
+    def open(self) -> PerImage:
+        """The study; BrittleError for a network that no certificate is known for."""
+        study = super().open()
+        self.made()
+        for one in study.sources.of.values():
+            chain_of(network_of(one.classifier), one.examples.images(0, 1).to(one.classifier.device))
+        return study
+
+    def made(self) -> Attack:
+        """The attack."""
+        text = f"minimal,norm={self.norm}" if self.attack is None else self.attack
+        made = attacks_from(text)
+        if len(made) != 1:
+            raise BrittleError(f"expected one attack beside the certificates, got {len(made)} by {text!r}")
+        attack: Attack = made[0]
+        return attack
 
 
 @final
@@ -88,9 +106,8 @@ def work(spec: CertifySpec, classifier: Classifier, shard: Shard) -> Mapping[str
     if key not in _LAST:
         _LAST.clear()
         _LAST[key] = Proofs(chain_of(network, shard.images[:1]), spec.norm)
-    (method,) = attacks_from(spec.attack or f"minimal,norm={spec.norm}")
     goal, rng = Untargeted(shard.labels, network.reject), Rng(spec.seed, shard.ids)
-    found = attack_graded(network, shard.images, goal, method, rng, shard.logits)
+    found = attack_graded(network, shard.images, goal, spec.made(), rng, shard.logits)
     distances = torch.where(found.fooled, found.distance(spec.norm).double(), torch.inf)
     whole = 1.0 if spec.norm == "linf" else math.sqrt(shard.images[0].numel())
     rows: list[tuple[str, int, str, float]] = []

@@ -21,7 +21,7 @@ from brittle.rng import Rng
 from brittle.run.attack import attack_graded
 from brittle.run.sources import Shard
 from brittle.studies.control import noise_like
-from brittle.studies.per_image import PerImageSpec, register_per_image
+from brittle.studies.per_image import PerImage, PerImageSpec, register_per_image
 from brittle.studies.stability_told import BOUND, JACOBIAN, LOGITS, NOISE, OWN, tell
 from brittle.types import Images
 
@@ -35,6 +35,14 @@ class StabilitySpec(PerImageSpec):
 
     study: Literal["stability"] = "stability"
     attacks: list[str] = Field(default=["minimal,norm=l2"], min_length=1)
+
+    def open(self) -> PerImage:
+        """The study; BrittleError for what has no layers."""
+        study = super().open()
+        self.made()
+        for one in study.sources.of.values():
+            network_of(one.classifier)
+        return study
 
     def made(self) -> list[Attack]:
         """The attacks, with sweeps spread out."""

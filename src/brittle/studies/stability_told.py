@@ -33,9 +33,18 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         kinds = dict(zip(mine["layer"], mine["kind"], strict=True))
         for at, one in enumerate(layers, 1):
             values = [found.get(one, math.nan) for found in (own, through, *medians.values())]
+            values.append(float(mine.loc[mine["what"] == JACOBIAN, "value"].max()) if one == LOGITS else math.nan)
             cells = [NONE if math.isnan(value) else value for value in values]
             rows.append((*((str(name),) if several else ()), f"{at} {one}", str(kinds.get(one, "")), *cells))
-    heads = (*(("model",) if several else ()), "layer", "kind", "own norm", "product bound", *changes)
+    heads = (
+        *(("model",) if several else ()),
+        "layer",
+        "kind",
+        "own norm",
+        "product bound",
+        *changes,
+        "largest Jacobian",
+    )
     y = "times larger than in the pixels, power of 10"
     return Told(tuple(sentences), "layer", y, tuple(curves), heads, tuple(rows))
 
@@ -54,9 +63,10 @@ def _sentences(
     most = through[LOGITS]
     limit = f"at most {plain(most)} times" if not math.isnan(most) else "without a bound"
     found = [
-        f"{name}: the layers' norms allow a change to grow {limit} from pixels to logits (L2); at"
-        f" {counted(len(jacobian), 'image')} a small one grows up to {plain(float(jacobian.max()))} times (largest"
-        f" singular value of the Jacobian, median {plain(float(jacobian.median()))}). In the median it grew {done}."
+        f"{name}: a change grows {limit} from pixels to logits (L2), by the norms of the layers.",
+        f"In the median it grew {done}. At {counted(len(jacobian), 'image')} a small one grows up to"
+        f" {plain(float(jacobian.max()))} times (largest singular value of the Jacobian, median"
+        f" {plain(float(jacobian.median()))}): no bound can be lower.",
     ]
     said = dict.fromkeys(bounds.loc[bounds["said"] != "", "said"])
     return found + [f"{name}: no bound, as {one}." for one in said]
