@@ -71,6 +71,7 @@ def test_a_linear_network_is_certified_to_its_exact_distance() -> None:
         for bound in (ibp, crown):
             radius = certified_radius(bound, chain(net), pixels, label, norm, 0.45)  # type: ignore[arg-type]
             assert radius == pytest.approx(min(0.45, abs(gap) / float(size)), abs=1e-4)
+    assert float(lipsdp(chain(net))[0, 1]) == pytest.approx(float(w.norm()))
 
 
 def test_crown_is_exact_where_no_unit_is_in_doubt_and_sound_on_random_points() -> None:

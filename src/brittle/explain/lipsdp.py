@@ -54,9 +54,9 @@ def product_constant(chain: Chain) -> float:
 def solved(chain: Chain, ends: Tensor, steps: int = STEPS) -> Multipliers:
     """The same with its proof, of some last matrices ``[P, rows, n]``; the slopes are part of the weights."""
     slopes = [_SLOPES[one] for one in chain.activations]
+    if not slopes:  # the last matrix is the only one
+        return Multipliers(torch.linalg.matrix_norm(ends, 2).square(), ())
     weights = [chain.weights[0], *(w * s for w, s in zip(chain.weights[1:-1], slopes, strict=False))]
-    if not slopes:
-        return Multipliers(torch.linalg.matrix_norm(ends @ weights[0], 2).square(), ())
     ends = ends * slopes[-1]
     gram = weights[0] @ weights[0].T
     sizes = [len(one) for one in weights]
