@@ -68,7 +68,7 @@ def test_what_is_seen_has_a_gradient_in_the_images(odd: Network) -> None:
     leaf = IMAGES.clone().requires_grad_()
     _, found = seen(odd, leaf, ["first"])
     (gradient,) = torch.autograd.grad(found["first"].sum(), leaf)
-    weight = odd.net.first.weight  # type: ignore[union-attr]
+    weight = odd.net.get_parameter("first.weight")
     torch.testing.assert_close(gradient[:, :, 4, 4], (weight.sum((0, 2, 3)) / 0.25).expand(3, 1))
 
 

@@ -136,8 +136,8 @@ def test_a_network_without_a_chain_is_refused_in_one_line(net: nn.Module, why: s
 def test_lipsdp_knows_that_the_two_sides_of_an_absolute_value_do_not_add_up() -> None:
     """|x| = relu(x) + relu(-x) has the constant 1; the product of the norms says 2."""
     net = dense(1, 2, 2)
-    net[1].weight.data, net[1].bias.data = torch.tensor([[1.0], [-1.0]]), torch.zeros(2)  # type: ignore[index]
-    net[3].weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])  # type: ignore[index]
+    net[1].weight.data, net[1].bias.data = torch.tensor([[1.0], [-1.0]]), torch.zeros(2)
+    net[3].weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
     found = chain(net, (1, 1, 1))
     assert product_constant(found) == pytest.approx(2.0)
     assert 1.0 <= float(lipsdp(found)[0, 1]) < 1.01

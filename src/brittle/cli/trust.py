@@ -1,6 +1,6 @@
 """``brittle explain stability`` and ``certify``: how far a network can be trusted. torch is imported inside them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def stability(
     from brittle.run.spec import parsed
     from brittle.studies.stability import StabilitySpec
 
-    asked = {
+    asked: dict[str, Any] = {
         "models": models_of(model, weights, mean, std),
         "data": data,
         "limit": limit,
@@ -90,7 +90,7 @@ def certify(
     from brittle.run.spec import parsed
     from brittle.studies.certify import CertifySpec
 
-    asked = {
+    asked: dict[str, Any] = {
         "models": models_of(model, weights, mean, std),
         "data": data,
         "limit": limit,

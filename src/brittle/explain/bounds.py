@@ -64,23 +64,23 @@ class _Walk(fx.Interpreter):
     """
 
     def __init__(self, traced: fx.GraphModule, scale: float) -> None:
-        super().__init__(traced)  # type: ignore[no-untyped-call]
+        super().__init__(traced)
         self.scale, self.found = scale, list[Bound]()
         self.through: dict[fx.Node, float | str] = {}
         self._calls: dict[str, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        values = self.map_nodes_to_values(n.args, n)  # type: ignore[no-untyped-call]
-        value = super().run_node(n)  # type: ignore[no-untyped-call]
+        values: Any = self.map_nodes_to_values(n.args, n)
+        value = super().run_node(n)
         if n.op == "placeholder":
             self.through[n] = self.scale
         elif n.op == "output" or not _has_tensor(value) or all(self.through[one] == 0 for one in n.all_input_nodes):
             self.through[n] = 0.0  # a constant has no inputs
         else:
-            self._pass(n, values)
+            self._pass(n, values, value)
         return value
 
-    def _pass(self, n: fx.Node, values: tuple[Any, ...]) -> None:
+    def _pass(self, n: fx.Node, values: tuple[Any, ...], value: Any) -> None:
         lost = next((one for one in map(self.through.get, n.all_input_nodes) if isinstance(one, str)), None)
         if n.op == "call_module":
             path = str(n.target)
@@ -91,43 +91,50 @@ class _Walk(fx.Interpreter):
             self._keep(n, name, type(module).__name__, own, lost or said or None)
             return
         name = n.target if isinstance(n.target, str) else str(getattr(n.target, "__name__", n.target))
-        if name in ("add", "iadd", "sub", "isub", "radd", "add_", "cat", "concat"):
-            self.through[n] = lost or self._joined(n, by_squares=name in ("cat", "concat"))
+        if name in ("add", "iadd", "sub", "isub", "add_", "cat", "concat") and "alpha" not in n.kwargs:
+            self.through[n] = lost or self._joined(n, value, by_squares=name in ("cat", "concat"))
             return
-        own, said = self._function(n, name, values)
+        own, said = self._function(n, name, values, value)
         self._keep(n, n.name, "function", own, lost or said or None)
 
-    def _joined(self, n: fx.Node, *, by_squares: bool) -> float | str:
-        through = [one for node in n.all_input_nodes if isinstance(one := self.through[node], float)]
-        return math.hypot(*through) if by_squares else math.fsum(self._times(n, through))
+    def _joined(self, n: fx.Node, value: Tensor, *, by_squares: bool) -> float | str:
+        parts = list[fx.Node]()  # ``x + x`` has its node twice
+        fx.node.map_arg((n.args, n.kwargs), parts.append)
+        moving = [node for node in parts if self.through[node] != 0]
+        if not by_squares and any(self.env[node].shape != value.shape for node in moving):
+            return f"{n.name} spreads a value over places, for which no bound is known"
+        through = [float(self.through[node]) for node in moving]
+        return math.hypot(*through) if by_squares else math.fsum(through)
 
-    def _times(self, n: fx.Node, through: list[float]) -> list[float]:
-        """``x + x`` names its node once."""
-        twice = len(n.args) == 2 and n.args[0] is n.args[1]
-        return through * 2 if twice else through
-
-    def _function(self, n: fx.Node, name: str, values: tuple[Any, ...]) -> tuple[float | None, str]:
+    def _function(self, n: fx.Node, name: str, values: tuple[Any, ...], value: Any) -> tuple[float | None, str]:
         if name in ("mul", "imul", "truediv", "div"):
-            other = values[1]
-            if self.through.get(n.args[1], 0.0) == 0 and isinstance(other, Tensor | int | float):  # type: ignore[arg-type]
-                size = float(
-                    torch.as_tensor(other).abs().max() if "mul" in name else torch.as_tensor(other).abs().min()
-                )
-                return (size if "mul" in name else 1 / size), ""
-            return None, "a product of two values that depend on the image has no bound"
-        if name in ("max_pool2d", "_max_pool2d", "boolean_dispatch", "fn"):
-            asked = dict(zip(("kernel_size", "stride", "padding", "dilation"), values[1:], strict=False)) | dict(
-                n.kwargs
+            return self._scaled(n, values, value, divides="div" in name)
+        if name in ("max_pool2d", "_max_pool2d"):
+            asked: dict[str, Any] = dict(
+                zip(("kernel_size", "stride", "padding", "dilation"), values[1:], strict=False)
             )
+            asked |= n.kwargs
             return max_pool_factor(asked["kernel_size"], asked.get("stride"), asked.get("dilation") or 1, 2), ""
         if name in FUNCTIONS:
             return FUNCTIONS[name], ""
         if name in LINEAR and all(self.through[one] == 0 for one in n.all_input_nodes[1:]):
-            rest, named = values[1:], self.map_nodes_to_values(n.kwargs, n)  # type: ignore[no-untyped-call]
+            rest = values[1:]
+            named: Any = self.map_nodes_to_values(n.kwargs, n)
+            call: Any = n.target
             if n.op == "call_method":
                 return linear_norm(lambda one: getattr(one, name)(*rest, **named), values[0]), ""
-            return linear_norm(lambda one: n.target(one, *rest, **named), values[0]), ""  # type: ignore[operator]
+            return linear_norm(lambda one: call(one, *rest, **named), values[0]), ""
         return None, f"{name} has neither a matrix nor a slope that is known"
+
+    def _scaled(self, n: fx.Node, values: tuple[Any, ...], value: Tensor, *, divides: bool) -> tuple[float | None, str]:
+        """A product with a constant, or a quotient by one, neither of which spreads the value over places."""
+        fixed = [at for at, one in enumerate(n.args[:2]) if not isinstance(one, fx.Node) or self.through[one] == 0]
+        if len(fixed) != 1 or (divides and fixed == [0]):
+            return None, f"{n.name} joins two values that depend on the image by a product or a quotient"
+        if values[1 - fixed[0]].shape != value.shape:
+            return None, f"{n.name} spreads a value over places, for which no bound is known"
+        constant = torch.as_tensor(values[fixed[0]]).abs()
+        return (1 / float(constant.min()) if divides else float(constant.max())), ""
 
     def _keep(self, n: fx.Node, name: str, kind: str, own: float | None, said: str | None) -> None:
         before = self.through[n.all_input_nodes[0]]

@@ -70,7 +70,9 @@ def chain_of(network: Network, image: Images) -> Chain:
             entries += offset.numel() * zeros.numel()
             if entries > MOST:
                 _refuse(network, f"its matrices have more than {MOST:,} entries")
-            columns = [piece(one.view(-1, *shape)) - offset for one in torch.eye(zeros.numel()).to(zeros).split(256)]
+            columns = [
+                piece(one.view(-1, *shape)) - offset for one in torch.split(torch.eye(zeros.numel()).to(zeros), 256)
+            ]
             matrix = torch.cat(columns).flatten(1).T.contiguous()
             trial = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)).to(zeros)
             exact = trial.flatten(1) @ matrix.T + offset.flatten(1)

@@ -72,7 +72,7 @@ def crown(chain: Chain, around: Around, label: int) -> Tensor:
         open_ = ((low < 0) & (high > 0)).nonzero().squeeze(1)
         if len(open_):
             sides = torch.cat([weight[open_], -weight[open_]]), torch.cat([bias[open_], -bias[open_]])
-            below, above = _led_back(chain, around, number, *sides, intervals).split(len(open_))
+            below, above = _led_back(chain, around, number, *sides, intervals).view(2, -1)
             low[open_], high[open_] = torch.maximum(low[open_], below), torch.minimum(high[open_], -above)
         intervals.append((low, high))
     last = differences(chain, label)

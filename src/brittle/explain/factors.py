@@ -107,7 +107,7 @@ def _each(value: Any, dimensions: int) -> tuple[int, ...]:
 _NAMES = (
     *("relu", "relu_", "relu6", "hardtanh", "tanh", "softplus"),
     *("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze", "clone", "detach"),
-    *("dropout", "dropout2d", "feature_dropout", "getitem", "chunk", "split", "pad", "float"),
+    *("dropout", "dropout2d", "feature_dropout", "getitem", "chunk", "split", "float"),
 )
 FUNCTIONS: dict[str, float] = dict.fromkeys(_NAMES, 1.0) | {
     "sigmoid": 0.25,
@@ -118,5 +118,5 @@ FUNCTIONS: dict[str, float] = dict.fromkeys(_NAMES, 1.0) | {
 }
 """What is called without a module: by its name, what it may multiply a change by."""
 
-LINEAR = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean", "sum", "conv2d", "linear", "conv_transpose2d"))
+LINEAR = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "mean", "sum", "conv2d", "linear", "pad"))
 """The same for what is linear in its first argument: its norm is found by products."""

@@ -150,9 +150,9 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
             measured = [rate(int((radii >= one).sum()), len(radii)) for one in eps]
             rows.append((*((str(name),) if several else ()), title, float(pd.Series(radii).median()), *measured))
         best = mine[mine["method"] != ATTACK].groupby("example")["radius"].max()
-        shares = ", ".join(f"{int((best >= one).sum())} at {one:g}" for one in eps)
+        proven = ", ".join(f"{int((best >= one).sum())} at {one:g}" for one in eps)
         sentences.append(
-            f"{name}: of {counted(len(best), 'image')} the class is proven in {norm_text(norm)} for {shares}. No attack"
+            f"{name}: of {counted(len(best), 'image')} the class is proven in {norm_text(norm)} for {proven}. No attack"
             " contradicts a certificate."
         )
     axis = f"radius, {norm_text(norm)}"
