@@ -16,6 +16,7 @@ import torch
 import torch._dynamo  # by the first look at the types of a network's operations
 import torch.fx.experimental.symbolic_shapes  # with sympy, by the first gradient: here once, not in each child
 from kit import seeded
+from torch import nn
 
 import brittle
 from brittle.attacks import Attack, UniversalSGD
@@ -35,11 +36,13 @@ from brittle.run.workers import Local
 from brittle.studies.activation import Activating
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
+from brittle.studies.certify import CertifySpec
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
 from brittle.studies.photographs import Photograph
+from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
@@ -132,6 +135,19 @@ def small_boundary() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
 
 
+def small_stability() -> PerImage:
+    spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
+def small_certify() -> PerImage:
+    spec = CertifySpec(models=[], data="", norm="l2", eps=[0.1], attack="deepfool")
+    net = seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10)))
+    by_name = {"mlp": Network(net), "linear": Network(seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))))}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
@@ -150,9 +166,11 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "transfer": small_transfer,
     "craft": small_craft,
     "fit": small_fit,
+    "certify": small_certify,
     "noise": small_noise,
     "activation": small_activation,
     "boundary": small_boundary,
+    "stability": small_stability,
     "train": small_train,
 }
 

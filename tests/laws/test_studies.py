@@ -146,11 +146,10 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "boundary": {"data": "digits"},
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
-        "noise": {"data": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
     models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}
-    content = {"study": name, **models, **every[name]}
+    content = {"study": name, **models, **every.get(name, {"data": "digits"})}
     spec = spec_of(content, "run.toml")
     written = tmp_path / "run.toml"
     written.write_text(tomli_w.dumps({"study": name, **spec.toml()}))

@@ -5,7 +5,8 @@ import sys
 import brittle.cli.explain
 import brittle.cli.looking
 import brittle.cli.study
-import brittle.cli.training  # noqa: F401 - and this
+import brittle.cli.training
+import brittle.cli.trust  # noqa: F401 - and this
 from brittle.cli.app import app
 from brittle.cli.ending import run
 

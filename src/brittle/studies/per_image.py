@@ -14,6 +14,7 @@ from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.opening import opened_sources
 from brittle.studies.registry import Tell, register_study
+from brittle.types import Images
 
 Columns = Mapping[str, Sequence[Any]]
 """Of records, image by image, in rows as many as wished for each."""
@@ -29,7 +30,11 @@ class Drawn(NamedTuple):
 Work = Callable[[Any, Classifier, Shard], Columns | Drawn]
 """(spec, classifier, some images) -> what is to be written down of them."""
 
-_WORK: dict[str, Work] = {}
+Once = Callable[[Any, Classifier, Images], Columns]
+"""(spec, classifier, an image ``[1, C, H, W]`` for its shape) -> columns of records: the same ones, of the classifier
+itself."""
+
+_WORK: dict[str, tuple[Work, Once | None]] = {}
 _GUESS = 100.0  # passes for an image, before any has been seen
 
 
@@ -48,10 +53,20 @@ class PerImageSpec(Spec):
         return PerImage(opened_sources(self.models, self.data, self.limit, self.device, self.batch_size), self)
 
 
-def register_per_image(name: str, spec: type[PerImageSpec], work: Work, tell: Tell) -> None:
-    """Enrols a study: it is run, resumed, shared among workers, and reported as all others are."""
-    _WORK[name] = work
+def register_per_image(name: str, spec: type[PerImageSpec], work: Work, tell: Tell, once: Once | None = None) -> None:
+    """Enrols a study: it is run, resumed, shared among workers, and reported as all others are.
+
+    once: what there is to say of a classifier before any image; a unit of its own.
+    """
+    _WORK[name] = work, once
     register_study(name, spec, tell)
+
+
+class Place(NamedTuple):
+    """Where a unit stands: the model, and whether it is about that alone."""
+
+    model: str
+    once: bool
 
 
 @final
@@ -74,38 +89,49 @@ class PerImage:
         return wanted if stored is None else grown(stored, wanted)
 
     def units(self, manifest: Manifest) -> Sequence[Unit]:
-        """Shards, model by model."""
+        """Model by model, what is done once, and shards."""
+        once = _WORK[self.name][1] is not None
         return [
-            Unit(
-                shard_key(model.slug, number),
-                model.name,
-                start,
-                stop,
-                model.name,
-                guess=_GUESS * self.sources.pace(model.name),
-            )
+            unit
             for model in manifest.models
             if model.name in self.sources.of
-            for number, start, stop in self.sources.spans(manifest)
+            for unit in [
+                *([Unit(f"{model.slug}/once", model.name, 0, 1, Place(model.name, True))] if once else []),
+                *(
+                    Unit(
+                        shard_key(model.slug, number),
+                        model.name,
+                        start,
+                        stop,
+                        Place(model.name, False),
+                        guess=_GUESS * self.sources.pace(model.name),
+                    )
+                    for number, start, stop in self.sources.spans(manifest)
+                ),
+            ]
         ]
 
     def given(self, unit: Unit) -> str:
-        return self.sources.given(unit.at, unit)
+        return self.sources.given(unit.at.model, unit)
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
         """Nothing."""
         return {}
 
     def do(self, unit: Unit, manifest: Manifest, files: Files) -> Done:
-        """The work on one shard of one model."""
-        made = _WORK[self.name](
-            self.spec, self.sources.of[unit.at].classifier, self.sources.shard(unit.at, unit, manifest)
-        )
+        """The work on one shard of one model, or on the model alone."""
+        (work, once), model = _WORK[self.name], unit.at.model
+        classifier, shard = self.sources.of[model].classifier, self.sources.shard(model, unit, manifest)
+        if unit.at.once:
+            assert once is not None
+            made: Columns | Drawn = once(self.spec, classifier, shard.images)
+        else:
+            made = work(self.spec, classifier, shard)
         columns, drawn = made if isinstance(made, Drawn) else (made, {})
         rows = len(next(iter(columns.values())))
-        slug = next(model.slug for model in manifest.models if model.name == unit.at)
+        slug = next(one.slug for one in manifest.models if one.name == model)
         pictures = {f"pictures/{slug}/{name}": content for name, content in drawn.items()}
-        return Done(pa.table({"model": [unit.at] * rows, **columns}), pictures)
+        return Done(pa.table({"model": [model] * rows, **columns}), pictures)
 
     def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
         """All pictures."""
