@@ -34,6 +34,7 @@ from brittle.run.store import Store
 from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
+from brittle.studies.alternate import AlternateSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
@@ -128,6 +129,12 @@ def small_activation() -> Activating:
     return Activating(sources, {"judge": classifier(2)}, ("class:0-2", "channel:features.3:0-1"), ascents)
 
 
+def small_alternate() -> PerImage:
+    spec = AlternateSpec(models=[], data="", pictures=3)
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_boundary() -> PerImage:
     """Two maps of each image."""
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -169,6 +176,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "certify": small_certify,
     "noise": small_noise,
     "activation": small_activation,
+    "alternate": small_alternate,
     "boundary": small_boundary,
     "stability": small_stability,
     "train": small_train,

@@ -10,6 +10,7 @@ from brittle.cli.arguments import (
     Data,
     Device,
     DryRun,
+    Limit,
     Mean,
     Model,
     Models,
@@ -22,6 +23,7 @@ from brittle.cli.arguments import (
     batch_size_of,
     models_of,
 )
+from brittle.errors import BrittleError
 
 explain = typer.Typer(
     help="What goes on inside a network: its layers, what they see, and how far they can be trusted.",
@@ -143,3 +145,43 @@ def boundary(
         **({"attacks": attack} if attack else {}),
     }
     run_spec(lambda: parsed(BoundarySpec, asked, "brittle explain boundary"), out, workers=workers, dry_run=dry_run)
+
+
+@explain.command()
+def alternate(
+    model: Models,
+    data: Data,
+    out: Out,
+    eps: Annotated[str, typer.Option(metavar="SIZE", help="of the signed step, as 8/255")] = "8/255",
+    pictures: Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="of so many images")] = 8,
+    weights: Weights = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Gradients by an alternate label, and accuracy before and after a step, beside noise of the same norm."""
+    from brittle.catalog.grammar import number_of
+    from brittle.cli.running import run_spec
+    from brittle.run.spec import parsed
+    from brittle.studies.alternate import AlternateSpec
+
+    try:
+        size = number_of(eps)
+    except (ValueError, ZeroDivisionError):
+        raise BrittleError(f"expected --eps as a number such as 0.03 or 8/255, got {eps!r}") from None
+    asked = {
+        "models": models_of(model, weights, mean, std),
+        "data": data,
+        "eps": size,
+        "pictures": pictures,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+    }
+    run_spec(lambda: parsed(AlternateSpec, asked, "brittle explain alternate"), out, workers=workers, dry_run=dry_run)

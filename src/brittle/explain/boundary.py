@@ -114,7 +114,8 @@ def linear_distance(classifier: Classifier, images: Images, labels: Labels, othe
     """``[B]``: how far the boundary to a class would be, in L2, if it were as flat as it seems from each image."""
     score: Callable[[Logits], Tensor] = lambda logits: _gap(logits, labels, others)  # noqa: E731
     logits, slopes = classifier.gradient(images, score)
-    return score(logits) / slopes.flatten(1).norm(dim=1)
+    distances: Tensor = score(logits) / slopes.flatten(1).norm(dim=1)
+    return distances
 
 
 def _gap(logits: Logits, labels: Labels, others: Labels) -> Tensor:

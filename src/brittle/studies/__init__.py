@@ -2,6 +2,7 @@
 
 from brittle.studies import (
     activation,
+    alternate,
     audit,
     boundary,
     certify,
@@ -13,6 +14,6 @@ from brittle.studies import (
 )  # for their registrations
 from brittle.studies.registry import STUDIES, spec_of
 
-_ = activation, audit, boundary, certify, craft, fit, noise, stability, train
+_ = activation, alternate, audit, boundary, certify, craft, fit, noise, stability, train
 
 __all__ = ["STUDIES", "spec_of"]
