@@ -44,7 +44,7 @@ def linear() -> nn.Module:
 
 def farthest(net: nn.Module, batch: Batch, eps: float) -> Tensor:
     """Of a linear network: each pixel to its wall, against the label's weights (Goodfellow et al. 2015, section 5)."""
-    weights = net[2].weight.detach()  # type: ignore[index]
+    weights: Tensor = net[2].weight.detach()  # type: ignore[index]
     against = (weights[1 - batch.labels] - weights[batch.labels]).sign().view_as(batch.images)
     return batch.images + eps / torch.tensor(batch.normalised.std) * against
 

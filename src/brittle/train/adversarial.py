@@ -31,7 +31,7 @@ class Adversarial:
     share: float = option(1.0, "of the loss that is of attacked images; the rest is of clean ones", above=0, at_most=1)
     ramp: float = option(0.0, "share of the steps over which the budget grows to its full", at_least=0, below=1)
     watch: bool = option(True, "look for catastrophic overfitting by PGD, and stop before it")
-    recipe: Method = option(Standard(), "how the network learns from these images", of=RECIPES)
+    recipe: Recipe = option(Standard(), "how the network learns from these images", of=RECIPES)
 
     def __post_init__(self) -> None:
         check_trainable_by(self.attack)

@@ -164,4 +164,5 @@ def _accuracy(net: nn.Module, batch: Batch, attack: Any) -> Tensor:
     """Under an attack."""
     images = attacked(net, batch, attack)
     with torch.no_grad(), evaluating(net), batch.autocast():
-        return (net(images).argmax(1) == batch.labels).float().mean()
+        logits: Logits = net(images)
+    return (logits.argmax(1) == batch.labels).float().mean()

@@ -15,7 +15,7 @@ RECIPES: Registry[Entry] = Registry("recipe", example="standard")
 Networks = Mapping[str, nn.Module]
 
 
-class Stopped(Exception):  # noqa: N818 - a reason to end, and no error
+class Stopped(Exception):
     """Raised by a task within its moves: why a training ends before its last step, with the weights that it has now."""
 
 

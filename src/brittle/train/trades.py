@@ -32,7 +32,7 @@ class Trades:
     beta: float = option(6.0, "weight of the divergence; the paper's 1/lambda", above=0)
     ramp: float = option(0.0, "share of the steps over which the budget grows to its full", at_least=0, below=1)
     watch: bool = option(True, "look for catastrophic overfitting by PGD, and stop before it")
-    recipe: Method = option(Standard(), "how the network learns from clean images", of=RECIPES)
+    recipe: Recipe = option(Standard(), "how the network learns from clean images", of=RECIPES)
 
     def __post_init__(self) -> None:
         check_trainable_by(self.attack)
