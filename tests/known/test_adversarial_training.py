@@ -167,6 +167,13 @@ def test_where_both_fall_nothing_is_stopped(monkeypatch: pytest.MonkeyPatch) -> 
     assert rows[0]["robust"] == pytest.approx((7 * 0.4 + 7 * 0.5 + 8 * 0.1) / 22)
 
 
+def test_what_never_begins_is_noticed_half_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, (rows, _, reason) = watched(monkeypatch, [(0.01, 0.9)] * 9)
+    assert reason is not None and "in epoch 2: accuracy under PGD fell" not in reason
+    assert "in epoch 2: accuracy under PGD is 1.0 %, while that under fgsm(eps=0.05) is 90.0 %" in reason
+    assert len(rows) == 2
+
+
 @pytest.mark.parametrize("attack", ["minimal", "square(eps=0.1)", "boundary-walk"])
 def test_only_gradients_under_a_budget_are_trained_against(attack: str) -> None:
     for name in ("adversarial", "trades"):

@@ -24,6 +24,7 @@ from brittle.types import Images, Labels, Logits
 PROBE_STEPS, _PROBED, _PROBES = 10, 128, 8  # gradient steps; images; times an epoch
 _SOUND, _COLLAPSED = 0.75, 0.5  # of the best robust accuracy so far
 _BEGUN = 0.15  # robust accuracy from which a fall means something: above guessing
+_LONG = 0.5  # of the steps, by which there must be so much, where the attack that is trained against leaves more
 
 
 def check_trainable_by(attack: Any) -> None:
@@ -122,7 +123,8 @@ class Watch(nn.Module):
     Training against single steps may end in networks that resist single steps only, within a hundred steps of the
     training (catastrophic overfitting: Wong et al. 2020, arXiv:2001.03994, section 5.4). It is noticed where robust
     accuracy, by PGD of 10 steps on 128 images of the batch, falls below half of its best, and below half of what the
-    attack that is trained against leaves: where both fall, the training is only shaken.
+    attack that is trained against leaves: where both fall, the training is only shaken. Where there has never been any,
+    that is noticed in the middle of the training.
 
     As one of the task's networks it is in every checkpoint, so that a training that goes on knows what it had.
     """
@@ -147,17 +149,23 @@ class Watch(nn.Module):
             right, trained = (_accuracy(net, some, one) for one in (self.probe, self.attack))
             self.last.copy_(right)
             self.best.copy_(torch.maximum(self.best, right))
+            if self._has_collapsed(right, trained, batch.progress):
+                net.load_state_dict(self.sound.state_dict())
+                fell = f"fell from {percent(float(self.best))} to" if self.best > _BEGUN else "is"
+                raise Stopped(
+                    f"catastrophic overfitting in epoch {batch.step // batch.per_epoch + 1}: accuracy under PGD"
+                    f" {fell} {percent(float(right))}, while that under {label_of(self.attack)} is"
+                    f" {percent(float(trained))}; the weights are those of before. Train against more steps, or with a"
+                    " smaller step_size"
+                )
             if right >= _SOUND * self.best:
                 self.sound.load_state_dict(net.state_dict())
-            elif self.best > _BEGUN and right < _COLLAPSED * min(self.best, trained):
-                net.load_state_dict(self.sound.state_dict())
-                raise Stopped(
-                    f"catastrophic overfitting in epoch {batch.step // batch.per_epoch + 1}: accuracy under PGD fell"
-                    f" from {percent(float(self.best))} to {percent(float(right))}, while that under"
-                    f" {label_of(self.attack)} is {percent(float(trained))}; the weights are those of before. Train"
-                    " against more steps, or with a smaller step_size"
-                )
         return self.last
+
+    def _has_collapsed(self, right: Tensor, trained: Tensor, progress: float) -> bool:
+        best = self.best.clamp_min(_BEGUN)
+        is_due = bool(self.best > _BEGUN) or progress > _LONG
+        return is_due and bool(right < _COLLAPSED * torch.minimum(best, trained))
 
 
 def _accuracy(net: nn.Module, batch: Batch, attack: Any) -> Tensor:
