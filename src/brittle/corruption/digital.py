@@ -45,7 +45,8 @@ def _saved(image: torch.Tensor, quality: int) -> torch.Tensor:
 def _read(picture: Image.Image, quality: int) -> torch.Tensor:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(file)))
+    read: torch.Tensor = torch.from_numpy(np.array(Image.open(file)))
+    return read
 
 
 @corruption("posterize", "digital", "bits of each value that are lost", 3, 4, 5, 6, 7)
