@@ -1,6 +1,7 @@
 """What files, screens and programs do."""
 
 import io
+import math
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def _read(picture: Image.Image, quality: int) -> torch.Tensor:
 @corruption("posterize", "digital", "bits of each value that are lost", 3, 4, 5, 6, 7)
 def posterize(images: Images, amount: float, rng: Rng) -> Images:
     """Fewer values, evenly spread from black to white."""
-    most = 2.0 ** (8 - amount) - 1
+    most = math.pow(2, 8 - amount) - 1
     return (images * most).round() / most
 
 
