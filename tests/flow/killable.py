@@ -38,6 +38,7 @@ from brittle.studies.alternate import AlternateSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
+from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
@@ -121,6 +122,12 @@ def small_noise() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_corruption() -> PerImage:
+    spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_activation() -> Activating:
     """Classes and channels of two networks by two ways, with a judge."""
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -175,6 +182,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,
     "boundary": small_boundary,

@@ -6,6 +6,7 @@ from brittle.studies import (
     audit,
     boundary,
     certify,
+    corruption,
     craft,
     fit,
     noise,
@@ -14,6 +15,6 @@ from brittle.studies import (
 )  # for their registrations
 from brittle.studies.registry import STUDIES, spec_of
 
-_ = activation, alternate, audit, boundary, certify, craft, fit, noise, stability, train
+_ = activation, alternate, audit, boundary, certify, corruption, craft, fit, noise, stability, train
 
 __all__ = ["STUDIES", "spec_of"]
