@@ -172,7 +172,7 @@ def section_peers() -> Section:
 def section_assembled() -> Section:
     """The same on a network of the size that people use, beside the two that its speed is compared with."""
     weights = data_file("weights/imagenet_inception_v3_assembled_fp16.safetensors")
-    loaded = load_model("torchvision:inception_v3", weights=weights, mean=(0.5,) * 3, std=(0.5,) * 3)
+    loaded = load_model("torchvision:inception_v3", weights=weights)  # its own x * 2 - 1 included
     calls = {name: call for name, call in _calls().items() if name in ("brittle craft", PGD, PERC_AL)}
     note = f"Inception v3, assembled from several sources, {PEER_PHOTOGRAPHS} photographs, target random"
     return _beside(
