@@ -34,6 +34,7 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.certify import CertifySpec
+from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
@@ -123,6 +124,12 @@ def small_stability() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_corruption() -> PerImage:
+    spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_certify() -> PerImage:
     spec = CertifySpec(models=[], data="", norm="l2", eps=[0.1], attack="deepfool")
     net = seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10)))
@@ -151,6 +158,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "certify": small_certify,
     "noise": small_noise,
     "stability": small_stability,
+    "corruption": small_corruption,
     "train": small_train,
 }
 

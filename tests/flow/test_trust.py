@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from brittle.data import load_data
+from brittle.explain.crown import certified_radius
 from brittle.records import read_manifest, read_records
 from brittle.studies import certify
 from conftest import Cli
@@ -25,9 +26,10 @@ def mlp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
     digits, optimiser = load_data("digits"), torch.optim.Adam(net.parameters(), 0.02)
     for _ in range(60):  # an untrained network is wrong on most, and then there is nothing to certify
+        assert digits.labels is not None
         loss = nn.functional.cross_entropy(net(digits.images(0, len(digits))), digits.labels)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     torch.save(net.state_dict(), tmp_path / "mlp.pt")
     return "python:tiny_mlp:made"
@@ -51,8 +53,7 @@ def test_certificates_are_below_the_attack_and_in_the_json(cli: Cli, mlp: str, t
 def test_a_certificate_that_is_wrong_ends_the_run(
     cli: Cli, mlp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = certify.certified_radius
-    monkeypatch.setattr(certify, "certified_radius", lambda *asked: 4 * honest(*asked))
+    monkeypatch.setattr(certify, "certified_radius", lambda *asked: 4 * certified_radius(*asked))
     asked = ("--model", mlp, "--weights", "mlp.pt", "--data", "digits", "--limit", "6", "--norm", "l2")
     ran = cli("explain", "certify", *asked, "--attack", "deepfool", "--out", tmp_path / "run")
     assert ran.code == 2
