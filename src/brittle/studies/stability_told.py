@@ -61,7 +61,11 @@ def _sentences(
         if not math.isnan(value := final.loc[final["what"] == what, "value"].median())
     )
     most = through[LOGITS]
-    limit = f"at most {plain(most)} times" if not math.isnan(most) else "without a bound"
+    limit = (
+        f"at most {plain(most) if most < 1e6 else format(most, '.1e')} times"
+        if not math.isnan(most)
+        else "without a bound"
+    )
     found = [
         f"{name}: a change grows {limit} from pixels to logits (L2), by the norms of the layers.",
         f"In the median it grew {done}. At {counted(len(jacobian), 'image')} a small one grows up to"
