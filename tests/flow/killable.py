@@ -33,9 +33,11 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
+from brittle.studies.evolution import EvolutionSpec
+from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
-from brittle.studies.per_image import PerImage
+from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
@@ -109,7 +111,22 @@ def small_fit() -> Fitting:
 
 
 def small_noise() -> PerImage:
-    spec = NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0])
+    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
+
+
+def small_first_step() -> PerImage:
+    return per_image(FirstStepSpec(models=[], data=""))
+
+
+def small_evolution() -> PerImage:
+    """Two goals, two numbers of pixels."""
+    goals = ["untargeted", "random"]
+    few = {"pixels": [1, 2], "population": 5, "generations": 2}
+    return per_image(EvolutionSpec(models=[], data="", goals=goals, **few))  # type: ignore[arg-type]
+
+
+def per_image(spec: PerImageSpec) -> PerImage:
+    """A study of six images by two models."""
     by_name = {"one": classifier(), "two": classifier(1)}
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
@@ -133,6 +150,8 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,
+    "first-step": small_first_step,
+    "evolution": small_evolution,
     "train": small_train,
 }
 
