@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from brittle.measure import Measured, judged, summarize
-from brittle.measure.claims import VERDICTS, Claim, Judged
-from brittle.measure.ledger import Ledger
+from brittle.measure.claims import FACT, FACTORS, VERDICTS, Claim, Judged
+from brittle.measure.ledger import BesideTold, Ledger
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import Pair, Trio
 from brittle.records import MANIFEST, Manifest, View, read_manifest, read_records
@@ -37,6 +37,7 @@ def write_ledger(target: Path, ledger: Ledger) -> Path:
         "ledger": ledger,
         "counts": [(verdict, count, SIGNS[verdict]) for verdict, count in ledger.counts.items()],
         "tables": [(title, [_row(one) for one in rows]) for title, rows in _parts(ledger)],
+        "besides": [_beside(one) for one in ledger.besides],
         "charts": [(drawn, chart) for drawn, chart in charts if chart is not None],
         "pages": [(key, f"{folder}/report.html") for key, folder in ledger.steps],
     }
@@ -94,6 +95,22 @@ def _row(one: Judged) -> dict[str, Any]:
     }
 
 
+def _beside(one: BesideTold) -> dict[str, Any]:
+    rows = [
+        (arm, [_number(cell, unit) for cell, unit in zip(cells, one.units, strict=True)]) for arm, cells in one.rows
+    ]
+    return {"title": one.title, "says": one.says, "heads": one.heads, "rows": rows}
+
+
+def _number(cell: Measured | None, unit: str) -> dict[str, Any]:
+    """A number with its interval, and what to sort it by."""
+    value = None if cell is None else cell.value
+    interval = ""
+    if cell is not None and cell.low is not None and cell.high is not None and cell.low < cell.high:
+        interval = f"{in_unit(cell.low, unit).removesuffix(' %')} to {in_unit(cell.high, unit)}"
+    return {"text": NONE if value is None else in_unit(value, unit), "interval": interval, "sort": value}
+
+
 def _published(claim: Claim) -> str:
     if claim.published:
         return _BETWEEN.join(NONE if value is None else figure(value, claim) for value in claim.published)
@@ -121,10 +138,15 @@ def figure(value: float | None, claim: Claim) -> str:
     rate = claim.quantities[0].endswith("rate") or "accuracy" in claim.quantities[0]
     if not claim.unit and (rate or claim.relation == "always"):
         return percent(value)
-    number = value / claim.factor
-    if claim.unit == "%":
-        return f"{number:.2f} %"
-    return f"{significant(number, 4)} {claim.unit}".rstrip()
+    if claim.unit == FACT:
+        return "yes" if value else "no"
+    return in_unit(value, claim.unit)
+
+
+def in_unit(value: float, unit: str) -> str:
+    """A value in a unit of ``FACTORS``."""
+    number = value / FACTORS[unit]
+    return f"{number:.2f} %" if unit == "%" else f"{significant(number, 4)} {unit}".rstrip()
 
 
 def _shown(directory: Path, ledger: Ledger) -> dict[tuple[str, str, int], tuple[dict[str, Any], Pair]]:
