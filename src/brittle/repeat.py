@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple, final
 
 from brittle import checks
 from brittle.api import reported
@@ -17,7 +18,7 @@ from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
 from brittle.report.ledger import write_ledger
 from brittle.run.progress import Bars
-from brittle.run.spec import ModelSpec, parsed, read_spec, toml_of
+from brittle.run.spec import ModelSpec, Spec, parsed, read_spec, toml_of
 from brittle.run.study import Watch
 from brittle.studies.cached import trained_model
 from brittle.studies.train import TrainSpec
@@ -54,23 +55,62 @@ def study(
 
     Raises BrittleError before anything is written for what no recipe, network or data is.
     """
+    made = prepared(
+        recipe, out=out, scale=scale, models=models, weights=weights, data=data, seed=seed, train=train_data
+    )
+    if train_data is not None:
+        asked = _trained(made.asked, made.found.recipe.training, train_data, watch, progress)
+        made = _with_specs(made.found, asked, made.place)
+    found, asked, place = made.found, made.asked, made.place
+    place.mkdir(parents=True, exist_ok=True)
+    content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
+    replace_file(place / RECIPE, toml_of({"name": found.name, **content}, place).encode())
+    for number, (step, spec) in enumerate(made.steps, 1):
+        if on_step is not None:
+            on_step(step, number, len(made.steps))
+        reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
+    return _written(found.name, found.recipe, asked, place)
+
+
+@final
+class Prepared(NamedTuple):
+    """A recipe as it is going to be run. place: its directory. steps: in order, each with its spec.
+
+    to_train: networks that are trained first, by name; no step has them yet.
+    """
+
+    found: Found
+    asked: Asked
+    place: Path
+    steps: list[tuple[Step, Spec]]
+    to_train: dict[str, Network]
+
+
+def prepared(
+    recipe: str | Path,
+    *,
+    out: str | Path,
+    scale: str | None = None,
+    models: Sequence[ModelSpec] = (),
+    weights: Mapping[str, str] | None = None,
+    data: str | None = None,
+    seed: int = 0,
+    train: str | None = None,
+) -> Prepared:
+    """What ``study`` would do, after every check that needs no network and no data; writes nothing."""
     found = load_recipe(recipe)
     chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
     place = checks.place("out", out).absolute()
     _check_place(place, found)
-    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train_data is not None)
-    if train_data is not None:
-        asked = _trained(asked, found.recipe.training, train_data, watch, progress)
-    steps = steps_of(found.recipe, chosen, asked.arms, asked.data, seed=asked.seed, out=str(place))
-    specs = [step.spec(found.name) for step in steps]
-    place.mkdir(parents=True, exist_ok=True)
-    content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
-    replace_file(place / RECIPE, toml_of({"name": found.name, **content}, place).encode())
-    for number, (step, spec) in enumerate(zip(steps, specs, strict=True), 1):
-        if on_step is not None:
-            on_step(step, number, len(steps))
-        reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
-    return _written(found.name, found.recipe, asked, place)
+    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train is not None)
+    return _with_specs(found, asked, place)
+
+
+def _with_specs(found: Found, asked: Asked, place: Path) -> Prepared:
+    to_train = {name: one for name, one in asked.arms.items() if is_bare(one)}
+    ready = {name: one for name, one in asked.arms.items() if name not in to_train}
+    steps = steps_of(found.recipe, asked.scale, ready, asked.data, seed=asked.seed, out=str(place)) if ready else []
+    return Prepared(found, asked, place, [(step, step.spec(found.name)) for step in steps], to_train)
 
 
 def is_study(directory: str | Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from brittle.cli.app import app
-from brittle.cli.arguments import Mean, Out, Seed, Std, Weights, Workers, models_of, weights_of
+from brittle.cli.arguments import DryRun, Mean, Out, Seed, Std, Weights, Workers, models_of, weights_of
 from brittle.errors import BrittleError
 
 study = typer.Typer(
@@ -58,10 +58,11 @@ def run(
     std: Std = None,
     seed: Seed = 0,
     workers: Workers = 1,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs all steps of a recipe, each resumed where it was stopped, and prints the verdicts."""
-    from brittle.cli.studied import print_ledger, print_step
-    from brittle.repeat import PAGE
+    from brittle.cli.studied import print_ledger, print_plan, print_step
+    from brittle.repeat import PAGE, prepared
     from brittle.repeat import study as repeated
 
     given = [one for one in model or [] if "=" in one]
@@ -70,11 +71,21 @@ def run(
     names = [one.partition("=")[0] for one in given]
     own, others = weights_of(weights or [], names)
     place = Path(out).absolute()
+    recipe = Path(name).absolute() if name.endswith(".toml") else name
+    models = models_of(given, own, mean, std)
+    if dry_run:
+        print_plan(
+            prepared(
+                recipe, out=place, scale=scale, models=models, weights=others, data=data, seed=seed, train=train_data
+            ),
+            workers,
+        )
+        return
     ledger = repeated(
-        Path(name).absolute() if name.endswith(".toml") else name,
+        recipe,
         out=place,
         scale=scale,
-        models=models_of(given, own, mean, std),
+        models=models,
         weights=others,
         data=data,
         train_data=train_data,

@@ -61,6 +61,17 @@ def load_run(text: str, path: Path | None) -> Network:
     )
 
 
+def trained_on(spec: str) -> str | None:
+    """What the training images of ``run:DIR`` are called: the same name, the same images. None of other models."""
+    kind, _, text = spec.partition(":")
+    if kind != "run":
+        return None
+    folder, _, key = text.partition("#")
+    directory = Path(folder).expanduser()
+    card = read_card(directory / FOLDER / f"{_chosen(directory, key)}.json")
+    return f"{card.on} ({card.images:,} images, {card.data_fingerprint[:8]})"
+
+
 def read_card(path: Path) -> Card:
     """A card; BrittleError for what is none."""
     try:

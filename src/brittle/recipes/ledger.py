@@ -127,15 +127,15 @@ def with_images(place: Path, manifest: Manifest, records: pd.DataFrame, centre: 
 def _drawn(recipe: Recipe, asked: Asked, seen: Seen, figures: Mapping[str, float]) -> list[Drawn]:
     drawn = []
     for plot in recipe.plots:
-        curves = _over(plot, recipe, asked, seen.given, figures) if plot.told is None else seen.curves.get(plot.told, [])
+        curves = (
+            _over(plot, recipe, asked, seen.given, figures) if plot.told is None else seen.curves.get(plot.told, [])
+        )
         if curves:
             drawn.append(Drawn(title=plot.title, place=plot.place, x=plot.x, y=plot.y, curves=tuple(curves)))
     return drawn
 
 
-def _over(
-    plot: Plot, recipe: Recipe, asked: Asked, given: Quantities, figures: Mapping[str, float]
-) -> list[Curve]:
+def _over(plot: Plot, recipe: Recipe, asked: Asked, given: Quantities, figures: Mapping[str, float]) -> list[Curve]:
     """A quantity over its variable, of each network, and the points that the source prints."""
     ((name, values),) = plot.over.items()
     chosen = [float(value) for value in at_scale(values, asked.scale) or []]
@@ -164,7 +164,5 @@ def _besides(recipe: Recipe, asked: Asked, given: Quantities) -> list[BesideTold
         known = tuple((arm, cells) for arm, cells in rows if any(cell is not None for cell in cells))
         units = tuple(one.units.get(head, "") for head in one.columns)
         if known:
-            found.append(
-                BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known)
-            )
+            found.append(BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known))
     return found

@@ -13,6 +13,7 @@ from brittle.measure.convention import NAMES
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
+from brittle.models.zoo import check_model
 from brittle.recipes.facts import REGISTRY, check_fact
 from brittle.recipes.format import Network, Plot, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
@@ -54,6 +55,10 @@ def load_recipe(name: str | Path) -> Found:
 
 def check(recipe: Recipe, where: str) -> None:
     """Refuses names of steps, networks, attacks, measures and units that there are not."""
+    for name, arm in recipe.arms.items():
+        for network in (arm.smoke, arm.cpu, arm.paper):
+            if network is not None:
+                _check_network(network, f"{where}: arm {name!r}")
     for table in recipe.tables:
         _check_table(table, where)
     ids = [*(table.id for table in recipe.tables), *(claim.id for claim in recipe.claims)]
@@ -79,6 +84,13 @@ def check(recipe: Recipe, where: str) -> None:
 
 def _own() -> Path:
     return Path(str(files("brittle.recipes")))
+
+
+def _check_network(network: Network, at: str) -> None:
+    try:
+        check_model(network.model)
+    except BrittleError as error:
+        raise BrittleError(f"{at}: {error}") from None
 
 
 def _check_table(table: Table, where: str) -> None:

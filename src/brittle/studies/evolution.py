@@ -5,11 +5,9 @@ from dataclasses import replace
 from typing import Any, Literal, final
 
 import pandas as pd
-import torch
 from pydantic import Field
 
 from brittle.attacks import FewPixel
-from brittle.goals import Untargeted
 from brittle.measure import Curve, Sized, Told, rate
 from brittle.measure.attack import mean
 from brittle.models.classifier import Classifier
@@ -21,7 +19,7 @@ from brittle.studies.goals import CHOICES, drawn_goal
 from brittle.studies.per_image import PerImageSpec, register_per_image
 from brittle.text import counted
 
-_ALONE = 3  # images of a network whose curves are drawn one by one; of more, their mean is
+_ALONE = 4  # images of a network whose curves are drawn one by one; of more, their mean is
 
 Target = Literal["untargeted", "least-likely", "next-best", "random"]
 assert set(CHOICES) == set(Target.__args__)  # type: ignore[attr-defined]
@@ -94,9 +92,8 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         called = counted(int(pixels), "pixel")
         last = mine[mine["generation"] == mine["generation"].max()]
         met = rate(int(last["met"].sum()), len(last))
-        rows.append(
-            (str(model), str(goal), called, met, Sized(mean(last["probability"]), ""), Sized(mean(last["steps"]), "steps"))
-        )
+        ends = Sized(mean(last["probability"]), ""), Sized(mean(last["steps"]), "steps")
+        rows.append((str(model), str(goal), called, met, *ends))
         said = ", ".join([str(model), called, *([] if goal == UNTARGETED else [str(goal)])])
         if len(last) > _ALONE:
             by_generation = mine.groupby("generation")["probability"].mean()

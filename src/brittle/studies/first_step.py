@@ -79,9 +79,7 @@ _NUMBERS, _TRUTHS = ("gap", "slope", "length", "inside"), ("right", "saturated",
 COLUMNS = ("example", "step", "label", *_TRUTHS, *_NUMBERS)
 
 
-def _nearest(
-    classifier: Classifier, images: Images, labels: Labels, candidates: int
-) -> tuple[Tensor, Tensor, Images]:
+def _nearest(classifier: Classifier, images: Images, labels: Labels, candidates: int) -> tuple[Tensor, Tensor, Images]:
     """Whether the softmax is saturated; gap and normal of the plane that seems nearest (DeepFool's equation 8)."""
     parts = [_nearest_of(classifier, images[part], labels[part], candidates) for part in classifier.chunks(len(images))]
     sure, gap, normal = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -129,7 +127,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
             length, middle, inside = (significant(one.measured.value or 0.0, 3) for one in numbers[2:])
             sentences.append(
                 f"{model}: the first step is {length} long on average, {middle} in the middle, of which {inside} stay"
-                f" within the pixels' range; the softmax is saturated on {percent(saturated.value or 0.0)} of the images."
+                f" within the pixels' range; the softmax is saturated on {percent(saturated.value or 0.0)} of images."
             )
             ends = np.sort(mine["length"][np.isfinite(mine["length"])].to_numpy())
             x, y = thin(ends, 1 - np.arange(1, len(ends) + 1) / len(mine), _POINTS)
