@@ -16,7 +16,7 @@ from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
-from brittle.report.ledger import write_ledger
+from brittle.report.ledger import listed, write_ledger
 from brittle.run.progress import Bars
 from brittle.run.spec import ModelSpec, Spec, parsed, read_spec, toml_of
 from brittle.run.study import Watch
@@ -203,3 +203,26 @@ def _check_place(place: Path, found: Found) -> None:
             raise BrittleError(f"{str(place)!r} holds another study ({other!r}); choose another --out directory")
     elif place.is_dir() and os.listdir(place):
         raise BrittleError(f"{str(place)!r} is not empty, and holds no study; choose another --out directory")
+
+
+def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
+    """Small pages and the JSON of some studies, to be kept beside code; returns the folder's README.md, their list.
+
+    Each is called as its directory. BrittleError before anything is written for what holds no study, and names that
+    repeat.
+    """
+    places = [checks.place("a study", one).absolute() for one in directories]
+    for place in places:
+        if not (place / LEDGER).is_file():
+            raise BrittleError(f"expected the directory of a study that has been run, got {str(place)!r}")
+        if [one.name for one in places].count(place.name) > 1:
+            raise BrittleError(f"expected studies in directories of different names, got {place.name!r} twice")
+    folder = checks.place("out", out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in places:
+        ledger = Ledger.model_validate_json((place / LEDGER).read_bytes())
+        write_ledger(folder / f"{place.name}.html", ledger, place)
+        replace_file(folder / f"{place.name}.json", (ledger.model_dump_json(exclude_none=True) + "\n").encode())
+    kept = {path.stem: Ledger.model_validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+    replace_file(folder / "README.md", listed(kept).encode())
+    return folder / "README.md"

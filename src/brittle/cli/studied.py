@@ -73,7 +73,7 @@ def print_plan(made: Prepared, workers: int) -> None:
     for name, network in made.to_train.items():
         console.print(Text(f"{name}: {network.model} is trained first, which is not in this estimate", style="yellow"))
     for name, why in made.asked.absent.items():
-        console.print(Text(f"{name}: {why}", style="yellow"))
+        console.print(Text(f"{name}: {why}", style="yellow"), soft_wrap=True)
     table, total, unknown = _table("step", "study", "units", "examples", "time here"), 0.0, list[str]()
     for step, spec in made.steps:
         seconds, cells = None, ["", ""]

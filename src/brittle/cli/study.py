@@ -41,6 +41,17 @@ def show(name: Name, scale: ScaleOf = None) -> None:
 
 
 @study.command()
+def pack(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="directories of studies")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets a small page and a JSON file of each, and a list")],
+) -> None:
+    """Keeps results: small pages and JSON of studies, without their runs."""
+    from brittle.repeat import pack as packed
+
+    print(packed(directories, out))  # noqa: T201
+
+
+@study.command()
 def run(
     name: Name,
     out: Out,

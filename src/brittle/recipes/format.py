@@ -107,7 +107,8 @@ class Said(Keys):
 class Plot(Keys):
     """A plot of the source: a quantity over a variable, a line for each network; or the curves of a step.
 
-    told: the step whose own curves they are, as its study tells them, instead of quantity and over. unit: of the y axis.
+    told: the step whose own curves they are, as its study tells them, instead of quantity and over. unit: of the y
+    axis.
     """
 
     title: str
