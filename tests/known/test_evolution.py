@@ -41,7 +41,7 @@ def test_a_curve_is_that_of_the_attack() -> None:
     made, records = study(pixels=[1, 2], stop_below=0.2)
     net = made.sources.of["net"].classifier
     images = made.sources.of["net"].examples.images(0, 2)
-    attack = FewPixel(eps=2, stop_below=0.2, stop_above=0.5, **SMALL)  # type: ignore[arg-type]
+    attack = FewPixel(eps=2, stop_below=0.2, stop_above=0.5, **SMALL)
     outcome, curve = attack.evolve(net, images, Untargeted(torch.tensor([0, 0])), rng=Rng(0, ("a", "b")))
     for row, example in enumerate("ab"):
         mine = records[(records["example"] == example) & (records["pixels"] == 2)]

@@ -1,6 +1,7 @@
 """What the registry knows of each method, as quantities, so that a table of properties is judged as any other."""
 
 from brittle.catalog import ATTACKS, FITTERS, traits_of
+from brittle.catalog.attacks import AttackEntry, FitterEntry
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.models import exactly
 from brittle.measure.quantities import Quantities
@@ -34,10 +35,11 @@ def check_fact(name: str, at: str) -> None:
 
 def _facts() -> dict[str, bool]:
     found: dict[str, bool] = {}
-    for entry in (*ATTACKS.values(), *FITTERS.values()):
+    entries: list[AttackEntry | FitterEntry] = [*ATTACKS.values(), *FITTERS.values()]
+    for entry in entries:
         fits, box = entry.name in FITTERS, entry.fields().get("box")
         kind = "budget" if fits else ATTACKS[entry.name].kind
-        access = traits_of(entry.type()).access if fits else entry.access
+        access = traits_of(entry.type()).access if fits else entry.access  # with the attack that it holds
         known = {
             "targeted": not fits and "targeted" in ATTACKS[entry.name].goals,
             "gradients": access == "gradient",

@@ -67,7 +67,7 @@ def work(spec: EvolutionSpec, classifier: Classifier, shard: Shard) -> Mapping[s
         for pixels in spec.pixels:
             method = spec.attack(pixels)
             with classifier.settled(images, logits) as rounding:
-                wanted = replace(goal, rounding=rounding)
+                wanted = replace(goal, rounding=rounding)  # type: ignore[type-var]
                 outcome, curve = method.evolve(classifier, images, wanted, rng=rng)
             met = grade(classifier, images, outcome, wanted, Rules.of(method)).fooled.tolist()
             steps, labels = outcome.steps.tolist(), goal.labels.tolist()
@@ -89,7 +89,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     curves = list[Curve]()
     records = records[records["right"]]
     for (model, goal, pixels), mine in records.groupby(["model", "goal", "pixels"], sort=False):
-        called = counted(int(pixels), "pixel")
+        called = counted(int(str(pixels)), "pixel")
         last = mine[mine["generation"] == mine["generation"].max()]
         met = rate(int(last["met"].sum()), len(last))
         ends = Sized(mean(last["probability"]), ""), Sized(mean(last["steps"]), "steps")
