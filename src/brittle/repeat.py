@@ -89,7 +89,7 @@ class Prepared(NamedTuple):
 def prepared(
     recipe: str | Path,
     *,
-    out: str | Path,
+    out: str | Path | None,
     scale: str | None = None,
     models: Sequence[ModelSpec] = (),
     weights: Mapping[str, str] | None = None,
@@ -97,11 +97,15 @@ def prepared(
     seed: int = 0,
     train: str | None = None,
 ) -> Prepared:
-    """What ``study`` would do, after every check that needs no network and no data; writes nothing."""
+    """What ``study`` would do, after every check that needs no network and no data; writes nothing.
+
+    out: None where only the plan is asked for.
+    """
     found = load_recipe(recipe)
     chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
-    place = checks.place("out", out).absolute()
-    _check_place(place, found)
+    place = Path("DIR").absolute() if out is None else checks.place("out", out).absolute()
+    if out is not None:
+        _check_place(place, found)
     asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train is not None)
     return _with_specs(found, asked, place)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from brittle.cli.app import app
-from brittle.cli.arguments import DryRun, Mean, Out, Seed, Std, Weights, Workers, models_of, weights_of
+from brittle.cli.arguments import DryRun, Mean, OutUnlessDry, Seed, Std, Weights, Workers, models_of, weights_of
 from brittle.errors import BrittleError
 
 study = typer.Typer(
@@ -54,7 +54,7 @@ def pack(
 @study.command()
 def run(
     name: Name,
-    out: Out,
+    out: OutUnlessDry = None,
     scale: ScaleOf = None,
     model: Annotated[
         list[str] | None,
@@ -81,17 +81,19 @@ def run(
         raise BrittleError(f"expected --model as ARM=SPEC, got {next(one for one in model or [] if '=' not in one)!r}")
     names = [one.partition("=")[0] for one in given]
     own, others = weights_of(weights or [], names)
-    place = Path(out).absolute()
     recipe = Path(name).absolute() if name.endswith(".toml") else name
     models = models_of(given, own, mean, std)
-    if dry_run:
+    if dry_run or out is None:
+        if not dry_run:
+            raise BrittleError("expected --out DIR, the study's directory; only a --dry-run needs none")
         print_plan(
             prepared(
-                recipe, out=place, scale=scale, models=models, weights=others, data=data, seed=seed, train=train_data
+                recipe, out=out, scale=scale, models=models, weights=others, data=data, seed=seed, train=train_data
             ),
             workers,
         )
         return
+    place = out.absolute()
     ledger = repeated(
         recipe,
         out=place,
