@@ -112,7 +112,18 @@ def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:
     return f"{what}: {of}"
 
 
-_WORTH_SAYING = 1.2  # times the estimate: how wide its interval must be to be told
+def _doubt(table: pa.Table, examples: int) -> float:
+    """Standard error of the mean passes of an example, as a share of it, where so few of so many have been tried.
+
+    What an attack takes differs from image to image, most where it does more for those that withstand.
+    """
+    columns = [table[name].to_numpy() for name in ("forwards", "backwards") if name in table.schema.names]
+    few = len(table)
+    if not columns or few < 2 or few >= examples:
+        return 0.0
+    passes = np.sum(columns, axis=0)
+    mean = float(passes.mean())
+    return float(passes.std(ddof=1)) / mean * math.sqrt((1 - few / examples) / few) if mean else 0.0
 
 
 def _passes(table: pa.Table) -> str:
