@@ -32,6 +32,7 @@ from brittle.run.store import Store
 from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
+from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
@@ -131,6 +132,12 @@ def per_image(spec: PerImageSpec) -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_corruption() -> PerImage:
+    spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
@@ -152,6 +159,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "noise": small_noise,
     "first-step": small_first_step,
     "evolution": small_evolution,
+    "corruption": small_corruption,
     "train": small_train,
 }
 

@@ -147,6 +147,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "noise": {"data": "digits"},
         "first-step": {"data": "digits"},
         "evolution": {"data": "digits"},
+        "corruption": {"data": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
     models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}

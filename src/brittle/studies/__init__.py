@@ -1,8 +1,17 @@
 """What one unit of work is, for each kind of study."""
 
-from brittle.studies import audit, craft, evolution, first_step, fit, noise, train  # for their registrations
+from brittle.studies import (
+    audit,
+    corruption,
+    craft,
+    evolution,
+    first_step,
+    fit,
+    noise,
+    train,
+)  # for their registrations
 from brittle.studies.registry import STUDIES, spec_of
 
-_ = audit, craft, evolution, first_step, fit, noise, train
+_ = audit, corruption, craft, evolution, first_step, fit, noise, train
 
 __all__ = ["STUDIES", "spec_of"]
