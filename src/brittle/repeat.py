@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple, final
 
 from brittle import checks
 from brittle.api import reported
@@ -15,9 +16,9 @@ from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
-from brittle.report.ledger import write_ledger
+from brittle.report.ledger import listed, write_ledger
 from brittle.run.progress import Bars
-from brittle.run.spec import ModelSpec, parsed, read_spec, toml_of
+from brittle.run.spec import ModelSpec, Spec, parsed, read_spec, toml_of
 from brittle.run.study import Watch
 from brittle.studies.cached import trained_model
 from brittle.studies.train import TrainSpec
@@ -54,23 +55,66 @@ def study(
 
     Raises BrittleError before anything is written for what no recipe, network or data is.
     """
-    found = load_recipe(recipe)
-    chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
-    place = checks.place("out", out).absolute()
-    _check_place(place, found)
-    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train_data is not None)
+    made = prepared(
+        recipe, out=out, scale=scale, models=models, weights=weights, data=data, seed=seed, train=train_data
+    )
     if train_data is not None:
-        asked = _trained(asked, found.recipe.training, train_data, watch, progress)
-    steps = steps_of(found.recipe, chosen, asked.arms, asked.data, seed=asked.seed, out=str(place))
-    specs = [step.spec(found.name) for step in steps]
+        asked = _trained(made.asked, made.found.recipe.training, train_data, watch, progress)
+        made = _with_specs(made.found, asked, made.place)
+    found, asked, place = made.found, made.asked, made.place
     place.mkdir(parents=True, exist_ok=True)
     content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
     replace_file(place / RECIPE, toml_of({"name": found.name, **content}, place).encode())
-    for number, (step, spec) in enumerate(zip(steps, specs, strict=True), 1):
+    for number, (step, spec) in enumerate(made.steps, 1):
         if on_step is not None:
-            on_step(step, number, len(steps))
+            on_step(step, number, len(made.steps))
         reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
     return _written(found.name, found.recipe, asked, place)
+
+
+@final
+class Prepared(NamedTuple):
+    """A recipe as it is going to be run. place: its directory. steps: in order, each with its spec.
+
+    to_train: networks that are trained first, by name; no step has them yet.
+    """
+
+    found: Found
+    asked: Asked
+    place: Path
+    steps: list[tuple[Step, Spec]]
+    to_train: dict[str, Network]
+
+
+def prepared(
+    recipe: str | Path,
+    *,
+    out: str | Path | None,
+    scale: str | None = None,
+    models: Sequence[ModelSpec] = (),
+    weights: Mapping[str, str] | None = None,
+    data: str | None = None,
+    seed: int = 0,
+    train: str | None = None,
+) -> Prepared:
+    """What ``study`` would do, after every check that needs no network and no data; writes nothing.
+
+    out: None where only the plan is asked for.
+    """
+    found = load_recipe(recipe)
+    chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
+    place = Path("DIR").absolute() if out is None else checks.place("out", out).absolute()
+    if out is not None:
+        _check_place(place, found)
+    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train is not None)
+    return _with_specs(found, asked, place)
+
+
+def _with_specs(found: Found, asked: Asked, place: Path) -> Prepared:
+    to_train = {name: one for name, one in asked.arms.items() if is_bare(one)}
+    ready = {name: one for name, one in asked.arms.items() if name not in to_train}
+    steps = steps_of(found.recipe, asked.scale, ready, asked.data, seed=asked.seed, out=str(place)) if ready else []
+    return Prepared(found, asked, place, [(step, step.spec(found.name)) for step in steps], to_train)
 
 
 def is_study(directory: str | Path) -> bool:
@@ -163,3 +207,26 @@ def _check_place(place: Path, found: Found) -> None:
             raise BrittleError(f"{str(place)!r} holds another study ({other!r}); choose another --out directory")
     elif place.is_dir() and os.listdir(place):
         raise BrittleError(f"{str(place)!r} is not empty, and holds no study; choose another --out directory")
+
+
+def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
+    """Small pages and the JSON of some studies, to be kept beside code; returns the folder's README.md, their list.
+
+    Each is called as its directory. BrittleError before anything is written for what holds no study, and names that
+    repeat.
+    """
+    places = [checks.place("a study", one).absolute() for one in directories]
+    for place in places:
+        if not (place / LEDGER).is_file():
+            raise BrittleError(f"expected the directory of a study that has been run, got {str(place)!r}")
+        if [one.name for one in places].count(place.name) > 1:
+            raise BrittleError(f"expected studies in directories of different names, got {place.name!r} twice")
+    folder = checks.place("out", out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in places:
+        ledger = Ledger.model_validate_json((place / LEDGER).read_bytes())
+        write_ledger(folder / f"{place.name}.html", ledger, place)
+        replace_file(folder / f"{place.name}.json", (ledger.model_dump_json(exclude_none=True) + "\n").encode())
+    kept = {path.stem: Ledger.model_validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+    replace_file(folder / "README.md", listed(kept).encode())
+    return folder / "README.md"

@@ -40,9 +40,11 @@ from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.evolution import EvolutionSpec
+from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
 from brittle.studies.noise import NoiseSpec
-from brittle.studies.per_image import PerImage
+from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
@@ -117,7 +119,22 @@ def small_fit() -> Fitting:
 
 
 def small_noise() -> PerImage:
-    spec = NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0])
+    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
+
+
+def small_first_step() -> PerImage:
+    return per_image(FirstStepSpec(models=[], data=""))
+
+
+def small_evolution() -> PerImage:
+    """Two goals, two numbers of pixels."""
+    goals = ["untargeted", "random"]
+    few = {"pixels": [1, 2], "population": 5, "generations": 2}
+    return per_image(EvolutionSpec(models=[], data="", goals=goals, **few))  # type: ignore[arg-type]
+
+
+def per_image(spec: PerImageSpec) -> PerImage:
+    """A study of six images by two models."""
     by_name = {"one": classifier(), "two": classifier(1)}
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
@@ -182,6 +199,8 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "first-step": small_first_step,
+    "evolution": small_evolution,
     "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,

@@ -230,6 +230,84 @@ def test_networks_of_ones_own_take_an_arms_place_or_come_on_top(tmp_path: Path) 
     assert [(arm.name, arm.stands_for) for arm in ledger.arms] == [("one", "One"), ("two", "Two"), ("mine", "")]
 
 
+FACTS: list[dict[str, Any]] = [
+    {"id": what, "kind": "value", "says": what, "quantity": f"registry/{what}", "unit": "yes or no", "place": "here"}
+    | {"published": [float(published)]}
+    for what, published in (("deepfool/targeted", 0), ("fgsm/targeted", 0), ("few-pixel/gradients", 0))
+]
+
+
+def test_facts_of_methods_are_those_of_the_registry(done: tuple[Path, Ledger], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    ledger = study(written(tmp_path, changed("claims", to=FACTS)), out=out, scale="smoke")
+    found = {one.claim.id: (one.verdict, one.why) for one in ledger.judged if one.claim.id.count("/")}
+    assert found == {
+        "deepfool/targeted": ("reproduced", "so it is here"),
+        "fgsm/targeted": ("refuted", "it is not so here"),
+        "few-pixel/gradients": ("reproduced", "so it is here"),
+    }
+    assert "<td>no</td>" in (out / "index.html").read_text()
+
+
+def test_what_a_step_tells_is_drawn_and_numbers_stand_beside_one_another(
+    done: tuple[Path, Ledger], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[0], out)
+    plot = {"title": "Noise", "place": "none", "told": "noise", "x": "size", "y": "accuracy"}
+    beside = {"title": "Which is it", "says": "This one.", "units": {"fooled": "%"}}
+    beside["columns"] = {
+        "fooled": "fgsm/{arm}/fgsm(eps=0.3)/fooling_rate",
+        "size": "fgsm/{arm}/fgsm(eps=0.3)/mean_l2_all",
+    }
+    ledger = study(written(tmp_path, changed("plots", to=[plot]) | {"besides": [beside]}), out=out, scale="smoke")
+    ((drawn,), (told,)) = ledger.plots, ledger.besides
+    assert [(curve.name, curve.x) for curve in drawn.curves] == [("one", (0.0, 0.05, 0.3))]
+    ((arm, (fooled, size)),) = told.rows
+    assert (arm, fooled) == ("one", ledger.judged[0].measured[0])
+    assert size is not None and size.value == pytest.approx(0.3 * 8, rel=0.3), "clipped, of 64 values"
+    assert "This one." in (out / "index.html").read_text()
+
+
+def test_a_dry_run_says_what_each_step_would_take_and_writes_nothing(tmp_path: Path, cli: Cli) -> None:
+    content = changed("arms", "two", "smoke", to={"model": "mnist-cnn"})
+    content["steps"].append(
+        {"name": "later", "study": "audit", "limit": 4, "attacks": ["perturbation,file={dir}/fit/p.safetensors"]}
+    )
+    typed = ["study", "run", written(tmp_path, content), "--scale", "smoke", "--out", tmp_path / "out", "--dry-run"]
+    ran = cli(*typed, "--train-data", "digits")
+    assert (ran.code, ran.err) == (0, "")
+    rows = {line.split()[0]: line.split()[1:4] for line in ran.out.splitlines() if line.strip()}
+    assert rows["fgsm"] == ["audit", "2", "48"]
+    assert rows["noise"] == ["noise", "1", "24"]
+    assert "two: mnist-cnn is trained first, which is not in this estimate" in ran.out
+    assert "nothing was written" in ran.out
+    assert ran.out.splitlines()[-1] == "not in it, as they read what earlier steps write: later"
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], tmp_path: Path, cli: Cli) -> None:
+    out, ledger = done
+    shutil.copytree(out, tmp_path / "small")
+    ran = cli("study", "pack", tmp_path / "small", "--out", tmp_path / "docs")
+    assert (ran.code, ran.out.strip()) == (0, str(tmp_path / "docs" / "README.md"))
+    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["README.md", "small.html", "small.json"]
+    assert Ledger.model_validate_json((tmp_path / "docs" / "small.json").read_text()) == ledger
+    page = (tmp_path / "docs" / "small.html").read_text()
+    assert len(page) < 150_000 < len((out / "index.html").read_text())
+    assert "report.html" not in page
+    assert page.count("mark-line") and "data:image/png" in page
+    counts = " | ".join(str(count) for count in ledger.counts.values())
+    assert f"| [A small study](small.html) | one | digits | {counts} |" in (tmp_path / "docs" / "README.md").read_text()
+    for typed, message in (
+        ([tmp_path], "expected the directory of a study that has been run"),
+        ([tmp_path / "small", tmp_path / "small"], "different names, got 'small' twice"),
+    ):
+        refused = cli("study", "pack", *typed, "--out", tmp_path / "none")
+        assert refused.code == 2 and message in refused.err and not (tmp_path / "none").exists()
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelt key": (
         changed("claims", 0, "relatoin", to="x"),
@@ -269,6 +347,26 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no order": (changed("claims", 0, "relation", to="always falling"), "relation: "),
     "no bound": (changed("claims", 0, "kind", to="existence"), "expected above or below for kind 'existence'"),
     "no sequence": (changed("claims", 0, "over", to={}), "expected over"),
+    "a network": (
+        changed("arms", "two", "cpu", "model", to="resnet-20"),
+        "arm 'two': unknown model 'resnet-20'; did you mean 'resnet20'",
+    ),
+    "of a plot": (
+        changed("plots", 0, to={"title": "p", "place": "here", "told": "nois", "x": "x", "y": "y"}),
+        "plot 'p': no step is called 'nois'; did you mean 'noise'",
+    ),
+    "a method": (
+        changed("claims", 0, to=FACTS[0] | {"quantity": "registry/deepfoul/targeted"}),
+        "no method is called 'deepfoul'; did you mean 'deepfool'",
+    ),
+    "a fact": (
+        changed("claims", 0, to=FACTS[0] | {"quantity": "registry/deepfool/targetd"}),
+        "nothing is known as 'targetd' of deepfool; did you mean 'targeted'",
+    ),
+    "numbers": (
+        changed("besides", to=[{"title": "b", "says": "So.", "columns": {"f": "fgsm/{arm}/fgsm(eps=0.3)/fooled"}}]),
+        "numbers 'b': no measure is called 'fooled'",
+    ),
     "another study": (changed("steps", 0, "study", to="adit"), "did you mean 'audit'"),
     "no name": (changed("steps", 0, "name", to=""), "expected a name without slashes"),
 }

@@ -20,7 +20,9 @@ from brittle.models import load_model
 from brittle.models.trained import read_card
 from brittle.records import read_records
 from brittle.run.engine import Run
+from brittle.run.spec import ModelSpec
 from brittle.run.store import Store
+from brittle.studies.audit import AuditSpec
 from brittle.studies.cached import cache_folder, trained_model
 from brittle.studies.cards import csv_of
 from brittle.studies.logs import Logs, check_loggers
@@ -36,6 +38,19 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two networks, of disjoint halves of the digits."""
     spec = TrainSpec(architectures=["digits-cnn"], data="digits", recipe=QUICK, on=["half-1", "half-2"])
     return run_spec(spec, out=tmp_path_factory.mktemp("runs") / "halves")
+
+
+def test_a_transfer_knows_which_networks_share_their_training_images(halves: Run) -> None:
+    names = [f"digits-cnn-{part}-seed-0" for part in ("half-1", "half-2")]
+    models = [ModelSpec(model=f"run:{halves.directory}#{name}", name=name) for name in (*names, names[0])]
+    models[2] = models[2].model_copy(update={"name": "again"})
+    said = ModelSpec(model="digits-cnn", name="own", trained_on="half-1")
+    given = models[0].model_copy(update={"name": "told", "trained_on": "mine"})
+    spec = AuditSpec(models=[*models, said, given], data="digits", limit=4, attacks=["fgsm"])
+    found = {one.name: one.trained_on for one in spec.open().plan(None, None).models}
+    assert found[names[0]] == found["again"] != found[names[1]]
+    assert str(found[names[1]]).startswith("half-2 (200 images, ")
+    assert (found["own"], found["told"]) == ("half-1", "mine")
 
 
 def test_a_trained_run_is_a_model_and_its_card_says_what_an_audit_finds(cli: Cli, tmp_path: Path) -> None:

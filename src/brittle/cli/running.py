@@ -5,9 +5,8 @@ import math
 import os
 import shlex
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,18 @@ from rich.text import Text
 
 from brittle.api import write_page
 from brittle.cli.app import STARTED
+from brittle.cli.estimate import ENOUGH, ENOUGH_TO_BEGIN, tries
 from brittle.cli.results import print_results
 from brittle.errors import BrittleError
 from brittle.records import Manifest
 from brittle.run import engine
 from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
-from brittle.run.store import Store, check_place
-from brittle.run.study import Done, Study, Unit
+from brittle.run.store import check_place
+from brittle.run.study import Study, Unit
 from brittle.studies import spec_of
 from brittle.text import counted, duration
 
-_TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
-_ENOUGH, _ENOUGH_TO_BEGIN = 4.0, 0.3  # seconds of a try after which no more is tried, in a dry run and in any
-_TOO_LONG = 15.0  # seconds of one example
 _WORTH_SAYING = 1.2  # times the estimate: how wide its interval must be to be told
 _PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
@@ -89,7 +86,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     for head in ("what", "units", "examples", "passes for one", "time here"):
         table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
     total, variance = time.perf_counter() - STARTED + _PAGE, 0.0  # a run begins as this does
-    for mine, done, seconds in _tries(study, manifest, units, _ENOUGH):
+    for mine, done, seconds in tries(study, manifest, units, ENOUGH):
         total += seconds
         variance += (seconds * _doubt(done.table, sum(map(len, mine)))) ** 2
         row = (mine[0].group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
@@ -109,53 +106,10 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
 
 def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:
     """What nobody has named one by one, and about how long it takes."""
-    total = sum(seconds for *_, seconds in _tries(study, manifest, units, _ENOUGH_TO_BEGIN))
+    total = sum(seconds for *_, seconds in tries(study, manifest, units, ENOUGH_TO_BEGIN))
     what = ", ".join(attack.label for attack in manifest.attacks)
     of = f"{counted(manifest.examples, 'image')}, about {duration(total)} by one process"
     return f"{what}: {of}"
-
-
-def _tries(
-    study: Study, manifest: Manifest, units: Sequence[Unit], enough: float
-) -> Iterator[tuple[list[Unit], Done, float]]:
-    """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder), manifest)
-        most = dict[int, int]()  # examples tried in each stage: of those the next has files
-        for group in dict.fromkeys(unit.group for unit in units):
-            mine = [unit for unit in units if unit.group == group]
-            stage = mine[-1].stage
-            tried, done, seconds = _tried(study, store, mine, enough, most.get(stage - 1, len(mine[-1])))
-            most[stage] = min(tried, most.get(stage, tried))
-            yield mine, done, seconds
-
-
-def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, most: int) -> tuple[int, Done, float]:
-    """Of the last of some units a few examples, at most so many: their number, what was made of them, and the seconds
-    that all of all would take.
-
-    More and more are tried, until that takes its time: images differ much. A batch costs something beside what each of
-    its examples does, which the last two tries tell apart.
-    """
-    unit = units[-1]
-    tried: list[tuple[int, float]] = []
-    for examples in _TRIED:
-        some = unit if min(examples, most) >= len(unit) else unit.part(unit.start, unit.start + min(examples, most))
-        started = time.perf_counter()
-        done = study.do(some, store.manifest, store)
-        tried.append((len(some), time.perf_counter() - started))
-        if some == unit or examples >= most or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
-            break
-    made = done.files if some == unit else study.joined(unit, [(some, done)]) or done.files
-    for name, content in made.items():  # later stages may read them
-        (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (store.directory / name).write_bytes(content)
-    (few, short), (many, long) = tried[-2:] if len(tried) > 1 else ((0, 0.0), tried[0])
-    each = min(max(long - short, 0.0) / (many - few), long / many)
-    once = long - each * many
-    if few == 1:  # much of that was its own work
-        once, each = once / 2, each + once / 2 / many
-    return len(some), done, sum(once + each * len(one) for one in units)
 
 
 def _doubt(table: pa.Table, examples: int) -> float:

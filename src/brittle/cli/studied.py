@@ -1,18 +1,22 @@
 """Recipes and ledgers on the terminal."""
 
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from brittle.cli.estimate import ENOUGH_TO_BEGIN, tries
 from brittle.measure.ledger import Ledger
 from brittle.recipes.format import SCALES, Recipe
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import Step, steps_of
+from brittle.repeat import Prepared
 from brittle.report.ledger import READ, verdict_rows
-from brittle.text import counted
+from brittle.run.spec import Spec
+from brittle.text import NONE, counted, duration
 
 STYLES = {"reproduced": "green", "refuted": "bold red", "untested": "yellow", "not comparable": "dim"}
 
@@ -61,6 +65,48 @@ def print_recipe(name: str, scale: str) -> None:
 def print_step(step: Step, number: int, of: int) -> None:
     """Which step begins."""
     print(f"step {number} of {of}: {step.folder}", file=sys.stderr)  # noqa: T201
+
+
+def print_plan(made: Prepared, workers: int) -> None:
+    """Units and time of each step, from a few examples of each network and attack; writes nothing."""
+    console = Console()
+    for name, network in made.to_train.items():
+        console.print(Text(f"{name}: {network.model} is trained first, which is not in this estimate", style="yellow"))
+    for name, why in made.asked.absent.items():
+        console.print(Text(f"{name}: {why}", style="yellow"), soft_wrap=True)
+    table, total, unknown = _table("step", "study", "units", "examples", "time here"), 0.0, list[str]()
+    for step, spec in made.steps:
+        seconds, cells = None, ["", ""]
+        if _reads(step, made.place):
+            unknown.append(step.folder)
+        else:
+            seconds, cells = _estimate(spec)
+            total += seconds
+        table.add_row(step.folder, spec.study, *cells, NONE if seconds is None else duration(seconds))
+    console.print(table)
+    several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
+    console.print(
+        Text(f"\nestimated from a few examples of each: {duration(total)} in all{several}; nothing was written")
+    )
+    if unknown:
+        console.print(Text(f"not in it, as they read what earlier steps write: {', '.join(unknown)}"), soft_wrap=True)
+
+
+def _reads(step: Step, place: Path) -> bool:
+    """Whether a step reads files of the study that are not there yet."""
+    texts = [text for text in step.content.get("attacks", []) if f"file={place}" in text]
+    return any(not Path(text.partition("file=")[2].partition(",")[0]).exists() for text in texts)
+
+
+def _estimate(spec: Spec) -> tuple[float, list[str]]:
+    """Seconds, and how many units and examples there are."""
+    started = time.perf_counter()
+    study = spec.open()
+    manifest = study.plan(None, None)
+    units = study.units(manifest)
+    once = time.perf_counter() - started
+    seconds = once + sum(seconds for *_, seconds in tries(study, manifest, units, ENOUGH_TO_BEGIN))
+    return seconds, [str(len(units)), f"{sum(map(len, units)):,}"]
 
 
 def print_ledger(ledger: Ledger, page: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from brittle.cli.app import app
-from brittle.cli.arguments import Mean, Out, Seed, Std, Weights, Workers, models_of, weights_of
+from brittle.cli.arguments import DryRun, Mean, OutUnlessDry, Seed, Std, Weights, Workers, models_of, weights_of
 from brittle.errors import BrittleError
 
 study = typer.Typer(
@@ -41,9 +41,20 @@ def show(name: Name, scale: ScaleOf = None) -> None:
 
 
 @study.command()
+def pack(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="directories of studies")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="gets a small page and a JSON file of each, and a list")],
+) -> None:
+    """Keeps results: small pages and JSON of studies, without their runs."""
+    from brittle.repeat import pack as packed
+
+    print(packed(directories, out))  # noqa: T201
+
+
+@study.command()
 def run(
     name: Name,
-    out: Out,
+    out: OutUnlessDry = None,
     scale: ScaleOf = None,
     model: Annotated[
         list[str] | None,
@@ -58,10 +69,11 @@ def run(
     std: Std = None,
     seed: Seed = 0,
     workers: Workers = 1,
+    dry_run: DryRun = False,
 ) -> None:
     """Runs all steps of a recipe, each resumed where it was stopped, and prints the verdicts."""
-    from brittle.cli.studied import print_ledger, print_step
-    from brittle.repeat import PAGE
+    from brittle.cli.studied import print_ledger, print_plan, print_step
+    from brittle.repeat import PAGE, prepared
     from brittle.repeat import study as repeated
 
     given = [one for one in model or [] if "=" in one]
@@ -69,12 +81,24 @@ def run(
         raise BrittleError(f"expected --model as ARM=SPEC, got {next(one for one in model or [] if '=' not in one)!r}")
     names = [one.partition("=")[0] for one in given]
     own, others = weights_of(weights or [], names)
-    place = Path(out).absolute()
+    recipe = Path(name).absolute() if name.endswith(".toml") else name
+    models = models_of(given, own, mean, std)
+    if dry_run or out is None:
+        if not dry_run:
+            raise BrittleError("expected --out DIR, the study's directory; only a --dry-run needs none")
+        print_plan(
+            prepared(
+                recipe, out=out, scale=scale, models=models, weights=others, data=data, seed=seed, train=train_data
+            ),
+            workers,
+        )
+        return
+    place = out.absolute()
     ledger = repeated(
-        Path(name).absolute() if name.endswith(".toml") else name,
+        recipe,
         out=place,
         scale=scale,
-        models=models_of(given, own, mean, std),
+        models=models,
         weights=others,
         data=data,
         train_data=train_data,

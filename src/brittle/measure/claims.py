@@ -16,6 +16,10 @@ Relation: TypeAlias = Literal["falling", "rising", "largest-first", "smallest-fi
 Read: TypeAlias = Literal["paper", "second hand", "recalled", "own"]
 
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "refuted", "untested", "not comparable")
+FACT = "yes or no"
+"""The unit of what is a fact and no measurement."""
+FACTORS: Mapping[str, float] = {"": 1.0, "%": 0.01, "ms": 0.001, "s": 1.0, FACT: 1.0}
+"""What a figure in a unit is in that of the measures."""
 TIMES = ("seconds", "seconds_low", "seconds_high", "total_seconds")
 """Measures that depend on the machine, of which no value can be reproduced."""
 
@@ -76,14 +80,15 @@ def judge(
     both numbers stand beside each other all the same.
     """
     texts = claim.taken or claim.quantities
-    found = tuple(_found(text, given) for text in texts)
-    defined = tuple(_found(text, given) for text in claim.quantities) if claim.taken else ()
+    found = tuple(found_in(text, given) for text in texts)
+    defined = tuple(found_in(text, given) for text in claim.quantities) if claim.taken else ()
     verdict, why = _verdict(claim, texts, found, given, other, absent)
     bears = None if claim.read == "own" else _bears(claim, published)
     return Judged(claim=claim, measured=found, defined=defined, verdict=verdict, why=why, bears=bears)
 
 
-def _found(text: str, given: Quantities) -> Measured | None:
+def found_in(text: str, given: Quantities) -> Measured | None:
+    """The value of an expression; None where a quantity in it is not known."""
     try:
         return measured(text, given)
     except KeyError:
@@ -175,7 +180,8 @@ def _value(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given:
     for one, figure in zip(found, claim.published, strict=True):
         if figure is not None:
             verdicts.append(against(one, figure, claim.tolerance or 0.0))
-    return _together(verdicts)
+    verdict, why = _together(verdicts)
+    return verdict, why if claim.unit != FACT else "so it is here" if verdict == "reproduced" else "it is not so here"
 
 
 def _existence(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given: Quantities) -> tuple[Verdict, str]:

@@ -28,6 +28,16 @@ class Drawn(Plain):
     curves: tuple[Curve, ...]
 
 
+class BesideTold(Plain):
+    """Numbers of each network beside one another. rows: the network, and a number under each head, in its unit."""
+
+    title: str
+    says: str
+    heads: tuple[str, ...]
+    units: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Measured | None, ...]], ...]
+
+
 class Doubt(Plain):
     """What does not fit together, in the source or in what was measured."""
 
@@ -49,6 +59,7 @@ class Ledger(Plain):
     judged: tuple[Judged, ...]
     doubts: tuple[Doubt, ...]
     plots: tuple[Drawn, ...]
+    besides: tuple[BesideTold, ...] = ()
     deviations: tuple[tuple[str, str], ...]
     steps: tuple[tuple[str, str], ...]  # name, folder below the study's
 

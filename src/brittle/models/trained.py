@@ -61,6 +61,22 @@ def load_run(text: str, path: Path | None) -> Network:
     )
 
 
+def trained_on(spec: str) -> str | None:
+    """What the training images of ``run:DIR`` are called: the same name, the same images. None of other models."""
+    card = card_of(spec)
+    return None if card is None else f"{card.on} ({card.images:,} images, {card.data_fingerprint[:8]})"
+
+
+def card_of(spec: str) -> Card | None:
+    """The card of ``run:DIR``; None of other models."""
+    kind, _, text = spec.partition(":")
+    if kind != "run":
+        return None
+    folder, _, key = text.partition("#")
+    directory = Path(folder).expanduser()
+    return read_card(directory / FOLDER / f"{_chosen(directory, key)}.json")
+
+
 def read_card(path: Path) -> Card:
     """A card; BrittleError for what is none."""
     try:

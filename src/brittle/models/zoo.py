@@ -61,16 +61,26 @@ def load_model(
     missing weights, or a factory that fails.
     """
     path = None if weights is None else place("weights", weights)
-    kind, colon, rest = text("a model", spec, "torchvision:resnet18").partition(":")
+    check_model(spec)
+    kind, _, rest = spec.partition(":")
+    return (
+        MODELS[kind]
+        .load(rest, path)
+        .adjusted(
+            Settings(
+                mean=mean, std=std, class_names=class_names, device=usable(device), batch_size=batch_size, reject=reject
+            )
+        )
+    )
+
+
+def check_model(spec: str) -> None:
+    """Refuses what names no model, as far as can be told without loading it."""
+    kind, colon, _ = text("a model", spec, "torchvision:resnet18").partition(":")
     source = MODELS.get(kind)
     if source is None or bool(colon) != (":" in source.form):
         forms = [known.form for known in MODELS.values()]
         raise BrittleError(f"unknown model {spec!r}{did_you_mean(spec, forms)}")
-    return source.load(rest, path).adjusted(
-        Settings(
-            mean=mean, std=std, class_names=class_names, device=usable(device), batch_size=batch_size, reject=reject
-        )
-    )
 
 
 def _digits(_: str, path: Path | None) -> Classifier:

@@ -6,6 +6,7 @@ from typing import NamedTuple, final
 from brittle.errors import BrittleError
 from brittle.measure.ledger import ArmTold
 from brittle.models.trainable import TRAINABLE
+from brittle.models.trained import card_of
 from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
 from brittle.run.spec import ModelSpec
 
@@ -39,7 +40,7 @@ def at_hand(
     for name, arm in recipe.arms.items():
         own: Network | None = getattr(arm, scale)
         if name in mine:
-            at[name] = _given(mine[name], arm.paper)
+            at[name] = _given(mine[name], own, arm.paper)
         elif own is None:
             absent[name] = f"no network stands for {arm.published} at scale {scale}: --model {name}=SPEC"
         else:
@@ -50,7 +51,7 @@ def at_hand(
             else:
                 at[name] = chosen
     for name, one in mine.items():
-        at.setdefault(name, _given(one, None))
+        at.setdefault(name, _given(one))
     unknown = [name for name in weights if name not in recipe.arms]
     if unknown:
         raise BrittleError(f"expected --weights of an arm ({', '.join(recipe.arms)}), got {unknown[0]!r}")
@@ -65,9 +66,12 @@ def is_bare(network: ModelSpec) -> bool:
     return network.weights is None and network.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS
 
 
-def _given(model: ModelSpec, paper: Network | None) -> Network:
-    same: Same = "network" if paper is not None and paper.model == model.model else "other"
-    return Network(**model.model_dump(exclude={"name"}), same=paper.same if same == "network" and paper else same)
+def _given(model: ModelSpec, *known: Network | None) -> Network:
+    """A network of the user's: as alike as what the recipe has for the arm, where it is of that architecture."""
+    card = card_of(model.model)
+    called = model.model if card is None else card.makings.architecture
+    same: Same = next((one.same for one in known if one is not None and one.model == called), "other")
+    return Network(**model.model_dump(exclude={"name"}), same=same)
 
 
 def unlike(recipe: Recipe, asked: Asked, names: Sequence[str], needed: Same) -> str | None:

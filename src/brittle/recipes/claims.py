@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, final
 
 from brittle.catalog.grammar import split
-from brittle.measure.claims import Claim
+from brittle.measure.claims import FACTORS, Claim
 from brittle.measure.expressions import names_in
-from brittle.recipes.format import FACTORS, Asked, Recipe, Said, Same, Table
+from brittle.recipes.facts import REGISTRY
+from brittle.recipes.format import Asked, Recipe, Said, Same, Table
 from brittle.recipes.templates import at_scale, filled, names_of, written
 
 _VALUE = re.compile(r"=([^,)]+)")
@@ -115,5 +116,5 @@ def _sequence(said: Said, asked: Asked) -> list[str]:
 def _arms(claim: Claim) -> tuple[str, ...]:
     """The second part of each name, and what the step was run over, which may be networks as well."""
     names: Sequence[str] = [name for text in claim.quantities for name in names_in(text)]
-    parts = [split(name, "/") for name in names]
+    parts = [split(name, "/") for name in names if not name.startswith(f"{REGISTRY}/")]
     return tuple(dict.fromkeys(one for step, arm, *_ in parts for one in (arm, *_VALUE.findall(step))))

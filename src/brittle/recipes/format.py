@@ -1,6 +1,5 @@
 """What a recipe file says: networks, data, steps, published tables, claims, plots and deviations."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, final
 
 from pydantic import Field
@@ -106,15 +105,33 @@ class Said(Keys):
 
 @final
 class Plot(Keys):
-    """A plot of the source: a quantity over a variable, a line for each network. unit: of the y axis."""
+    """A plot of the source: a quantity over a variable, a line for each network; or the curves of a step.
+
+    told: the step whose own curves they are, as its study tells them, instead of quantity and over. unit: of the y
+    axis.
+    """
 
     title: str
     place: str
-    quantity: str
-    over: dict[str, Any]
+    quantity: str = ""
+    over: dict[str, Any] = Field(default={})
+    told: str | None = None
     x: str
     y: str
     unit: str = ""
+
+
+@final
+class Beside(Keys):
+    """Measured numbers of each network beside one another, and what follows from them. columns: quantities by head.
+
+    units: of those that are not as the measures have them.
+    """
+
+    title: str
+    says: str
+    columns: dict[str, str] = Field(min_length=1)
+    units: dict[str, str] = Field(default={})
 
 
 @final
@@ -157,10 +174,7 @@ class Recipe(Keys):
     tables: list[Table] = Field(default=[])
     claims: list[Said] = Field(default=[])
     plots: list[Plot] = Field(default=[])
+    besides: list[Beside] = Field(default=[])
     deviations: list[Deviation] = Field(min_length=1)
     name: str | None = None
     asked: Asked | None = None
-
-
-FACTORS: Mapping[str, float] = {"": 1.0, "%": 0.01, "ms": 0.001, "s": 1.0}
-"""What a figure in a unit is in that of the measures."""

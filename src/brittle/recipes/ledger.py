@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 
 from brittle.data.perturbation import read_perturbation
-from brittle.measure.claims import Judged, judge
+from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
-from brittle.measure.ledger import Drawn, Ledger, doubts_of
+from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
-from brittle.measure.told import Curve
+from brittle.measure.told import Curve, Told
 from brittle.recipes.arms import told as arms_told
 from brittle.recipes.arms import unlike
 from brittle.recipes.claims import Posed, posed, published
-from brittle.recipes.format import FACTORS, Asked, Recipe
+from brittle.recipes.facts import facts
+from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
 from brittle.recipes.templates import at_scale, filled
 from brittle.records import MANIFEST, Manifest, pixels_of, read_manifest, read_records, stored_images
@@ -27,10 +28,12 @@ from brittle.studies.perturbations import FILE
 
 @final
 class Seen(NamedTuple):
-    """What has been measured by all steps, and the accuracy of each network before any attack, beside chance."""
+    """What has been measured by all steps, the accuracy of each network before any attack, beside chance, and the
+    curves that a step tells, by its name."""
 
     given: Quantities
     accuracies: list[tuple[str, Measured, float]]
+    curves: dict[str, list[Curve]]
 
 
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
@@ -51,7 +54,8 @@ def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledge
         arms=arms_told(recipe, asked),
         judged=tuple(judged),
         doubts=tuple(doubts_of(judged, seen.accuracies, printed)),
-        plots=tuple(_drawn(recipe, asked, seen.given, figures)),
+        plots=tuple(_drawn(recipe, asked, seen, figures)),
+        besides=tuple(_besides(recipe, asked, seen.given)),
         deviations=tuple((one.what, one.why) for one in recipe.deviations),
         steps=tuple((step.key, step.folder) for step in steps if (directory / step.folder / MANIFEST).exists()),
     )
@@ -72,7 +76,8 @@ def _judged(
 
 
 def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
-    parts, accuracies = [], {}
+    parts, accuracies = [facts()], {}
+    curves = dict[str, list[Curve]]()
     for step in steps:
         place = directory / step.folder
         if not (place / MANIFEST).exists():
@@ -82,7 +87,10 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
         if manifest.study == "audit" and recipe.centre is not None and manifest.images != "none":
             records = with_images(place, manifest, records, recipe.centre)
         tell = STUDIES[manifest.study].tell
-        found = quantities(manifest, records, None if tell is None else tell(manifest, records))
+        told: Told | None = None if tell is None else tell(manifest, records)
+        found = quantities(manifest, records, told)
+        if told is not None:
+            curves.setdefault(step.key, []).extend(told.curves)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
         parts.append(found.below(step.key))
@@ -90,7 +98,7 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
-    return Seen(joined(parts), list(accuracies.values()))
+    return Seen(joined(parts), list(accuracies.values()), curves)
 
 
 def passes_of(place: Path, manifest: Manifest) -> Quantities:
@@ -116,22 +124,45 @@ def with_images(place: Path, manifest: Manifest, records: pd.DataFrame, centre: 
     return pd.concat(parts, ignore_index=True) if parts else records
 
 
-def _drawn(recipe: Recipe, asked: Asked, given: Quantities, figures: Mapping[str, float]) -> list[Drawn]:
+def _drawn(recipe: Recipe, asked: Asked, seen: Seen, figures: Mapping[str, float]) -> list[Drawn]:
     drawn = []
     for plot in recipe.plots:
-        ((name, values),) = plot.over.items()
-        chosen = [float(value) for value in at_scale(values, asked.scale) or []]
-        factor, curves = FACTORS[plot.unit], []
-        arms = dict.fromkeys((*asked.arms, *recipe.arms)) if "{arm}" in plot.quantity else [""]
-        for arm in arms:
-            names = [filled(plot.quantity, {"arm": arm, name: value}) for value in chosen]
-            mine = {x: given.known[key].value for x, key in zip(chosen, names, strict=True) if key in given.known}
-            printed = {x: figures[key] for x, key in zip(chosen, names, strict=True) if key in figures}
-            own = recipe.arms[arm].published if arm in recipe.arms else ""
-            for label, points in ((arm or "measured", mine), (f"{own or arm}, published".lstrip(", "), printed)):
-                known = {x: y / factor for x, y in points.items() if y is not None}
-                if known:
-                    curves.append(Curve(label, tuple(known), tuple(known.values())))
+        curves = (
+            _over(plot, recipe, asked, seen.given, figures) if plot.told is None else seen.curves.get(plot.told, [])
+        )
         if curves:
             drawn.append(Drawn(title=plot.title, place=plot.place, x=plot.x, y=plot.y, curves=tuple(curves)))
     return drawn
+
+
+def _over(plot: Plot, recipe: Recipe, asked: Asked, given: Quantities, figures: Mapping[str, float]) -> list[Curve]:
+    """A quantity over its variable, of each network, and the points that the source prints."""
+    ((name, values),) = plot.over.items()
+    chosen = [float(value) for value in at_scale(values, asked.scale) or []]
+    factor, curves = FACTORS[plot.unit], []
+    arms = dict.fromkeys((*asked.arms, *recipe.arms)) if "{arm}" in plot.quantity else [""]
+    for arm in arms:
+        names = [filled(plot.quantity, {"arm": arm, name: value}) for value in chosen]
+        mine = {x: given.known[key].value for x, key in zip(chosen, names, strict=True) if key in given.known}
+        printed = {x: figures[key] for x, key in zip(chosen, names, strict=True) if key in figures}
+        own = recipe.arms[arm].published if arm in recipe.arms else ""
+        for label, points in ((arm or "measured", mine), (f"{own or arm}, published".lstrip(", "), printed)):
+            known = {x: y / factor for x, y in points.items() if y is not None}
+            if known:
+                curves.append(Curve(label, tuple(known), tuple(known.values())))
+    return curves
+
+
+def _besides(recipe: Recipe, asked: Asked, given: Quantities) -> list[BesideTold]:
+    """Of networks of which nothing is known, nothing."""
+    found = []
+    for one in recipe.besides:
+        rows = [
+            (arm, tuple(found_in(filled(text, {"arm": arm}), given) for text in one.columns.values()))
+            for arm in asked.arms
+        ]
+        known = tuple((arm, cells) for arm, cells in rows if any(cell is not None for cell in cells))
+        units = tuple(one.units.get(head, "") for head in one.columns)
+        if known:
+            found.append(BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known))
+    return found

@@ -1,6 +1,6 @@
 """Recipes by name or by file, and every mistake in one that can be seen without running it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, final
@@ -8,13 +8,16 @@ from typing import NamedTuple, final
 from brittle.catalog import attacks_from, label_of
 from brittle.catalog.grammar import split
 from brittle.errors import BrittleError, did_you_mean
+from brittle.measure.claims import FACTORS
 from brittle.measure.convention import NAMES
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
-from brittle.recipes.format import FACTORS, Network, Recipe, Said, Table
+from brittle.models.zoo import check_model
+from brittle.recipes.facts import REGISTRY, check_fact
+from brittle.recipes.format import Network, Plot, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
-from brittle.recipes.templates import at_scale, names_of
+from brittle.recipes.templates import at_scale, filled, names_of
 from brittle.run.spec import parsed, read_spec
 
 SUFFIX = ".toml"
@@ -52,6 +55,10 @@ def load_recipe(name: str | Path) -> Found:
 
 def check(recipe: Recipe, where: str) -> None:
     """Refuses names of steps, networks, attacks, measures and units that there are not."""
+    for name, arm in recipe.arms.items():
+        for network in (arm.smoke, arm.cpu, arm.paper):
+            if network is not None:
+                _check_network(network, f"{where}: arm {name!r}")
     for table in recipe.tables:
         _check_table(table, where)
     ids = [*(table.id for table in recipe.tables), *(claim.id for claim in recipe.claims)]
@@ -61,6 +68,15 @@ def check(recipe: Recipe, where: str) -> None:
     for claim in recipe.claims:
         _check_claim(claim, where)
     labels = _labels(recipe)
+    for plot in recipe.plots:
+        _check_plot(plot, where, labels)
+    for beside in recipe.besides:
+        for head, unit in beside.units.items():
+            if head not in beside.columns or unit not in FACTORS:
+                raise BrittleError(
+                    f"{where}: numbers {beside.title!r}: expected units of its columns, each one of {list(FACTORS)},"
+                    f" got {head} = {unit!r}"
+                )
     for place, text in _texts(recipe):
         for name in names_in(text):
             _check_name(name, recipe, labels, f"{where}: {place}")
@@ -68,6 +84,13 @@ def check(recipe: Recipe, where: str) -> None:
 
 def _own() -> Path:
     return Path(str(files("brittle.recipes")))
+
+
+def _check_network(network: Network, at: str) -> None:
+    try:
+        check_model(network.model)
+    except BrittleError as error:
+        raise BrittleError(f"{at}: {error}") from None
 
 
 def _check_table(table: Table, where: str) -> None:
@@ -117,12 +140,29 @@ def _check_claim(claim: Said, where: str) -> None:
         raise BrittleError(f"{at}: expected {wanted} for kind {claim.kind!r}")
 
 
+def _check_plot(plot: Plot, where: str, steps: Collection[str]) -> None:
+    at = f"{where}: plot {plot.title!r}"
+    if (plot.told is None) == (not plot.quantity):
+        raise BrittleError(f"{at}: expected either quantity, over one variable, or told")
+    if plot.told is None and len(plot.over) != 1:
+        raise BrittleError(f"{at}: expected over, with the one variable that its quantity has in braces")
+    if plot.told is not None and plot.told not in steps:
+        raise BrittleError(f"{at}: no step is called {plot.told!r}{did_you_mean(plot.told, steps)}")
+    if plot.unit not in FACTORS:
+        raise BrittleError(f"{at}: expected unit as one of {list(FACTORS)}, got {plot.unit!r}")
+
+
 def _texts(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """(where, expression) of all that names quantities."""
     for table in recipe.tables:
         for text in (table.quantity, table.taken, table.noise):
             if text:
                 yield f"table {table.id!r}", text
+        if table.quantity.startswith(f"{REGISTRY}/"):
+            for row in table.rows:
+                cells = dict(zip(table.heads, row, strict=True))
+                for head, column in table.columns.items():
+                    yield f"table {table.id!r}", filled(table.quantity, {**cells, "measure": column.measure or head})
         heads = [row[table.heads.index("arm")] for row in table.rows] if "arm" in table.heads else []
         for arm in dict.fromkeys(map(str, heads)):
             yield f"table {table.id!r}", table.quantity.replace("{arm}", arm)
@@ -132,7 +172,11 @@ def _texts(recipe: Recipe) -> Iterator[tuple[str, str]]:
             for arm in claim.over.get("arm", ()):
                 yield f"claim {claim.id!r}", text.replace("{arm}", str(arm))
     for plot in recipe.plots:
-        yield f"plot {plot.title!r}", plot.quantity
+        if plot.told is None:
+            yield f"plot {plot.title!r}", plot.quantity
+    for beside in recipe.besides:
+        for text in beside.columns.values():
+            yield f"numbers {beside.title!r}", text
 
 
 def _labels(recipe: Recipe) -> dict[str, set[str]]:
@@ -158,6 +202,9 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
     if len(parts) < 3:
         raise BrittleError(f"{at}: expected a quantity as STEP/ARM/.../MEASURE, got {name!r}")
     step, arm, *inner, measure = parts
+    if step == REGISTRY:
+        check_fact("/".join(parts[1:]), at)
+        return
     if "{" not in step and step not in labels:
         raise BrittleError(f"{at}: no step is called {step!r}{did_you_mean(step, labels)}")
     if "{" not in arm and arm not in recipe.arms:

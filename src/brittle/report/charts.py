@@ -85,6 +85,39 @@ def plain_chart(curves: Sequence[Curve], x: str, y: str) -> Chart | None:
     return Chart(data, _specification("plain.vl.json"), legend, [], style)
 
 
+def drawing_of(chart: Chart) -> str:
+    """The SVG of a ``plain_chart``, in the page's own colours, for pages without the script that draws it."""
+    data = chart.data
+    points = [
+        {"name": one["name"], "x": x, "y": y} for one in data["series"] for x, y in zip(one["x"], one["y"], strict=True)
+    ]
+    names = data["names"]
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": 640,
+        "height": 280,
+        "background": "transparent",
+        "data": {"values": points},
+        "mark": {"type": "line", "point": True},
+        "encoding": {
+            "x": {"field": "x", "type": "quantitative", "title": data["x"]},
+            "y": {"field": "y", "type": "quantitative", "title": data["y"], "axis": {"format": data["format"]}},
+            "order": {"field": "x"},
+            "color": {"field": "name", "scale": {"domain": names, "range": data["colours"]}, "legend": None},
+            "strokeDash": {"field": "name", "scale": {"domain": names, "range": data["dashes"]}, "legend": None},
+        },
+        "config": {
+            "view": {"stroke": None},
+            "font": "system-ui, sans-serif",
+            "axis": {
+                "gridOpacity": 0.2,
+                **{f"{one}Color": "currentColor" for one in ("label", "title", "domain", "tick", "grid")},
+            },
+        },
+    }
+    return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+
+
 def is_fraction(title: str) -> bool:
     """Whether a column or an axis of this title has fractions, to be read as percentages."""
     return title.lower().endswith(("accuracy", "rate", "share"))

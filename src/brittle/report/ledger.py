@@ -5,20 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from brittle.measure import Measured, judged, summarize
-from brittle.measure.claims import VERDICTS, Claim, Judged
-from brittle.measure.ledger import Ledger
+from brittle.measure.claims import FACT, FACTORS, VERDICTS, Claim, Judged
+from brittle.measure.ledger import BesideTold, Ledger
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import Pair, Trio
 from brittle.records import MANIFEST, Manifest, View, read_manifest, read_records
 from brittle.report import gallery, pictures
-from brittle.report.charts import javascript, plain_chart
+from brittle.report.charts import drawing_of, javascript, plain_chart
 from brittle.report.page import HERE, write_page
 from brittle.text import NONE, counted, percent, significant
 
 SIDE = 176
 SHOWN = 24
 """Pictures that a page shows at most."""
+SMALL, FEW = 96, 6
+"""The same of a page that stands by itself."""
 
 _BETWEEN = "\u00a0\u00b7 "
 
@@ -27,26 +31,50 @@ READ = {"paper": "read in the source", "second hand": "second hand", "recalled":
 SIGNS: Mapping[str, str] = {"reproduced": "good", "refuted": "doubt", "untested": "open", "not comparable": "open"}
 
 
-def write_ledger(target: Path, ledger: Ledger) -> Path:
-    """Writes the page of a study into its directory, from that alone; the runs of its steps are linked."""
+def write_ledger(target: Path, ledger: Ledger, directory: Path | None = None) -> Path:
+    """Writes the page of a study into its directory, from that alone; the runs of its steps are linked.
+
+    directory: the study's, where the page is to stand elsewhere. It is a small one then, with a few pictures, plots
+    that are drawn already, and no links.
+    """
     charts = [(one, plain_chart(one.curves, one.x, one.y)) for one in ledger.plots]
-    shown = _shown(target.parent, ledger)
-    scripts = [javascript()] if charts else []
+    small = directory is not None
+    shown = _shown(directory or target.parent, ledger, FEW if small else SHOWN)
+    scripts = [javascript()] if charts and not small else []
     scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
     context: dict[str, Any] = {
         "ledger": ledger,
         "counts": [(verdict, count, SIGNS[verdict]) for verdict, count in ledger.counts.items()],
         "tables": [(title, [_row(one) for one in rows]) for title, rows in _parts(ledger)],
+        "besides": [_beside(one) for one in ledger.besides],
         "charts": [(drawn, chart) for drawn, chart in charts if chart is not None],
-        "pages": [(key, f"{folder}/report.html") for key, folder in ledger.steps],
+        "drawings": [Markup(drawing_of(chart)) for _, chart in charts if chart is not None] if small else [],
+        "pages": [] if small else [(key, f"{folder}/report.html") for key, folder in ledger.steps],
     }
 
     def rendered(made: dict[tuple[str, str, int], Trio]) -> str:
         cards = [card | {"trio": made.get(key)} for key, (card, _) in shown.items()]
         return page(HERE, "ledger.html.j2", context | {"cards": cards}, styles=["page.css"], scripts=scripts)
 
-    html = within_limit(rendered, {key: pair for key, (_, pair) in shown.items()}, SIDE)
+    html = within_limit(rendered, {key: pair for key, (_, pair) in shown.items()}, SMALL if small else SIDE)
     return write_page(target, html)
+
+
+def listed(ledgers: Mapping[str, Ledger]) -> str:
+    """Studies by the names of their files as a Markdown list: networks, data, and how many claims have each verdict."""
+    heads = ["study", "networks", "data", *VERDICTS]
+    lines = [
+        "# Studies\n",
+        "As `brittle study pack` wrote them: a page and a JSON file each, with every claim, what was measured and its"
+        " verdict.\n",
+        "| " + " | ".join(heads) + " |",
+        "|" + " --- |" * len(heads),
+    ]
+    for name, ledger in ledgers.items():
+        networks = ", ".join(arm.name for arm in ledger.arms if arm.absent is None)
+        cells = [f"[{ledger.title}]({name}.html)", networks, ledger.data, *map(str, ledger.counts.values())]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def verdict_rows(ledger: Ledger) -> list[tuple[str, str, str, str, str]]:
@@ -94,6 +122,22 @@ def _row(one: Judged) -> dict[str, Any]:
     }
 
 
+def _beside(one: BesideTold) -> dict[str, Any]:
+    rows = [
+        (arm, [_number(cell, unit) for cell, unit in zip(cells, one.units, strict=True)]) for arm, cells in one.rows
+    ]
+    return {"title": one.title, "says": one.says, "heads": one.heads, "rows": rows}
+
+
+def _number(cell: Measured | None, unit: str) -> dict[str, Any]:
+    """A number with its interval, and what to sort it by."""
+    value = None if cell is None else cell.value
+    interval = ""
+    if cell is not None and cell.low is not None and cell.high is not None and cell.low < cell.high:
+        interval = f"{in_unit(cell.low, unit).removesuffix(' %')} to {in_unit(cell.high, unit)}"
+    return {"text": NONE if value is None else in_unit(value, unit), "interval": interval, "sort": value}
+
+
 def _published(claim: Claim) -> str:
     if claim.published:
         return _BETWEEN.join(NONE if value is None else figure(value, claim) for value in claim.published)
@@ -121,13 +165,18 @@ def figure(value: float | None, claim: Claim) -> str:
     rate = claim.quantities[0].endswith("rate") or "accuracy" in claim.quantities[0]
     if not claim.unit and (rate or claim.relation == "always"):
         return percent(value)
-    number = value / claim.factor
-    if claim.unit == "%":
-        return f"{number:.2f} %"
-    return f"{significant(number, 4)} {claim.unit}".rstrip()
+    if claim.unit == FACT:
+        return "yes" if value else "no"
+    return in_unit(value, claim.unit)
 
 
-def _shown(directory: Path, ledger: Ledger) -> dict[tuple[str, str, int], tuple[dict[str, Any], Pair]]:
+def in_unit(value: float, unit: str) -> str:
+    """A value in a unit of ``FACTORS``."""
+    number = value / FACTORS[unit]
+    return f"{number:.2f} %" if unit == "%" else f"{significant(number, 4)} {unit}".rstrip()
+
+
+def _shown(directory: Path, ledger: Ledger, most: int) -> dict[tuple[str, str, int], tuple[dict[str, Any], Pair]]:
     """A typical image of each audit and network, with what its caption needs."""
     found: dict[tuple[str, str, int], tuple[dict[str, Any], Pair]] = {}
     for key, folder in ledger.steps:
@@ -137,7 +186,7 @@ def _shown(directory: Path, ledger: Ledger) -> dict[tuple[str, str, int], tuple[
         manifest = read_manifest(place)
         if manifest.study == "audit":
             for view in manifest.views():
-                if len(found) < SHOWN:
+                if len(found) < most:
                     found |= _of_view(place, manifest, view, key, folder)
     return found
 

@@ -8,6 +8,8 @@ from brittle.studies import (
     certify,
     corruption,
     craft,
+    evolution,
+    first_step,
     fit,
     noise,
     stability,
@@ -15,6 +17,20 @@ from brittle.studies import (
 )  # for their registrations
 from brittle.studies.registry import STUDIES, spec_of
 
-_ = activation, alternate, audit, boundary, certify, corruption, craft, fit, noise, stability, train
+_ = (
+    activation,
+    alternate,
+    audit,
+    boundary,
+    certify,
+    corruption,
+    craft,
+    evolution,
+    first_step,
+    fit,
+    noise,
+    stability,
+    train,
+)
 
 __all__ = ["STUDIES", "spec_of"]

@@ -13,6 +13,7 @@ from brittle.catalog import attacks_from, guessed_passes, label_of
 from brittle.checks import whole
 from brittle.errors import BrittleError
 from brittle.geometry.levels import to_8bit
+from brittle.models.trained import trained_on
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
 from brittle.run.attack import Found, attack_graded, check_access, check_goal, ending_on
@@ -40,7 +41,8 @@ class AuditSpec(Spec):
     "next-best", "random", or a class. levels: 256, where every attack shall end on what a file of 8 bits can hold.
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
-    "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets.
+    "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets. What a model of
+    ``run:DIR`` was trained on its card says, where nobody else does.
     """
 
     study: Literal["audit"] = "audit"
@@ -91,7 +93,7 @@ class AuditSpec(Spec):
             kept,
             self.levels,
             transfer=sizes_from(self.at, sources.image_shape) if self.transfer else None,
-            trained_on={one.name or one.model: one.trained_on for one in self.models},
+            trained_on={one.name or one.model: one.trained_on or trained_on(one.model) for one in self.models},
             spec=asked.toml(),
         )
 

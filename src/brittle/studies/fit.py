@@ -40,14 +40,15 @@ FIT, FITTED_TO, UNSEEN = "fit", "fitted", "unseen"
 class FitSpec(Spec):
     """What a fit is asked to do.
 
-    attack: one that fits, as on the command line. test_data: unseen examples; by default
-    every second one of the data is held out."""
+    attack: one that fits, as on the command line. test_data: unseen examples, test_limit of
+    them; by default every second one of the data is held out."""
 
     study: Literal["fit"] = "fit"
     models: list[ModelSpec]
     data: str
     limit: int | None = None
     test_data: str | None = None
+    test_limit: int | None = None
     attack: str
     seed: int = 0
     batch_size: int | None = None
@@ -60,7 +61,9 @@ class FitSpec(Spec):
             raise BrittleError(f"expected one model to fit to, got {len(self.models)}")
         ((name, loaded),) = opened_models(self.models, self.device, self.batch_size).items()
         examples = load_data(self.data, limit=self.limit, fit=loaded.fit)
-        unseen = None if self.test_data is None else load_data(self.test_data, fit=loaded.fit)
+        if self.test_data is None and self.test_limit is not None:
+            raise BrittleError(f"expected test_limit with test_data only, got {self.test_limit}")
+        unseen = None if self.test_data is None else load_data(self.test_data, limit=self.test_limit, fit=loaded.fit)
         return Fitting.of(
             loaded,
             attack,

@@ -48,14 +48,19 @@ def goal_of(goal: str, model: ModelRecord, labels: Labels, logits: Logits, rng: 
     the logits, random uniformly, by the image's own stream. A class that is named is the target of all images, of those
     too that have it to begin with.
     """
-    if goal == UNTARGETED:
-        return Untargeted(labels)
     if goal not in CHOICES:
         target = class_of(goal, model.class_names, logits.shape[1])
         return Targeted(torch.full_like(labels, target))
+    return drawn_goal(goal, labels, logits, rng, reject=model.reject)
+
+
+def drawn_goal(goal: str, labels: Labels, logits: Logits, rng: Rng, *, reject: int | None) -> Goal:
+    """The same of a goal that names no class."""
+    if goal == UNTARGETED:
+        return Untargeted(labels, reject=reject)
     open_to = torch.ones_like(logits, dtype=torch.bool).scatter(1, labels.unsqueeze(1), False)
-    if model.reject is not None:
-        open_to[:, model.reject] = False
+    if reject is not None:
+        open_to[:, reject] = False
     if goal == RANDOM:
         return Targeted(rng.uniform("random targets", logits).masked_fill(~open_to, -1).argmax(1))
     if goal == NEXT_BEST:

@@ -1,0 +1,58 @@
+"""How long work would take, from a few examples of each kind of it; nothing of them is kept."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from brittle.records import Manifest
+from brittle.run.store import Store
+from brittle.run.study import Done, Study, Unit
+
+_TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
+ENOUGH, ENOUGH_TO_BEGIN = 4.0, 0.3
+"""Seconds of a try after which no more is tried, in a dry run and in any."""
+_TOO_LONG = 15.0  # seconds of one example
+
+
+def tries(
+    study: Study, manifest: Manifest, units: Sequence[Unit], enough: float
+) -> Iterator[tuple[list[Unit], Done, float]]:
+    """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder), manifest)
+        most = dict[int, int]()  # examples tried in each stage: of those the next has files
+        for group in dict.fromkeys(unit.group for unit in units):
+            mine = [unit for unit in units if unit.group == group]
+            stage = mine[-1].stage
+            tried, done, seconds = _tried(study, store, mine, enough, most.get(stage - 1, len(mine[-1])))
+            most[stage] = min(tried, most.get(stage, tried))
+            yield mine, done, seconds
+
+
+def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, most: int) -> tuple[int, Done, float]:
+    """Of the last of some units a few examples, at most so many: their number, what was made of them, and the seconds
+    that all of all would take.
+
+    More and more are tried, until that takes its time: images differ much. A batch costs something beside what each of
+    its examples does, which the last two tries tell apart.
+    """
+    unit = units[-1]
+    tried: list[tuple[int, float]] = []
+    for examples in _TRIED:
+        some = unit if min(examples, most) >= len(unit) else unit.part(unit.start, unit.start + min(examples, most))
+        started = time.perf_counter()
+        done = study.do(some, store.manifest, store)
+        tried.append((len(some), time.perf_counter() - started))
+        if some == unit or examples >= most or tried[-1][1] > (_TOO_LONG if examples == 1 else enough):
+            break
+    made = done.files if some == unit else study.joined(unit, [(some, done)]) or done.files
+    for name, content in made.items():  # later stages may read them
+        (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.directory / name).write_bytes(content)
+    (few, short), (many, long) = tried[-2:] if len(tried) > 1 else ((0, 0.0), tried[0])
+    each = min(max(long - short, 0.0) / (many - few), long / many)
+    once = long - each * many
+    if few == 1:  # much of that was its own work
+        once, each = once / 2, each + once / 2 / many
+    return len(some), done, sum(once + each * len(one) for one in units)
