@@ -23,6 +23,7 @@ from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of
+from brittle.studies.guarded import Guard, beside_bare, patient, with_guards
 from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
@@ -41,6 +42,8 @@ class AuditSpec(Spec):
     images: what is kept of the adversarial ones, "all", "fooled", "8bit" (rounded after they are graded) or "none".
     transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
     "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets.
+    A model with defences is judged beside itself without them: what is made for each is graded on each, and the attacks
+    of a level are joined by some that ask for no gradients.
     """
 
     study: Literal["audit"] = "audit"
@@ -77,10 +80,12 @@ class AuditSpec(Spec):
         if self.at and not self.transfer:
             raise BrittleError(f"expected sizes such as {self.at[0]} with a transfer only")
         sizes_from(self.at, (3, 1, 1))  # this too
-        sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
+        models, guards = beside_bare(self.models)
+        sources = opened_sources(models, self.data, self.limit, self.device, self.batch_size, self.seed)
         asked = self
         if wanted is not None:
-            attacks = [*attacks_of(wanted, norms, self.eps, shape=sources.image_shape), *attacks]
+            shape = sources.image_shape
+            attacks = [*attacks_of(wanted, norms, self.eps, shape=shape, defended=bool(guards)), *attacks]
             said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
             asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
         return Audit(
@@ -90,8 +95,9 @@ class AuditSpec(Spec):
             self.seed,
             kept,
             self.levels,
-            transfer=sizes_from(self.at, sources.image_shape) if self.transfer else None,
+            transfer=sizes_from(self.at, sources.image_shape) if self.transfer else {} if guards else None,
             trained_on={one.name or one.model: one.trained_on for one in self.models},
+            guards=guards,
             spec=asked.toml(),
         )
 
@@ -110,7 +116,7 @@ class Place(NamedTuple):
 class Audit:
     """The study. shard_size: examples of one file. transfer: as ``Sizes``; None, where nothing is graded elsewhere.
 
-    trained_on: what the training images of some models are called.
+    trained_on: what the training images of some models are called. guards: of the models that stand behind defences.
     """
 
     sources: Sources
@@ -122,6 +128,7 @@ class Audit:
     shard_size: int | None = None
     transfer: Sizes | None = None
     trained_on: Mapping[str, str | None] = field(default_factory=dict)
+    guards: Mapping[str, Guard] = field(default_factory=dict)
     spec: dict[str, Any] | None = None
 
     @property
@@ -144,6 +151,7 @@ class Audit:
         facts["models"] = [
             one.model_copy(update={"trained_on": self.trained_on.get(one.name)}) for one in facts["models"]
         ]
+        facts["models"] = with_guards(facts["models"], self.guards, self.sources)
         check_goals(self.goals, facts["models"])
         if self._transfers(stored):
             check_transfer(self.attacks, self.sources, facts["models"], stored, self.images)
@@ -207,7 +215,9 @@ class Audit:
         rng = Rng(self.seed, shard.ids)
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
         found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
-        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start)
+        guard = self.guards.get(place.model)
+        again = None if guard is None else patient(guard, self.sources, self.seed)
+        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start, patient=again)
         table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
         return Done(table, self._kept(unit, manifest, found))
 
