@@ -96,7 +96,7 @@ def _section(entry: Listed, said: str, home: str = "brittle.attacks") -> str:
 _DEFENCES = """# Defences
 
 What stands between an image and a classifier's answer, as `brittle defences` shows it. On the command line a defence is
-`--defence NAME[,option=value...]` beside any `--model`; several are met in the order given, and `quality=50:75` makes one
+`--defence NAME[,option=value...]` beside any `--model`; several are met in the order given, and `quality=50:75` makes a
 defended model for each value. In a spec it is `defences = ["jpeg"]` of a model, in Python
 `defended(classifier, JPEG(quality=50))` of `brittle.defend`. The same image always gets the same answer: what is drawn
 at random is a function of the seed and of the image. `brittle.docs.defences_markdown()` writes this page.

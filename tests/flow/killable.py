@@ -21,6 +21,7 @@ import brittle
 from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples
 from brittle.data.fit import Fit
+from brittle.defend import Noise
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.network import Network
@@ -34,6 +35,7 @@ from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
+from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
 from brittle.studies.photographs import Photograph
@@ -94,6 +96,13 @@ def small_transfer() -> Audit:
     return small_audit(both, attacks=(brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
 
 
+def small_defended() -> Audit:
+    """A model behind a defence that draws, beside itself without."""
+    beside, guards = behind({"one": classifier()}, [Noise(sd=0.1, draws=2)], 0)
+    attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
+    return small_audit(beside, attacks=attacks, transfer={}, guards=guards)
+
+
 def small_craft() -> Crafting:
     """Two photographs, three wishes."""
     pixels = [(256 * one).clamp(0, 255).byte() for one in examples(2).images(0, 2)]
@@ -130,6 +139,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "audit": small_audit,
     "models": two_models,
     "transfer": small_transfer,
+    "defended": small_defended,
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,
