@@ -10,6 +10,8 @@ from fake_run import manifest_of
 from torch.nn import functional
 
 from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResizePad, TotalVariation, Translate
+from brittle.defend.rounding import softly_rounded
+from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.measure import Budget, Judged, Measured, judge, judge_each
 from brittle.records import TRANSFERRED, Manifest
 from brittle.rng import Rng
@@ -94,6 +96,24 @@ def test_a_random_size_and_place_keep_what_is_black_around_it() -> None:
     share = RandomResizePad(least=0.5).step(white, Rng(0, tuple(map(str, range(40))))).mean((1, 2, 3)).sqrt()
     assert 0.5 <= float(share.min()) < 0.6
     assert 0.9 < float(share.max()) <= 1
+
+
+def test_the_jpeg_that_attackers_differentiate_is_the_file_but_for_rounding() -> None:
+    """On average within a grey level and a half of what libjpeg makes of smooth images, grey and in colour, of any size."""
+    smooth = Blur(sd=2.0).step(torch.rand(2, 3, 21, 34, generator=torch.Generator().manual_seed(0)))
+    for quality in (30, 75, 95):
+        for x in (smooth, smooth[:, :1]):
+            off = (soft_jpeg(x, quality, torch.round) - JPEG(quality=quality).step(x)).abs().mean()
+            assert float(off) < 1.5 / 255, quality
+            assert float((x - JPEG(quality=quality).step(x)).abs().mean()) > 0.3 / 255
+
+
+def test_a_soft_rounding_is_one_at_whole_numbers_and_half_way() -> None:
+    values = torch.tensor([0.0, 1.0, 1.4999, 1.5001, 2.0], requires_grad=True)
+    soft = softly_rounded(values)
+    torch.testing.assert_close(soft.detach(), torch.tensor([0, 1, 1.1625, 1.8375, 2]), rtol=0, atol=1e-3)
+    (slope,) = torch.autograd.grad(soft.sum(), values)
+    assert float(slope[2]) > 5 * float(slope[1]) > 0
 
 
 # ---- the figure

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -11,13 +12,16 @@ from torch import Tensor
 
 from brittle.catalog import option
 from brittle.defend.defence import register_defence
+from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
 from brittle.types import Images
 
 
-@register_defence("jpeg", paper="arXiv:1711.00117", attacker="straight-through", backward="straight-through")
+@register_defence(
+    "jpeg", paper="arXiv:1711.00117", attacker="the gradient of a JPEG that rounds softly", backward="approximation"
+)
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JPEG:
@@ -26,7 +30,7 @@ class JPEG:
     quality: int = option(75, "quality of the encoder", at_least=1, at_most=100)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, "straight-through"))
+        return Fronted(classifier, Front(self.step, partial(soft_jpeg, quality=self.quality)))
 
     def step(self, images: Images) -> Images:
         """By libjpeg, as Pillow has it; BrittleError for images that are neither grey nor RGB."""
