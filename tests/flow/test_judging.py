@@ -121,7 +121,7 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     attacks = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     data = (world.images[:24], world.labels[:24])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge(done.manifest, done.records, done.transfers)
+    (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
     flagged = {flag.code for summary in summaries(done.manifest, done.records) for flag in summary.flags}
     doubts = {code for code in flagged if brittle.flags.is_doubt(code)}  # type: ignore[attr-defined]
@@ -134,7 +134,7 @@ def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     net = brittle.Network(planted.sound_cnn())
     attacks = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge(done.manifest, done.records, done.transfers)
+    (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
     assert one.figure.value <= TRUE_AT_MOST
 

@@ -13,13 +13,15 @@ from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResiz
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.measure import Budget, Judged, Measured, judge, judge_each
-from brittle.records import TRANSFERRED, Manifest
+from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
 from known.test_measure import failed, spec
 
 STANDARD = spec("standard(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "gradient"})
 SQUARE = spec("square(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "score"})
+
+NONE = CERTIFIED.empty_table().to_pandas()
 
 
 def images(count: int = 3, side: int = 8) -> torch.Tensor:
@@ -99,7 +101,7 @@ def test_a_random_size_and_place_keep_what_is_black_around_it() -> None:
 
 
 def test_the_jpeg_that_attackers_differentiate_is_the_file_but_for_rounding() -> None:
-    """On average within a grey level and a half of what libjpeg makes of smooth images, grey and in colour, of any size."""
+    """Within a grey level and a half of libjpeg on average, for smooth images, grey and in colour, of any size."""
     smooth = Blur(sd=2.0).step(torch.rand(2, 3, 21, 34, generator=torch.Generator().manual_seed(0)))
     for quality in (30, 75, 95):
         for x in (smooth, smooth[:, :1]):
@@ -178,7 +180,7 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
     rows += [given(k, "other", STANDARD.label, int(k == 4), clean=int(k == 9)) for k in range(10)]
     rows += [given(k, "net + d", STANDARD.label, int(k in (1, 2)), clean=int(k == 9)) for k in range(10)]
     transfers = pa.Table.from_pylist(rows, schema=TRANSFERRED).to_pandas()
-    (one,) = judge(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers)
+    (one,) = judge(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers, NONE)
     assert one.budget == Budget(norm="linf", eps=0.1)
     counts = {name: value.count for name in Judged.model_fields if isinstance(value := getattr(one, name), Measured)}
     assert counts == {
@@ -205,7 +207,8 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
     wide = table([one | {"model": model} for model in models for one in (row(0, STANDARD.label, linf=0.3),)])
     transfers = pa.Table.from_pylist([given(0, "net", STANDARD.label, 1)], schema=TRANSFERRED).to_pandas()
     small, large = (
-        judge(manifest(*models, examples=1), wide, transfers, [Budget(norm="linf", eps=eps)])[0] for eps in (0.2, 0.3)
+        judge(manifest(*models, examples=1), wide, transfers, NONE, [Budget(norm="linf", eps=eps)])[0]
+        for eps in (0.2, 0.3)
     )
     assert (small.unaware.count, small.aware.count, small.figure.count) == (1, 1, 1)
     assert (large.unaware.count, large.aware.count, large.figure.count) == (0, 0, 0)
@@ -214,8 +217,8 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
 def test_nobody_has_tried_and_nothing_is_defended() -> None:
     models = ["net", "net + d"]
     none = TRANSFERRED.empty_table().to_pandas()
-    (one,) = judge(manifest(*models, examples=2), records({}, models, 2, set()), none)
+    (one,) = judge(manifest(*models, examples=2), records({}, models, 2, set()), none, NONE)
     assert (one.unaware.value, one.transferred.value, one.overstated) == (None, None, None)
     assert one.figure.count == 2
     bare = manifest_of(models=["net"], attacks=[STANDARD, SQUARE], examples=2)
-    assert judge(bare, records({}, ["net"], 2, set()), none) == []
+    assert judge(bare, records({}, ["net"], 2, set()), none, NONE) == []

@@ -13,6 +13,7 @@ from brittle.defend.median import Median
 from brittle.defend.multi_crop import MultiCrop
 from brittle.defend.noise import Noise
 from brittle.defend.random_resize_pad import RandomResizePad
+from brittle.defend.smoothing import Certificate, Smoothed, Smoothing
 from brittle.defend.total_variation import TotalVariation
 from brittle.defend.translate import Translate
 
@@ -22,6 +23,7 @@ __all__ = [
     "Binarise",
     "BitDepth",
     "Blur",
+    "Certificate",
     "CropResize",
     "Defence",
     "DefenceEntry",
@@ -29,6 +31,8 @@ __all__ = [
     "MultiCrop",
     "Noise",
     "RandomResizePad",
+    "Smoothed",
+    "Smoothing",
     "TotalVariation",
     "Translate",
     "defences_from",

@@ -31,6 +31,8 @@ class Judged(Plain):
     blind: Measured  # made for this one, without gradients
     transferred: Measured  # made for any other model of the run
     figure: Measured  # the worst of all of them, image by image
+    certified: Measured  # proved: right, and nothing within the budget alters that
+    inside: int  # images that a change within their certified radius alters, which none should
     overstated: float | None  # by how much the unaware figure lies above
     passes: int  # of the bare model, for one answer
 
@@ -47,13 +49,17 @@ class JudgedAlone(Plain):
 
 
 def judge(
-    manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame, budgets: Sequence[Budget] | None = None
+    manifest: Manifest,
+    records: pd.DataFrame,
+    transfers: pd.DataFrame,
+    certificates: pd.DataFrame,
+    budgets: Sequence[Budget] | None = None,
 ) -> list[Judged]:
     """Each defended model of an audit at each budget; none where there are no defences.
 
     An image is lost as soon as a confirmed change within the budget makes it wrong, whatever the change was made for;
     those that were wrong before are lost, too. Rates are over the images that all have reached. records: of the audit.
-    transfers: see ``TRANSFERRED``. budgets: default those of the leaderboard.
+    transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
     """
     found = []
     for model, goal in _guarded(manifest):
@@ -61,7 +67,8 @@ def judge(
         if sides.images.empty:
             continue
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        found += [_judged(sides, budget) for budget in at]
+        proved = certificates[certificates["model"] == model.name].set_index("position").reindex(sides.images.index)
+        found += [_judged(sides, budget, proved) for budget in at]
     return found
 
 
@@ -156,7 +163,7 @@ def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.D
     return out
 
 
-def _judged(sides: _Sides, budget: Budget) -> Judged:
+def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> Judged:
     by_gradients = sides.labels(lambda spec: spec.access == "gradient")
     others = sides.labels(lambda spec: spec.access != "gradient")
     unaware = sides.lost(sides.unaware, budget)
@@ -179,6 +186,25 @@ def _judged(sides: _Sides, budget: Budget) -> Judged:
         blind=sides.still([blind]),
         transferred=sides.still([transferred]),
         figure=figure,
+        certified=_certified(proved, budget),
+        inside=_inside(sides, proved),
         overstated=(seen.value or 0) - (figure.value or 0) if known else None,
         passes=sides.model.passes,
     )
+
+
+def _certified(proved: pd.DataFrame, budget: Budget) -> Measured:
+    """Radii are in L2, and every certified class is the smoothed model's own."""
+    if budget.norm != "l2" or proved["radius"].isna().all():
+        return Measured(value=None)
+    right = (proved["prediction"] == proved["label"]) & (proved["radius"] >= budget.eps)
+    return rate(int(right.sum()), len(proved))
+
+
+def _inside(sides: _Sides, proved: pd.DataFrame) -> int:
+    """Images with a certificate of their class that a smaller change makes wrong, whoever it was made for."""
+    radius = proved["radius"].where(proved["prediction"] == proved["label"], 0.0)
+    every = [rows[["position", "changed", "l2"]] for rows in (sides.own, sides.unaware, sides.others)]
+    changes = pd.concat(every)
+    within = changes["changed"] & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
+    return int(changes.loc[within, "position"].nunique())

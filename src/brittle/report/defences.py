@@ -7,9 +7,9 @@ from brittle.measure import Judged, JudgedAlone, Measured, Told
 from brittle.measure.told import Cell, Sized
 from brittle.report.leaderboard import budget_text
 from brittle.report.sections import told_cell
-from brittle.text import percent
+from brittle.text import NONE, counted, percent
 
-_ATTACKED = ("Unaware", "Aware", "Without gradients", "Transferred", "Figure")
+_ATTACKED = ("Unaware", "Aware", "Without gradients", "Transferred", "Figure", "Certified")
 _BESIDE = ("Right, with it", "Right, without", "Robust, without", "Passes an answer")
 _RULE = (
     "Every figure is a share of all images: those still right. Unaware changes are made for the model without its"
@@ -17,7 +17,8 @@ _RULE = (
     " the mean over draws of the attacker's own. Transferred ones are made for other models of the run. The figure of a"
     " defence is what is left when for each image the worst of all of them counts, so it is at most the lowest. Beside"
     " it is what the model gets right before any attack, with its defence and without, how robust it is without under"
-    " the same attacks, and how many passes of it an answer takes."
+    " the same attacks, and how many passes of it an answer takes. What is certified is proved to be left, up to the"
+    " chance that the defence states: the truth lies between that and the figure."
 )
 
 
@@ -30,7 +31,7 @@ def judged_told(found: Sequence[Judged], *, beside: bool = True) -> Told:
     rows = tuple(
         (
             ", ".join([_where(one), *([one.goal] if several else [])]),
-            *map(_said, (one.unaware, one.aware, one.blind, one.transferred, one.figure)),
+            *map(_said, (one.unaware, one.aware, one.blind, one.transferred, one.figure, one.certified)),
             *(_beside(one) if beside else ()),
         )
         for one in found
@@ -70,7 +71,7 @@ def _beside(one: Judged) -> tuple[Cell, ...]:
 
 
 def _said(measured: Measured) -> Cell:
-    return "not tried" if measured.value is None else measured
+    return NONE if measured.value is None else measured
 
 
 def _where(one: Judged | JudgedAlone) -> str:
@@ -81,5 +82,7 @@ def _above(one: Judged) -> str:
     left = f"{_where(one)}: {percent(one.figure.value or 0)} are left"
     if one.overstated is None:
         return f"{left}; nothing was made for the model without its defence."
+    if one.inside:
+        left += f" ({counted(one.inside, 'image')} by a change within a certified radius, which none should)"
     points = f"{100 * one.overstated:.0f} points more"
     return f"{left}; who does not know of the defence would report {percent(one.unaware.value or 0)}, {points}."

@@ -21,7 +21,16 @@ from brittle.measure import (
 from brittle.pages.files import replace_file
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import trios
-from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records, read_transfers
+from brittle.records import (
+    FlagRecord,
+    Manifest,
+    View,
+    damaged_images,
+    read_certificates,
+    read_manifest,
+    read_records,
+    read_transfers,
+)
 from brittle.report import gallery, pictures, sections
 from brittle.report.by_class import by_class
 from brittle.report.charts import POINTS, chart_of, javascript
@@ -80,7 +89,10 @@ def render(
     contexts = [_context(part, heroes, POINTS // len(parts)) for part in parts]
     transfers = read_transfers(directory, manifest)
     common = _common(manifest, records, parts) | {
-        "judged": defences_section(judge(manifest, records, transfers), judge_each(manifest, records, transfers)),
+        "judged": defences_section(
+            judge(manifest, records, transfers, read_certificates(directory, manifest)),
+            judge_each(manifest, records, transfers),
+        ),
         "transfer": transfer_section(transfer_matrices(manifest, records, transfers)),
     }
 

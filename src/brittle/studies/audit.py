@@ -21,6 +21,7 @@ from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
+from brittle.studies.certifying import Certifying, certified, certifying_units
 from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of
 from brittle.studies.guarded import Guard, beside_bare, patient, with_guards
@@ -190,6 +191,7 @@ class Audit:
             for spec in view.attacks
             if spec.label in mine
         ]
+        made += certifying_units(manifest, self.sources)
         if manifest.transfer is None:
             return made
         return [*made, *transfer_units(manifest, self.sources, self.attacks, self.goals)]
@@ -199,7 +201,7 @@ class Audit:
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
         """The originals of the shard."""
-        if manifest.images == "none" or unit.stage:
+        if manifest.images == "none" or unit.stage or isinstance(unit.at, Certifying):
             return {}
         folder = next(view.originals for view in manifest.views() if view.model == unit.at.model)
         return {image_file(shard_key(folder, unit.at.shard)): self.sources.content(unit.at.model, unit, manifest)}
@@ -208,6 +210,10 @@ class Audit:
         """One attack on one shard, or on some of it, images graded, then stored; or what they do to another model."""
         if unit.stage:
             return Done(crossed(unit, manifest, self.sources, self._attack(unit.at.attack), files), {})
+        if isinstance(unit.at, Certifying):
+            name = unit.at.model
+            shard = self.sources.shard(name, unit, manifest)
+            return Done(certified(name, self.sources.of[name].classifier, shard), {})
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
         classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
@@ -230,7 +236,7 @@ class Audit:
         """Examples fooled, by changes as they are."""
         if "size" in table.schema.names:
             table = table.filter(pc.is_null(table["size"]))
-        return int(pc.sum(table["fooled"]).as_py() or 0)
+        return int(pc.sum(table["fooled"]).as_py() or 0) if "fooled" in table.schema.names else 0
 
     def _transfers(self, stored: Manifest | None) -> bool:
         return self.transfer is not None or (stored is not None and stored.transfer is not None)
