@@ -24,6 +24,7 @@ from brittle.cli.arguments import (
     Models,
     Norms,
     Out,
+    OutUnlessDry,
     Reject,
     Seed,
     Std,
@@ -81,7 +82,7 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry
 def audit(
     model: Models,
     data: Data,
-    out: Out,
+    out: OutUnlessDry = None,
     attack: Attacks = None,
     level: Level = None,
     norm: Norms = None,
@@ -142,7 +143,7 @@ def fit(
     attack: Annotated[str, typer.Argument(metavar="NAME", help="universal[,field=value...] or universal-sgd[,...]")],
     model: Model,
     data: Data,
-    out: Out,
+    out: OutUnlessDry = None,
     weights: Weights = None,
     defence: Defences = None,
     limit: Limit = None,
@@ -180,7 +181,7 @@ def fit(
 def craft(
     photographs: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="image files")],
     model: Model,
-    out: Out,
+    out: OutUnlessDry = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -229,7 +230,7 @@ def craft(
 @app.command()
 def run(
     spec: Annotated[Path, typer.Argument(metavar="FILE.toml", help="what to run; DIR/spec.toml repeats a run")],
-    out: Out,
+    out: OutUnlessDry = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
 ) -> None:
