@@ -34,7 +34,7 @@ from brittle.studies.guarded import behind
 from brittle.studies.levels import attacks_of
 from brittle.studies.opening import device_of
 from brittle.studies.photographs import Photograph, given_photographs
-from brittle.studies.transfer import sizes_from
+from brittle.studies.transfer import Sizes, sizes_from
 from brittle.studies.ways import ways_from
 from brittle.studies.wishes import wishes_from
 
@@ -83,7 +83,7 @@ def audit(
     sources = Sources.made_of(beside, dict.fromkeys(beside, as_examples(examples)))
     if attacks is None:
         attacks = attacks_of(shape=sources.image_shape, defended=bool(guards))
-    sizes = {} if guards else None
+    sizes: Sizes | None = {} if guards else None
     if transfer is not False:
         sizes = sizes_from([] if transfer is True else transfer, sources.image_shape)
     study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {}, guards)

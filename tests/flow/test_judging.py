@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import brittle
 from brittle.cli.results import results_json
 from brittle.defend import DEFENCES, BitDepth, Noise
+from brittle.flags import is_doubt
 from brittle.measure import judge, summaries
 from brittle.run.spec import ModelSpec
 from brittle.studies.guarded import beside_bare
@@ -117,14 +118,14 @@ TRUE_AT_MOST = 0.45  # what is left of the network itself; a mask that leaves mo
 def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn.Module], tmp_path: Path) -> None:
     """Behind bit depth, whose own gradient is straight-through; the mask is the network's."""
     world = trained_world()
-    net = brittle.Network(fault(planted.sound_cnn()).eval())  # type: ignore[arg-type]
-    attacks = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
+    net = brittle.Network(fault(planted.sound_cnn()).eval())
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     data = (world.images[:24], world.labels[:24])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
     flagged = {flag.code for summary in summaries(done.manifest, done.records) for flag in summary.flags}
-    doubts = {code for code in flagged if brittle.flags.is_doubt(code)}  # type: ignore[attr-defined]
+    doubts = {code for code in flagged if is_doubt(code)}
     assert one.figure.value <= TRUE_AT_MOST or doubts, one
 
 
@@ -132,7 +133,7 @@ def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     world = trained_world()
     data: tuple[Tensor, Tensor] = (world.images[:24], world.labels[:24])
     net = brittle.Network(planted.sound_cnn())
-    attacks = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None

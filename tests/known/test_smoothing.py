@@ -31,7 +31,9 @@ def test_a_certificate_of_a_plane_is_its_distance_and_never_more() -> None:
         found = smoothed.certificate(world.images)
         assert torch.equal(found.prediction, world.labels)
         assert bool((found.radius <= distance).all())
-        assert bool((found.radius >= 0.85 * distance).all())
+        # At twice the distance the share is 0.69, its bound by 4,000 votes 0.67 and the radius 0.87 of the distance;
+        # chance moves that by 0.02.
+        assert bool((found.radius >= 0.75 * distance).all())
 
 
 def test_a_radius_is_no_larger_than_so_many_votes_can_show() -> None:
@@ -46,14 +48,14 @@ def test_a_close_vote_is_no_answer() -> None:
     world, distance = linear_world(2)
     certain, torn = (defended(world.classifier(), Smoothing(sd=times * distance)) for times in (0.5, 50))
     assert torch.equal(certain.logits(world.images, plain=True).argmax(1), world.labels)
-    assert (torn.logits(world.images, plain=True).argmax(1) == torn.reject).float().mean() >= 0.5
+    assert torn.logits(world.images, plain=True).argmax(1).tolist().count(2) >= 3
     assert certain.reject == 2
 
 
 def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     world = trained_world()
     data = (world.images[:20], world.labels[:20])
-    attacks = [brittle.APGD(norm="l2", eps=0.3, steps=20), brittle.Minimal(norm="l2")]
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(norm="l2", eps=0.3, steps=20), brittle.Minimal(norm="l2")]
     how = Smoothing(sd=0.25, samples=50, certify=300, draws=8)
     made = brittle.audit({"net": world.classifier()}, data, attacks, out=str(tmp_path), defences=[how])
     certified = made.certificates
@@ -64,7 +66,6 @@ def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     for one in figures:
         assert one.inside == 0
         assert (one.certified.count or 0) <= (one.figure.count or 0)
-    assert [one.certified.count for one in figures] == sorted(
-        (one.certified.count or 0 for one in figures), reverse=True
-    )
-    assert (figures[0].certified.count or 0) > 0 == (figures[2].certified.count or 0)
+    counts = [one.certified.count or 0 for one in figures]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 0 == counts[2]

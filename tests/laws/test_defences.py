@@ -170,7 +170,12 @@ def test_two_of_a_kind_draw_apart() -> None:
     alike = images() + 2**0.5 * 0.2 * torch.zeros(())  # the sum of independent ones is wider by a root of two
     inner = twice.inner.inner  # type: ignore[attr-defined]
     seen: list[Tensor] = []
-    inner.logits = lambda x, plain=False: seen.append(x) or trained_world().logits(x)
+
+    def looked_at(x: Tensor, plain: bool = False) -> Tensor:
+        seen.append(x)
+        return trained_world().logits(x)
+
+    inner.logits = looked_at
     twice.logits(alike[:1], plain=True)
     spread = float((torch.cat(seen) - alike[:1]).std())
     assert spread == pytest.approx(2**0.5 * 0.2, rel=0.1)

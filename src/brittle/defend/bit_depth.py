@@ -26,10 +26,10 @@ class BitDepth:
 
     def step(self, images: Images) -> Images:
         """Rounded to ``2^bits`` levels from 0 to 1."""
-        most = 2**self.bits - 1
+        most = (1 << self.bits) - 1
         return (images * most).round() / most
 
     def soft(self, images: Images) -> Images:
         """What an attacker differentiates."""
-        most = 2**self.bits - 1
+        most = (1 << self.bits) - 1
         return softly_rounded(images * most) / most

@@ -49,7 +49,7 @@ def _gradient(images: Images) -> torch.Tensor:
 
 def _divergence(p: torch.Tensor) -> Images:
     """The negative adjoint of the gradient, for fields that are 0 at the last row and column."""
-    down, right = p
+    down, right = p.unbind(0)
     return down - F.pad(down, (0, 0, 1, 0))[:, :, :-1] + right - F.pad(right, (1, 0, 0, 0))[:, :, :, :-1]
 
 

@@ -83,4 +83,4 @@ def patient(guard: Guard, sources: Sources, seed: int) -> Classifier:
 def _with_more_draws(defence: Defence) -> Defence:
     if not any(field.name == "draws" for field in fields(defence)):  # type: ignore[arg-type]
         return defence
-    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, attr-defined, no-any-return]
+    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, attr-defined]
