@@ -12,7 +12,7 @@ import brittle
 from brittle.cli.results import results_json
 from brittle.defend import DEFENCES, BitDepth, Noise
 from brittle.flags import is_doubt
-from brittle.measure import judge, summaries
+from brittle.measure import judge_defences, summaries
 from brittle.run.spec import ModelSpec
 from brittle.studies.guarded import beside_bare
 from brittle.studies.opening import opened_models
@@ -122,7 +122,7 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     data = (world.images[:24], world.labels[:24])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
+    (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
     flagged = {flag.code for summary in summaries(done.manifest, done.records) for flag in summary.flags}
     doubts = {code for code in flagged if is_doubt(code)}
@@ -135,7 +135,7 @@ def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     net = brittle.Network(planted.sound_cnn())
     attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge(done.manifest, done.records, done.transfers, done.certificates)
+    (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
     assert one.figure.value <= TRUE_AT_MOST
 

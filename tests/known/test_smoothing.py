@@ -8,7 +8,7 @@ import torch
 import brittle
 from brittle.defend import Smoothed, Smoothing, defended
 from brittle.defend.binomial import at_least, is_ahead, tail
-from brittle.measure import Budget, judge
+from brittle.measure import Budget, judge_defences
 from laws.worlds import linear_world, trained_world
 
 
@@ -62,7 +62,7 @@ def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     assert len(certified) == 20
     assert (certified["radius"] > 0).mean() > 0.5
     at = [Budget(norm="l2", eps=eps) for eps in (0.1, 0.3, 5.0)]
-    figures = judge(made.manifest, made.records, made.transfers, certified, at)
+    figures = judge_defences(made.manifest, made.records, made.transfers, certified, at)
     for one in figures:
         assert one.inside == 0
         assert (one.certified.count or 0) <= (one.figure.count or 0)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResizePad, TotalVariation, Translate
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
-from brittle.measure import Budget, Judged, Measured, judge, judge_each
+from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_each
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
@@ -180,9 +180,11 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
     rows += [given(k, "other", STANDARD.label, int(k == 4), clean=int(k == 9)) for k in range(10)]
     rows += [given(k, "net + d", STANDARD.label, int(k in (1, 2)), clean=int(k == 9)) for k in range(10)]
     transfers = pa.Table.from_pylist(rows, schema=TRANSFERRED).to_pandas()
-    (one,) = judge(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers, NONE)
+    (one,) = judge_defences(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers, NONE)
     assert one.budget == Budget(norm="linf", eps=0.1)
-    counts = {name: value.count for name in Judged.model_fields if isinstance(value := getattr(one, name), Measured)}
+    counts = {
+        name: value.count for name in JudgedDefence.model_fields if isinstance(value := getattr(one, name), Measured)
+    }
     assert counts == {
         "clean": 9,
         "clean_bare": 10,
@@ -208,7 +210,7 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
     wide = table([one | {"model": model} for model in models for one in (row(0, STANDARD.label, linf=0.3),)])
     transfers = pa.Table.from_pylist([given(0, "net", STANDARD.label, 1)], schema=TRANSFERRED).to_pandas()
     small, large = (
-        judge(manifest(*models, examples=1), wide, transfers, NONE, [Budget(norm="linf", eps=eps)])[0]
+        judge_defences(manifest(*models, examples=1), wide, transfers, NONE, [Budget(norm="linf", eps=eps)])[0]
         for eps in (0.2, 0.3)
     )
     assert (small.unaware.count, small.aware.count, small.figure.count) == (1, 1, 1)
@@ -218,8 +220,8 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
 def test_nobody_has_tried_and_nothing_is_defended() -> None:
     models = ["net", "net + d"]
     none = TRANSFERRED.empty_table().to_pandas()
-    (one,) = judge(manifest(*models, examples=2), records({}, models, 2, set()), none, NONE)
+    (one,) = judge_defences(manifest(*models, examples=2), records({}, models, 2, set()), none, NONE)
     assert (one.unaware.value, one.transferred.value, one.overstated) == (None, None, None)
     assert one.figure.count == 2
     bare = manifest_of(models=["net"], attacks=[STANDARD, SQUARE], examples=2)
-    assert judge(bare, records({}, ["net"], 2, set()), none, NONE) == []
+    assert judge_defences(bare, records({}, ["net"], 2, set()), none, NONE) == []

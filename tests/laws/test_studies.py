@@ -145,6 +145,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
         "noise": {"data": "digits"},
+        "corruption": {"data": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
     models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}

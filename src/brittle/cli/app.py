@@ -275,6 +275,14 @@ def recipes() -> None:
 
 
 @app.command()
+def corruptions() -> None:
+    """Lists what the study `corruption` does to images, with what each severity means."""
+    from brittle.cli.listing import print_corruptions
+
+    print_corruptions()
+
+
+@app.command()
 def data() -> None:
     """Lists the forms of a data spec."""
     from brittle.cli.listing import print_data

@@ -17,7 +17,7 @@ from brittle.measure import (
     Sized,
     Told,
     TransferMatrix,
-    judge,
+    judge_defences,
     judge_each,
     leaderboard,
     summaries,
@@ -73,7 +73,7 @@ def results_json(run: Run) -> str:
             content["leaderboard"] = leaderboard(run.manifest, run.records, views).model_dump(mode="json")
         if any(model.defends for model in run.manifest.models):
             found = run.manifest, run.records, run.transfers
-            content["defences"] = [one.model_dump(mode="json") for one in judge(*found, run.certificates)]
+            content["defences"] = [one.model_dump(mode="json") for one in judge_defences(*found, run.certificates)]
             content["defences_by_attack"] = [one.model_dump(mode="json") for one in judge_each(*found)]
         if run.manifest.transfer is not None:
             content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
@@ -92,7 +92,7 @@ def transfers_of(run: Run) -> list[TransferMatrix]:
 def defences_of(run: Run, *, beside: bool = True) -> list[Told]:
     """Defended models judged, all attacks together and each by itself; none without. beside: as ``judged_told``."""
     found = run.manifest, run.records, run.transfers
-    judged = judge(*found, run.certificates)
+    judged = judge_defences(*found, run.certificates)
     return [judged_told(judged, beside=beside), each_told(judge_each(*found))] if judged else []
 
 

@@ -13,7 +13,7 @@ from brittle.records import AttackSpec, Manifest, ModelRecord, View
 _TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by rounding
 
 
-class Judged(Plain):
+class JudgedDefence(Plain):
     """A defended model at a budget, for a goal. All are shares of all images; those of an attacker are robust accuracy.
 
     None where nobody has tried it so.
@@ -48,13 +48,13 @@ class JudgedAlone(Plain):
     aware: Measured
 
 
-def judge(
+def judge_defences(
     manifest: Manifest,
     records: pd.DataFrame,
     transfers: pd.DataFrame,
     certificates: pd.DataFrame,
     budgets: Sequence[Budget] | None = None,
-) -> list[Judged]:
+) -> list[JudgedDefence]:
     """Each defended model of an audit at each budget; none where there are no defences.
 
     An image is lost as soon as a confirmed change within the budget makes it wrong, whatever the change was made for;
@@ -163,7 +163,7 @@ def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.D
     return out
 
 
-def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> Judged:
+def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
     by_gradients = sides.labels(lambda spec: spec.access == "gradient")
     others = sides.labels(lambda spec: spec.access != "gradient")
     unaware = sides.lost(sides.unaware, budget)
@@ -173,7 +173,7 @@ def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> Judged:
     figure, seen = sides.still([unaware, aware, blind, transferred]), sides.still([unaware])
     images = len(sides.images)
     known = seen.value is not None and figure.value is not None
-    return Judged(
+    return JudgedDefence(
         model=sides.model.name,
         bare=sides.model.defends or "",
         goal=sides.goal,

@@ -1,9 +1,9 @@
-"""Judged defences in words: for the page, the terminal and files."""
+"""JudgedDefence defences in words: for the page, the terminal and files."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from brittle.measure import Judged, JudgedAlone, Measured, Told
+from brittle.measure import JudgedAlone, JudgedDefence, Measured, Told
 from brittle.measure.told import Cell, Sized
 from brittle.report.leaderboard import budget_text
 from brittle.report.sections import told_cell
@@ -22,7 +22,7 @@ _RULE = (
 )
 
 
-def judged_told(found: Sequence[Judged], *, beside: bool = True) -> Told:
+def judged_told(found: Sequence[JudgedDefence], *, beside: bool = True) -> Told:
     """A row for each defended model and budget, and how far the unaware figure lies above.
 
     beside: also what needs no attacker to be known, and how the model is without its defences.
@@ -50,7 +50,7 @@ def each_told(found: Sequence[JudgedAlone]) -> Told:
     )
 
 
-def defences_section(found: Sequence[Judged], alone: Sequence[JudgedAlone]) -> dict[str, Any] | None:
+def defences_section(found: Sequence[JudgedDefence], alone: Sequence[JudgedAlone]) -> dict[str, Any] | None:
     """What the page shows; None without any."""
     if not found:
         return None
@@ -66,7 +66,7 @@ def defences_section(found: Sequence[Judged], alone: Sequence[JudgedAlone]) -> d
     }
 
 
-def _beside(one: Judged) -> tuple[Cell, ...]:
+def _beside(one: JudgedDefence) -> tuple[Cell, ...]:
     return one.clean, one.clean_bare, one.robust_bare, Sized(Measured(value=one.passes), "passes")
 
 
@@ -74,11 +74,11 @@ def _said(measured: Measured) -> Cell:
     return NONE if measured.value is None else measured
 
 
-def _where(one: Judged | JudgedAlone) -> str:
+def _where(one: JudgedDefence | JudgedAlone) -> str:
     return f"{one.model}, {budget_text(one.budget)}"
 
 
-def _above(one: Judged) -> str:
+def _above(one: JudgedDefence) -> str:
     left = f"{_where(one)}: {percent(one.figure.value or 0)} are left"
     if one.overstated is None:
         return f"{left}; nothing was made for the model without its defence."

@@ -11,7 +11,7 @@ from brittle.measure import (
     MEASURES,
     Case,
     Summary,
-    judge,
+    judge_defences,
     judge_each,
     judged,
     leaderboard,
@@ -90,7 +90,7 @@ def render(
     transfers = read_transfers(directory, manifest)
     common = _common(manifest, records, parts) | {
         "judged": defences_section(
-            judge(manifest, records, transfers, read_certificates(directory, manifest)),
+            judge_defences(manifest, records, transfers, read_certificates(directory, manifest)),
             judge_each(manifest, records, transfers),
         ),
         "transfer": transfer_section(transfer_matrices(manifest, records, transfers)),

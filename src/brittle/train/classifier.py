@@ -23,11 +23,12 @@ _BATCH = 500
 
 
 class Trained(NamedTuple):
-    """A state dict on the CPU, a row of numbers for each epoch, and the seconds that all took."""
+    """A state dict on the CPU, a row of numbers for each epoch, the seconds that all took, and why it ended early."""
 
     state: dict[str, Tensor]
     rows: list[dict[str, float]]
     seconds: float
+    stopped: str | None
 
 
 @final
@@ -77,17 +78,19 @@ def train(
     # In processes of their own, from which nothing can be told meanwhile; a file, as their answer must fit into a pipe.
     with quiet(), TemporaryDirectory() as folder:
         file = Path(folder) / "weights"
-        rows, seconds = fabric.launch(partial(_elsewhere, build=build, setting=setting, scratch=scratch, file=file))
-        return Trained(load(file.read_bytes()), rows, seconds)
+        rows, seconds, stopped = fabric.launch(
+            partial(_elsewhere, build=build, setting=setting, scratch=scratch, file=file)
+        )
+        return Trained(load(file.read_bytes()), rows, seconds, stopped)
 
 
 def _elsewhere(
     fabric: "Fabric", build: Callable[[], nn.Module], setting: Setting, scratch: Path | None, file: Path
-) -> tuple[list[dict[str, float]], float]:
+) -> tuple[list[dict[str, float]], float, str | None]:
     trained = _train(fabric, build, setting, scratch)
     if fabric.is_global_zero:
         file.write_bytes(save(trained.state))
-    return trained.rows, trained.seconds
+    return trained.rows, trained.seconds, trained.stopped
 
 
 def _train(
@@ -114,9 +117,9 @@ def _train(
 
     with quiet():
         loop = Loop(recipe.task(net), batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
-        rows, seconds = loop.run()
+        rows, seconds, stopped = loop.run()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    return Trained(state, rows, seconds)
+    return Trained(state, rows, seconds, stopped)
 
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
