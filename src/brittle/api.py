@@ -10,6 +10,7 @@ from brittle.attacks import Attack
 from brittle.checks import brief
 from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
+from brittle.defend import Defence
 from brittle.errors import BrittleError
 from brittle.measure import Compared, Side, comparison
 from brittle.models import load_model
@@ -29,10 +30,11 @@ from brittle.studies import STUDIES, spec_of
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
+from brittle.studies.guarded import behind
 from brittle.studies.levels import attacks_of
 from brittle.studies.opening import device_of
 from brittle.studies.photographs import Photograph, given_photographs
-from brittle.studies.transfer import sizes_from
+from brittle.studies.transfer import Sizes, sizes_from
 from brittle.studies.ways import ways_from
 from brittle.studies.wishes import wishes_from
 
@@ -49,6 +51,7 @@ def audit(
     levels: int | None = None,
     transfer: bool | Sequence[str] = False,
     trained_on: Mapping[str, str] | None = None,
+    defences: Sequence[Defence] = (),
     shard_size: int | None = None,
     workers: int | Executor = 1,
     watch: Watch | None = None,
@@ -63,8 +66,9 @@ def audit(
     kept of the adversarial ones, "all", "fooled" (those that are), "8bit" (rounded after they are graded) or "none"
     (nor the originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by
     that. transfer: what is made for each model is graded on every other too; ``True``, or sizes that it is also scaled
-    to, such as ``["linf=8/255"]``. trained_on: what the training images of a model are called. shard_size: examples of
-    one file. workers: processes to share the work among; the records do not depend on it. progress: shown on stderr, as
+    to, such as ``["linf=8/255"]``. trained_on: what the training images of a model are called. defences: what each is
+    put behind, in this order, and judged beside itself without; see ``brittle.defend``. shard_size: examples of one
+    file. workers: processes to share the work among; the records do not depend on it. progress: shown on stderr, as
     bars on a terminal and elsewhere a line every half minute. watch: is told instead; by default Python's logger
     ``brittle`` is.
 
@@ -75,11 +79,14 @@ def audit(
     if not isinstance(classifier, Mapping):
         checked_classifier(classifier)
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
-    sources = Sources.made_of(by_name, dict.fromkeys(by_name, as_examples(examples)))
+    beside, guards = behind(by_name, defences, seed)
+    sources = Sources.made_of(beside, dict.fromkeys(beside, as_examples(examples)))
     if attacks is None:
-        attacks = attacks_of(shape=sources.image_shape)
-    sizes = None if transfer is False else sizes_from([] if transfer is True else transfer, sources.image_shape)
-    study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {})
+        attacks = attacks_of(shape=sources.image_shape, defended=bool(guards))
+    sizes: Sizes | None = {} if guards else None
+    if transfer is not False:
+        sizes = sizes_from([] if transfer is True else transfer, sources.image_shape)
+    study = Audit(sources, attacks, goals, seed, images, levels, shard_size, sizes, trained_on or {}, guards)
     return reported(study, out, None, workers, _watching(watch, progress))
 
 

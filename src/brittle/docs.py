@@ -8,6 +8,7 @@ from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.foreign_attacks import ATTACKS_THERE, LIBRARIES
 from brittle.catalog.foreign_options import OPTIONS_THERE
 from brittle.catalog.registry import Listed
+from brittle.defend import DEFENCES
 from brittle.studies.levels import CUSTOMARY, LEVELS, LEVELS_IN_L0
 from brittle.visibility.penalties import PENALTIES
 from brittle.visibility.spaces import SPACES
@@ -33,7 +34,8 @@ def attacks_markdown() -> str:
     head, *rows = chooser()
     table = _rows(*head, of=map(tuple, rows)).rstrip()
     sections = [
-        f"## {title}\n\n" + "\n".join(_section(entry) for entry in entries) for title, entries in groups().items()
+        f"## {title}\n\n" + "\n".join(_section(entry, facts(entry)) for entry in entries)
+        for title, entries in groups().items()
     ]
     parts: dict[str, Registry[Listed]] = {"Spaces": SPACES, "Penalties": PENALTIES}  # type: ignore[dict-item]
     sections += [f"## {title}\n\n{_PARTS[title]}\n\n{_table_of(registry)}" for title, registry in parts.items()]
@@ -83,11 +85,31 @@ def _option(name: str, expected: str, default: str, explanation: str) -> str:
     return f"{name} ({expected}; {default}): {explanation}"
 
 
-def _section(entry: Listed) -> str:
+def _section(entry: Listed, said: str, home: str = "brittle.attacks") -> str:
     rows = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in options(entry))
     return (
-        f"### {entry.name}\n\n{entry.summary}\n\n*{facts(entry)}; `brittle.attacks.{entry.type.__name__}`*\n\n"
+        f"### {entry.name}\n\n{entry.summary}\n\n*{said}; `{home}.{entry.type.__name__}`*\n\n"
         f"| option | what it may be | default | what it is |\n|---|---|---|---|\n{rows}"
+    )
+
+
+_DEFENCES = """# Defences
+
+What stands between an image and a classifier's answer, as `brittle defences` shows it. On the command line a defence is
+`--defence NAME[,option=value...]` beside any `--model`; several are met in the order given, and `quality=50:75` makes a
+defended model for each value. In a spec it is `defences = ["jpeg"]` of a model, in Python
+`defended(classifier, JPEG(quality=50))` of `brittle.defend`. The same image always gets the same answer: what is drawn
+at random is a function of the seed and of the image. `brittle.docs.defences_markdown()` writes this page.
+
+An audit judges a defended model beside the bare one, and by the worst of all that attacks find who do not know of the
+defence, who do, and who ask for no gradients. Below, *attacker* is what one who knows of it does.
+"""
+
+
+def defences_markdown() -> str:
+    """docs/defences.md: every defence with its options, and what an attacker does about it."""
+    return "\n".join(
+        [_DEFENCES, *(_section(DEFENCES[name], DEFENCES[name].facts, "brittle.defend") for name in sorted(DEFENCES))]
     )
 
 

@@ -167,6 +167,14 @@ FLAGS: dict[str, Meaning] = {
         " leaves less than 95 % of the distance, by the median. Runs of fewer than 96 images are not tried",
         "read the distances as upper bounds; give the attack more steps, or use a stronger one, until it stops",
     ),
+    "longer-fools-more": Meaning(
+        "doubt",
+        "Against a defence, an attack with more effort fools images that the attack itself leaves alone.",
+        "on every fourth of the first 240 images of a defended model, three times the steps, three times the draws and"
+        " another start fool 5 % more of the images, and two at the least",
+        "read the robust accuracy as an upper bound: the attack is the limit, not the defence. Give it more steps, and"
+        " the defence more `draws` for its attacker, until it stops",
+    ),
     "unbounded-below-100": Meaning(
         "doubt",
         "An attack that may change an image as much as it needs did not succeed on every image.",

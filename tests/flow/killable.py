@@ -22,6 +22,7 @@ import brittle
 from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples
 from brittle.data.fit import Fit
+from brittle.defend import Noise
 from brittle.explain.activation import Fourier, Plain
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
@@ -43,6 +44,7 @@ from brittle.studies.craft import Crafting
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
+from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
@@ -102,6 +104,13 @@ def small_transfer() -> Audit:
     """Two models, and what was made for each on both: as it is, and in another size."""
     both = {"one": classifier(), "two": classifier(1)}
     return small_audit(both, attacks=(brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
+
+
+def small_defended() -> Audit:
+    """A model behind a defence that draws, beside itself without."""
+    beside, guards = behind({"one": classifier()}, [Noise(sd=0.1, draws=2)], 0)
+    attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
+    return small_audit(beside, attacks=attacks, transfer={}, guards=guards)
 
 
 def small_craft() -> Crafting:
@@ -195,6 +204,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "audit": small_audit,
     "models": two_models,
     "transfer": small_transfer,
+    "defended": small_defended,
     "craft": small_craft,
     "fit": small_fit,
     "certify": small_certify,

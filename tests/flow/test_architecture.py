@@ -8,7 +8,7 @@ import pytest
 
 import brittle
 from brittle.catalog import ATTACKS
-from brittle.docs import attacks_markdown, names_markdown
+from brittle.docs import attacks_markdown, defences_markdown, names_markdown
 from brittle.flags import FLAGS, flags_markdown
 
 SOURCE = Path(brittle.__file__).parent
@@ -32,6 +32,7 @@ ORDER = [
     "data",
     "corruption",
     "models",
+    "defend",
     "attacks",
     "explain",
     "train",
@@ -59,7 +60,7 @@ TOP = ["api", "repeat", "docs", "notebook", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 25  # `brittle audit` has as many options
+PARAMETERS = 26  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:
@@ -203,7 +204,12 @@ def test_nothing_is_tied_to_the_place_where_it_was_written() -> None:
 
 @pytest.mark.parametrize(
     ("page", "text"),
-    [("flags.md", flags_markdown()), ("attacks.md", attacks_markdown()), ("names.md", names_markdown())],
+    [
+        ("flags.md", flags_markdown()),
+        ("attacks.md", attacks_markdown()),
+        ("names.md", names_markdown()),
+        ("defences.md", defences_markdown()),
+    ],
 )
 def test_generated_pages_are_up_to_date(page: str, text: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == text, f"write docs/{page} again: its first lines say how"

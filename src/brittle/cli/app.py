@@ -12,6 +12,7 @@ from brittle.cli.arguments import (
     BatchSize,
     Budgets,
     Data,
+    Defences,
     Device,
     DryRun,
     EightBit,
@@ -87,6 +88,7 @@ def audit(
     norm: Norms = None,
     eps: Budgets = None,
     weights: Weights = None,
+    defence: Defences = None,
     target: Targets = None,
     limit: Limit = None,
     seed: Seed = 0,
@@ -112,7 +114,7 @@ def audit(
     gate = Gate.of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
-            models=models_of(model, weights, mean, std, reject, trained_on),
+            models=models_of(model, weights, mean, std, reject, trained_on, defence),
             data=data,
             limit=limit,
             attacks=attack or [],
@@ -143,6 +145,7 @@ def fit(
     data: Data,
     out: OutUnlessDry = None,
     weights: Weights = None,
+    defence: Defences = None,
     limit: Limit = None,
     test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
     seed: Seed = 0,
@@ -159,7 +162,7 @@ def fit(
 
     run_spec(
         lambda: FitSpec(
-            models=models_of([model], weights, mean, std),
+            models=models_of([model], weights, mean, std, defences=defence),
             data=data,
             limit=limit,
             test_data=test_data,
@@ -187,6 +190,7 @@ def craft(
         ),
     ] = None,
     weights: Weights = None,
+    defence: Defences = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
     attack: Annotated[
         list[str] | None,
@@ -209,7 +213,7 @@ def craft(
 
     run_spec(
         lambda: CraftSpec(
-            models=models_of([model], weights, mean, std),
+            models=models_of([model], weights, mean, std, defences=defence),
             photographs=photographs,
             targets=target or ["untargeted"],
             attacks=attack or ["craft"],
@@ -244,6 +248,14 @@ def attacks(
     from brittle.cli.listing import print_attack, print_attacks
 
     print_attack(name) if name else print_attacks()
+
+
+@app.command()
+def defences() -> None:
+    """Lists the defences, with their options and what an attacker who knows of them does."""
+    from brittle.cli.listing import print_defences
+
+    print_defences()
 
 
 @app.command()

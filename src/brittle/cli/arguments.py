@@ -69,6 +69,13 @@ Mean = Annotated[
     typer.Option(metavar="A,B,C", help=f"the network's normalisation, instead of the published one{_OF_MODEL}A,B,C"),
 ]
 Std = Annotated[list[str] | None, typer.Option(metavar="A,B,C", help="see --mean")]
+Defences = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="NAME[,field=value...] before each model, repeatable, in this order. See: brittle defences",
+    ),
+]
 Reject = Annotated[
     str | None,
     typer.Option(metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"),
@@ -134,6 +141,7 @@ def models_of(
     std: Sequence[str] | None = None,
     reject: str | None = None,
     trained_on: Sequence[str] | None = None,
+    defences: Sequence[str] | None = None,
 ) -> "list[ModelSpec]":
     """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
     from brittle.run.spec import ModelSpec
@@ -153,6 +161,7 @@ def models_of(
             std=_numbers("--std", given["--std"].get(key)),
             reject=reject,
             trained_on=given["--trained-on"].get(key),
+            defences=list(defences or []),
         )
         for key, (name, spec) in zip(names, named, strict=True)
     ]

@@ -9,6 +9,7 @@ from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.registry import Listed
 from brittle.corruption import CORRUPTIONS
 from brittle.data import DATA_SOURCES
+from brittle.defend import DEFENCES
 from brittle.models import MODELS
 from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
 from brittle.studies import STUDIES
@@ -47,6 +48,18 @@ def print_attack(name: str) -> None:
     for row in options(entry):
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def print_defences() -> None:
+    """Each defence with what an attacker does about it, its paper and its options."""
+    console = Console()
+    for entry in DEFENCES.values():
+        console.print(Text(f"{entry.name}: {entry.summary}"))
+        console.print(Text(entry.facts, style="dim"))
+        table = _table("option", "what it may be", "default", "what it is")
+        for row in options(entry):
+            table.add_row(*map(Text, row))
+        console.print(table)
 
 
 def print_models() -> None:

@@ -12,11 +12,22 @@ from rich.text import Text
 
 from brittle.crafting.summary import line_of
 from brittle.crafting.written import read_crafted
-from brittle.measure import Measured, Sized, Told, TransferMatrix, leaderboard, summaries, transfer_matrices
+from brittle.measure import (
+    Measured,
+    Sized,
+    Told,
+    TransferMatrix,
+    judge_defences,
+    judge_each,
+    leaderboard,
+    summaries,
+    transfer_matrices,
+)
 from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
+from brittle.report.defences import each_told, judged_told
 from brittle.report.leaderboard import leaderboard_told
 from brittle.report.transfer import matrix_told
 from brittle.report.worded import count_text, interval_text
@@ -37,7 +48,8 @@ def print_results(run: Run, page: Path | None = None) -> None:
         if len(views) > 1:
             console.print()
             print_told(leaderboard_told(leaderboard(run.manifest, run.records, views)))
-        for told in map(matrix_told, transfers_of(run)):
+        defences = defences_of(run, beside=False)
+        for told in defences or map(matrix_told, transfers_of(run)):
             console.print()
             print_told(told)
     elif run.manifest.study == "craft":
@@ -59,6 +71,10 @@ def results_json(run: Run) -> str:
         content: Any = {"views": [summary.model_dump(mode="json") for summary in views]}
         if len(views) > 1:
             content["leaderboard"] = leaderboard(run.manifest, run.records, views).model_dump(mode="json")
+        if any(model.defends for model in run.manifest.models):
+            found = run.manifest, run.records, run.transfers
+            content["defences"] = [one.model_dump(mode="json") for one in judge_defences(*found, run.certificates)]
+            content["defences_by_attack"] = [one.model_dump(mode="json") for one in judge_each(*found)]
         if run.manifest.transfer is not None:
             content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
     elif run.manifest.study == "craft":
@@ -71,6 +87,13 @@ def results_json(run: Run) -> str:
 def transfers_of(run: Run) -> list[TransferMatrix]:
     """What was made for one model and graded on others, as matrices."""
     return transfer_matrices(run.manifest, run.records, run.transfers)
+
+
+def defences_of(run: Run, *, beside: bool = True) -> list[Told]:
+    """Defended models judged, all attacks together and each by itself; none without. beside: as ``judged_told``."""
+    found = run.manifest, run.records, run.transfers
+    judged = judge_defences(*found, run.certificates)
+    return [judged_told(judged, beside=beside), each_told(judge_each(*found))] if judged else []
 
 
 def comparisons_json(told: Sequence[Told]) -> str:

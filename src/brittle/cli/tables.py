@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from brittle.cli.results import told_of, transfers_of
+from brittle.cli.results import defences_of, told_of, transfers_of
 from brittle.errors import BrittleError
 from brittle.measure import MEASURES, Measured, Sized, Summary, Told, leaderboard, summaries
 from brittle.measure.told import Cell
@@ -45,14 +45,16 @@ def results_latex(run: Run) -> str:
         return "\n".join(latex_of(table.heads, table.rows) for table in _tables(run))
     views = summaries(run.manifest, run.records)
     board = [latex_of(one.heads, one.rows) for one in _leaderboard(run, views)]
-    return "\n".join([latex_table(views), *board, *map(latex_matrix, transfers_of(run))])
+    judged = [latex_of(one.heads, one.rows) for one in defences_of(run)]
+    return "\n".join([latex_table(views), *board, *judged, *map(latex_matrix, transfers_of(run))])
 
 
 def _tables(run: Run) -> list[_Table]:
     if run.manifest.study == "audit":
         views = summaries(run.manifest, run.records)
         matrices = [_Table(f"transfer {title_of(one)}", *cell_rows(one)) for one in transfers_of(run)]
-        return [*map(_measures, views), *_leaderboard(run, views), *matrices]
+        judged = [_Table("defences", told.heads, told.rows) for told in defences_of(run)]
+        return [*map(_measures, views), *_leaderboard(run, views), *judged, *matrices]
     told = Told(()) if run.manifest.study == "craft" else told_of(run)
     if not told.rows:
         raise BrittleError(

@@ -5,6 +5,7 @@ from brittle.measure.cases import Case, cases, hero_of
 from brittle.measure.classes import classes
 from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
+from brittle.measure.defences import JudgedAlone, JudgedDefence, judge_defences, judge_each
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
 from brittle.measure.leaderboard import leaderboard
@@ -38,6 +39,8 @@ __all__ = [
     "Curve",
     "Definition",
     "Family",
+    "JudgedAlone",
+    "JudgedDefence",
     "Leaderboard",
     "Measured",
     "Side",
@@ -56,6 +59,8 @@ __all__ = [
     "families",
     "headline",
     "hero_of",
+    "judge_defences",
+    "judge_each",
     "judged",
     "leaderboard",
     "rate",

@@ -22,6 +22,8 @@ NOISE = 0.01
 ELSEWHERE = 0.05
 SHRUNK = 0.05
 _FEWEST_LONGER = 8
+NEWLY = 0.05
+_FEWEST_NEWLY = 2
 ON_RECORDS = {
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
@@ -103,8 +105,14 @@ def _headway(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
 
 
 def _longer(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
-    """A minimal attack whose perturbations get smaller where it is given more time."""
+    """An attack that finds smaller perturbations, or within a budget more of them, where it is given more time."""
     ratios = rows["longer_ratio"].dropna()
+    if attack.kind == "budget":
+        newly, tried = int((ratios == 0).sum()), len(ratios)
+        if newly < _FEWEST_NEWLY or newly <= NEWLY * tried:
+            return []
+        message = f"with more steps, draws and another start {attack.label} fools {newly:,} more of {tried:,} images"
+        return [Flag("longer-fools-more", f"{message} that were tried again")]
     left = float(ratios.median()) if len(ratios) >= _FEWEST_LONGER else 1.0
     if left >= 1 - SHRUNK:
         return []

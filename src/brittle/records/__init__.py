@@ -16,11 +16,13 @@ from brittle.records.manifest import (
 )
 from brittle.records.reading import (
     MANIFEST,
+    certificate_slug,
     damaged_images,
     image_file,
     image_place,
     part_paths,
     pixels_of,
+    read_certificates,
     read_images,
     read_manifest,
     read_records,
@@ -34,6 +36,8 @@ from brittle.records.reading import (
     transfer_slug,
 )
 from brittle.records.schema import (
+    CERTIFICATES,
+    CERTIFIED,
     CRAFTED,
     FITTED,
     RECORD,
@@ -46,6 +50,8 @@ from brittle.records.schema import (
 )
 
 __all__ = [
+    "CERTIFICATES",
+    "CERTIFIED",
     "CRAFTED",
     "FITTED",
     "MANIFEST",
@@ -64,12 +70,14 @@ __all__ = [
     "ModelRecord",
     "Probe",
     "View",
+    "certificate_slug",
     "damaged_images",
     "image_file",
     "image_place",
     "kept_of",
     "part_paths",
     "pixels_of",
+    "read_certificates",
     "read_images",
     "read_manifest",
     "read_records",

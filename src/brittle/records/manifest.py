@@ -63,6 +63,9 @@ class ModelRecord(_Plain):
     access: Access = "gradient"  # the most that it gives to attacks
     trained_on: str | None = None  # what its training images are called; the same name, the same images
     reject: int | None = None  # class by which the network refuses to answer
+    defends: str | None = None  # of one behind defences: the name of the same model without
+    defences: list[str] = []  # their labels, in the order in which an image meets them
+    passes: int = 1  # of the model without, for one answer
     image_shape: tuple[int, int, int]  # C, H, W
     data_fingerprint: str  # with labels counted as this network counts its classes
     device: str

@@ -7,6 +7,7 @@ Layout of a run directory::
     records/<key of a unit>.parquet        one row per example, with its Seal; of an audit, the key is
                                            <model>/<goal>/<attack>/<shard>
     records/_transfer/<source>/<goal>/<attack>/<target>/<shard>.parquet   what they do to other models
+    records/_certified/<model>/<shard>.parquet                            what a model proves of itself
     images/<key>.safetensors               of an audit: "images": adversarial [n, C, H, W], rows as in the
                                            Parquet shard; where only some are kept, "rows": [n], their places
     images/<model>/clean/<shard>           "images": the originals
@@ -31,7 +32,7 @@ from safetensors.torch import load_file
 
 from brittle.errors import BrittleError
 from brittle.records.manifest import AttackSpec, Manifest, ModelRecord, View
-from brittle.records.schema import RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
+from brittle.records.schema import CERTIFICATES, CERTIFIED, RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
 from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
 from brittle.types import Images
 
@@ -85,6 +86,19 @@ def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
     tables = [read_shard(path, TRANSFERRED) for path in _parquet(folders)]
     transfers: pd.DataFrame = (pa.concat_tables(tables) if tables else TRANSFERRED.empty_table()).to_pandas()
     return transfers
+
+
+def read_certificates(directory: Path, manifest: Manifest) -> pd.DataFrame:
+    """What the models of an audit have proved of themselves: ``CERTIFIED`` rows by model."""
+    paths = _parquet([directory / "records" / certificate_slug(model) for model in manifest.models])
+    tables = [read_shard(path, CERTIFIED) for path in paths]
+    certificates: pd.DataFrame = (pa.concat_tables(tables) if tables else CERTIFIED.empty_table()).to_pandas()
+    return certificates
+
+
+def certificate_slug(model: ModelRecord) -> str:
+    """The folder of the records of what a model has proved of itself."""
+    return f"{CERTIFICATES}/{model.slug}"
 
 
 def transfer_slug(view: View, attack: AttackSpec, target: ModelRecord) -> str:

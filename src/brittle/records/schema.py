@@ -140,6 +140,21 @@ TRANSFERRED = pa.schema(
     metadata={"brittle_schema": str(SCHEMA_VERSION)},
 )
 
+CERTIFIED = pa.schema(
+    [
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("example", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),  # true class (or the model's own prediction)
+        pa.field("prediction", pa.int64()),  # the certified class; null where none could be told
+        pa.field("radius", pa.float64(), nullable=False),  # in L2: no change up to this size alters it
+    ],
+    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+)
+
+CERTIFICATES = "_certified"
+"""The folder of their records; no model's is called so."""
+
 TRANSFERS = "_transfer"
 """The folder of their records; no model's is called so."""
 
@@ -149,4 +164,6 @@ SCHEMAS = {"audit": RECORD, "craft": CRAFTED, "fit": FITTED, "train": TRAINED}
 
 def schema_of(study: str, key: str) -> pa.Schema | None:
     """The schema of the records of a unit; None where a study says nothing of its."""
+    if key.startswith(f"{CERTIFICATES}/"):
+        return CERTIFIED
     return TRANSFERRED if key.startswith(f"{TRANSFERS}/") else SCHEMAS.get(study)

@@ -7,14 +7,34 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from brittle.errors import BrittleError
-from brittle.measure import MEASURES, Case, Summary, judged, leaderboard, summarize, transfer_matrices
+from brittle.measure import (
+    MEASURES,
+    Case,
+    Summary,
+    judge_defences,
+    judge_each,
+    judged,
+    leaderboard,
+    summarize,
+    transfer_matrices,
+)
 from brittle.pages.files import replace_file
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import trios
-from brittle.records import FlagRecord, Manifest, View, damaged_images, read_manifest, read_records, read_transfers
+from brittle.records import (
+    FlagRecord,
+    Manifest,
+    View,
+    damaged_images,
+    read_certificates,
+    read_manifest,
+    read_records,
+    read_transfers,
+)
 from brittle.report import gallery, pictures, sections
 from brittle.report.by_class import by_class
 from brittle.report.charts import POINTS, chart_of, javascript
+from brittle.report.defences import defences_section
 from brittle.report.leaderboard import leaderboard_section
 from brittle.report.transfer import transfer_section
 
@@ -67,8 +87,14 @@ def render(
     at_first = {key: pairs[key] for part in parts if part.hero and (key := _key(part.hero)) in pairs}
     heroes = trios(at_first, HERO_SIDE, HERO_BUDGET)
     contexts = [_context(part, heroes, POINTS // len(parts)) for part in parts]
-    matrices = transfer_matrices(manifest, records, read_transfers(directory, manifest))
-    common = _common(manifest, records, parts) | {"transfer": transfer_section(matrices)}
+    transfers = read_transfers(directory, manifest)
+    common = _common(manifest, records, parts) | {
+        "judged": defences_section(
+            judge_defences(manifest, records, transfers, read_certificates(directory, manifest)),
+            judge_each(manifest, records, transfers),
+        ),
+        "transfer": transfer_section(transfer_matrices(manifest, records, transfers)),
+    }
 
     def rendered(made: gallery.Pictures) -> str:
         filled = [context | {"gallery": _gallery(part, made)} for part, context in zip(parts, contexts, strict=True)]

@@ -15,6 +15,7 @@ from brittle.errors import BrittleError
 from brittle.records import (
     Manifest,
     part_paths,
+    read_certificates,
     read_manifest,
     read_records,
     read_transfers,
@@ -54,6 +55,11 @@ class Run:
     def transfers(self) -> pd.DataFrame:
         """Of an audit with transfer: what was made for each model on every other, ``brittle.records.TRANSFERRED``."""
         return read_transfers(self.directory, self.manifest)
+
+    @property
+    def certificates(self) -> pd.DataFrame:
+        """Of an audit of models that prove something: each image's radius, ``brittle.records.CERTIFIED``."""
+        return read_certificates(self.directory, self.manifest)
 
     def _repr_html_(self) -> str:
         return displayed(self)

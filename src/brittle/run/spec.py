@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brittle.errors import BrittleError, did_you_mean
 
@@ -51,6 +51,7 @@ class ModelSpec(Keys):
 
     name: what records call it; default: the spec. mean, std: instead of those published with the network.
     reject: name or index of the class that means: no answer. trained_on: what its training images are called.
+    defences: what stands before it, in this order.
     """
 
     model: str
@@ -60,6 +61,7 @@ class ModelSpec(Keys):
     std: list[float] | None = None
     reject: str | None = None
     trained_on: str | None = None
+    defences: list[str] = Field(default=[])
 
 
 def read_spec(path: Path) -> tuple[dict[str, Any], Path]:

@@ -22,8 +22,10 @@ from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
+from brittle.studies.certifying import Certifying, certified, certifying_units
 from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of
+from brittle.studies.guarded import Guard, beside_bare, patient, with_guards
 from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
@@ -43,6 +45,8 @@ class AuditSpec(Spec):
     transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
     "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets. What a model of
     ``run:DIR`` was trained on its card says, where nobody else does.
+    A model with defences is judged beside itself without them: what is made for each is graded on each, and the attacks
+    of a level are joined by some that ask for no gradients.
     """
 
     study: Literal["audit"] = "audit"
@@ -79,10 +83,12 @@ class AuditSpec(Spec):
         if self.at and not self.transfer:
             raise BrittleError(f"expected sizes such as {self.at[0]} with a transfer only")
         sizes_from(self.at, (3, 1, 1))  # this too
-        sources = opened_sources(self.models, self.data, self.limit, self.device, self.batch_size)
+        models, guards = beside_bare(self.models)
+        sources = opened_sources(models, self.data, self.limit, self.device, self.batch_size, self.seed)
         asked = self
         if wanted is not None:
-            attacks = [*attacks_of(wanted, norms, self.eps, shape=sources.image_shape), *attacks]
+            shape = sources.image_shape
+            attacks = [*attacks_of(wanted, norms, self.eps, shape=shape, defended=bool(guards)), *attacks]
             said = {"attacks": [label_of(one) for one in attacks], "level": None, "norms": [], "eps": []}
             asked = self.model_copy(update=said)  # what a run did is no matter of what a level is one day
         return Audit(
@@ -92,8 +98,9 @@ class AuditSpec(Spec):
             self.seed,
             kept,
             self.levels,
-            transfer=sizes_from(self.at, sources.image_shape) if self.transfer else None,
+            transfer=sizes_from(self.at, sources.image_shape) if self.transfer else {} if guards else None,
             trained_on={one.name or one.model: one.trained_on or trained_on(one.model) for one in self.models},
+            guards=guards,
             spec=asked.toml(),
         )
 
@@ -112,7 +119,7 @@ class Place(NamedTuple):
 class Audit:
     """The study. shard_size: examples of one file. transfer: as ``Sizes``; None, where nothing is graded elsewhere.
 
-    trained_on: what the training images of some models are called.
+    trained_on: what the training images of some models are called. guards: of the models that stand behind defences.
     """
 
     sources: Sources
@@ -124,6 +131,7 @@ class Audit:
     shard_size: int | None = None
     transfer: Sizes | None = None
     trained_on: Mapping[str, str | None] = field(default_factory=dict)
+    guards: Mapping[str, Guard] = field(default_factory=dict)
     spec: dict[str, Any] | None = None
 
     @property
@@ -146,6 +154,7 @@ class Audit:
         facts["models"] = [
             one.model_copy(update={"trained_on": self.trained_on.get(one.name)}) for one in facts["models"]
         ]
+        facts["models"] = with_guards(facts["models"], self.guards, self.sources)
         check_goals(self.goals, facts["models"])
         if self._transfers(stored):
             check_transfer(self.attacks, self.sources, facts["models"], stored, self.images)
@@ -184,6 +193,7 @@ class Audit:
             for spec in view.attacks
             if spec.label in mine
         ]
+        made += certifying_units(manifest, self.sources)
         if manifest.transfer is None:
             return made
         return [*made, *transfer_units(manifest, self.sources, self.attacks, self.goals)]
@@ -193,7 +203,7 @@ class Audit:
 
     def shared(self, unit: Unit, manifest: Manifest) -> Mapping[str, bytes]:
         """The originals of the shard."""
-        if manifest.images == "none" or unit.stage:
+        if manifest.images == "none" or unit.stage or isinstance(unit.at, Certifying):
             return {}
         folder = next(view.originals for view in manifest.views() if view.model == unit.at.model)
         return {image_file(shard_key(folder, unit.at.shard)): self.sources.content(unit.at.model, unit, manifest)}
@@ -202,6 +212,10 @@ class Audit:
         """One attack on one shard, or on some of it, images graded, then stored; or what they do to another model."""
         if unit.stage:
             return Done(crossed(unit, manifest, self.sources, self._attack(unit.at.attack), files), {})
+        if isinstance(unit.at, Certifying):
+            name = unit.at.model
+            shard = self.sources.shard(name, unit, manifest)
+            return Done(certified(name, self.sources.of[name].classifier, shard), {})
         place: Place = unit.at
         view = next(one for one in manifest.views() if (one.model, one.goal) == (place.model, place.goal))
         classifier, method = self.sources.of[place.model].classifier, self._attack(place.attack)
@@ -209,7 +223,9 @@ class Audit:
         rng = Rng(self.seed, shard.ids)
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
         found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
-        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start)
+        guard = self.guards.get(place.model)
+        again = None if guard is None else patient(guard, self.sources, self.seed)
+        longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start, patient=again)
         table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
         return Done(table, self._kept(unit, manifest, found))
 
@@ -222,7 +238,7 @@ class Audit:
         """Examples fooled, by changes as they are."""
         if "size" in table.schema.names:
             table = table.filter(pc.is_null(table["size"]))
-        return int(pc.sum(table["fooled"]).as_py() or 0)
+        return int(pc.sum(table["fooled"]).as_py() or 0) if "fooled" in table.schema.names else 0
 
     def _transfers(self, stored: Manifest | None) -> bool:
         return self.transfer is not None or (stored is not None and stored.transfer is not None)

@@ -35,7 +35,7 @@ from brittle.studies.crafted_rows import (
 )
 from brittle.studies.crafter import Aim, Crafter, OnLook
 from brittle.studies.goals import kind_of
-from brittle.studies.opening import opened_models
+from brittle.studies.opening import opened_models, the_only
 from brittle.studies.photographs import Photograph, png_of, read_photograph
 from brittle.studies.registry import register_study
 from brittle.studies.ways import Way, ways_from
@@ -65,7 +65,7 @@ class CraftSpec(Spec):
         if len(self.models) != 1:
             raise BrittleError(f"expected one model to craft for, got {len(self.models)}")
         files = [read_photograph(path) for path in self.photographs]  # first, as weights may have to be fetched
-        ((name, loaded),) = opened_models(self.models, self.device).items()
+        name, loaded = the_only(opened_models(self.models, self.device, seed=self.seed))
         photographs = [Photograph.of(one, loaded) for one in files]
         return Crafting(
             loaded,

@@ -28,7 +28,7 @@ from brittle.run.plan import about, attack_specs
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
-from brittle.studies.opening import opened_models
+from brittle.studies.opening import opened_models, the_only
 from brittle.studies.perturbations import FILE, PICTURE, drawn, picked, random_like
 from brittle.studies.registry import register_study
 from brittle.text import counted
@@ -59,7 +59,7 @@ class FitSpec(Spec):
         attack = FITTERS.one(self.attack)
         if len(self.models) != 1:
             raise BrittleError(f"expected one model to fit to, got {len(self.models)}")
-        ((name, loaded),) = opened_models(self.models, self.device, self.batch_size).items()
+        name, loaded = the_only(opened_models(self.models, self.device, self.batch_size, self.seed))
         examples = load_data(self.data, limit=self.limit, fit=loaded.fit)
         if self.test_data is None and self.test_limit is not None:
             raise BrittleError(f"expected test_limit with test_data only, got {self.test_limit}")

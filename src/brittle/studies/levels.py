@@ -23,6 +23,15 @@ LEVELS_IN_L0: dict[str, tuple[str, ...]] = {
 }
 
 
+WITHOUT_GRADIENTS: dict[str, tuple[str, ...]] = {
+    "linf": ("square,norm=linf,eps={eps},queries=1000", "hopskipjump,norm=linf,queries=1000"),
+    "l2": ("square,norm=l2,eps={eps},queries=1000", "hopskipjump,norm=l2,queries=1000"),
+    "l1": ("square,norm=l1,eps={eps},queries=1000",),
+    "l0": ("sparse-rs,eps={eps},queries=1000", "few-pixel"),
+}
+"""What a level has beside, for a model behind defences, whose gradients may mislead."""
+
+
 class Customary(NamedTuple):
     """The budgets in which papers report robustness on images of a kind, by norm."""
 
@@ -71,15 +80,24 @@ def attacks_of(
     eps: Sequence[float | str] = (),
     *,
     shape: Sequence[int],
+    defended: bool = False,
 ) -> list[Any]:
-    """The attacks of a level in several norms. eps: a budget for each, by default what is customary for images so."""
+    """The attacks of a level in several norms. eps: a budget for each, by default what is customary for images so.
+
+    defended: also those that ask for no gradients, by themselves.
+    """
     if len(set(map(_named, norms))) < len(norms) or len(eps) not in (0, len(norms)):
         raise BrittleError(
             f"expected a budget for each of some different norms, or none, got norms {_listed(norms)} and eps"
             f" {_listed(eps)}"
         )
     budgets = eps or [customary(norm, shape) for norm in norms]
-    return [one for norm, budget in zip(norms, budgets, strict=True) for one in level(name, norm=norm, eps=budget)]
+    made = []
+    for norm, budget in zip(norms, budgets, strict=True):
+        made += level(name, norm=norm, eps=budget)
+        for typed in WITHOUT_GRADIENTS[_named(norm)] if defended else ():
+            made += attacks_from(typed.format(eps=budget if isinstance(budget, str) else f"{budget:.17g}"))
+    return made
 
 
 def _listed(values: Sequence[object]) -> str:

@@ -1,4 +1,4 @@
-"""Whether a minimal attack goes on for long enough: some images are attacked again, with three times the effort."""
+"""Whether an attack goes on for long enough: some images are attacked again, with three times the effort."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -15,27 +15,46 @@ from brittle.types import Logits
 
 _EACH = 12  # one image of so many is attacked again: at three times the effort a quarter of the attack's own passes
 _AMONG = 240  # the first of a run: 20 images, less those that the attack had nothing to do with
+_EACH_BUDGET = 4  # by a budget attack, of those that it has not fooled
 _EFFORT = ("steps", "queries", "shortlist")  # options that buy smaller distances; `max_steps` only ends a failure
 _TIMES = 3
 
 
 def longer_ratio(
-    classifier: Classifier, method: Attack, found: Found, logits: Logits, rng: Rng, *, start: int
+    classifier: Classifier,
+    method: Attack,
+    found: Found,
+    logits: Logits,
+    rng: Rng,
+    *,
+    start: int,
+    patient: Classifier | None = None,
 ) -> list[float | None]:
     """What a longer run leaves of each distance, in (0, 1]; 0 where only that fools, None where none was made.
 
     found, logits (of the originals), rng: of the examples of a run from ``start`` on. Every twelfth of the first 240 is
     tried, as far as the attack had to do with them: which, does not depend on the other examples. None for attacks
-    without a longer form.
+    without a longer form. patient: of a model behind defences, itself as an attacker with more draws sees it. Then
+    iterated budget attacks by gradients are tried, too, on every fourth, with more steps and another start.
     """
     ratios: list[float | None] = [None] * len(found.fooled)
-    again = longer(method)
+    budget = traits_of(method).kind == "budget"
+    again = _more_steps(method) if budget and patient is not None else longer(method)
     places = torch.arange(start, start + len(ratios), device=found.steps.device)
-    rows = ((places % _EACH == 0) & (places < _AMONG) & (found.steps > 0)).nonzero().squeeze(1)
-    if again is None or not len(rows):
+    each = _EACH_BUDGET if budget else _EACH
+    mine = (places % each == 0) & (places < _AMONG) & (found.steps > 0)
+    if again is None or not mine.any():
+        return ratios
+    rows = (mine & ~found.fooled if budget else mine).nonzero().squeeze(1)
+    if budget:  # what it has fooled stays fooled
+        for row in mine.nonzero().squeeze(1).tolist():
+            ratios[row] = 1.0
+        rng = rng.another("again")
+    if not len(rows):
         return ratios
     norm = traits_of(method).norm
-    more = attack_graded(classifier, found.originals[rows], found.goal[rows], again, rng[rows], logits[rows])
+    seen = classifier if patient is None else patient
+    more = attack_graded(seen, found.originals[rows], found.goal[rows], again, rng[rows], logits[rows])
     before, after = (norm.measure(one.images - one.originals) for one in (found, more))
     for place, row in enumerate(rows.tolist()):
         if not more.fooled[place]:
@@ -45,6 +64,16 @@ def longer_ratio(
         else:
             ratios[row] = min(1.0, float(after[place] / before[row].clamp_min(1e-12)))
     return ratios
+
+
+def _more_steps(method: Any) -> Attack | None:
+    """A budget attack by gradients with more steps; None of one that takes a single step, or sees no gradients."""
+    if isinstance(method, EightBit):
+        return None if (more := _more_steps(method.attack)) is None else EightBit(attack=more)
+    if traits_of(method).access != "gradient" or not any(field.name == "steps" for field in fields(method)):
+        return None
+    again: Attack = replace(method, steps=_TIMES * method.steps)
+    return again
 
 
 def longer(method: Any) -> Attack | None:

@@ -7,40 +7,73 @@ import torch
 
 from brittle.data import load_data
 from brittle.data.limit import ALL
+from brittle.defend import Defence, defences_from, defended, label_of_all
 from brittle.errors import BrittleError
 from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec
 
 
-def opened_models(models: Sequence[ModelSpec], device: str, batch_size: int | None = None) -> dict[str, Classifier]:
-    """Each model by the name that records call it; BrittleError for none, for names that repeat, and unusable ones."""
-    names = [one.name or one.model for one in models]
+def opened_models(
+    models: Sequence[ModelSpec], device: str, batch_size: int | None = None, seed: int = 0
+) -> dict[str, Classifier]:
+    """Each model by the name that records call it; BrittleError for none, for names that repeat, and unusable ones.
+
+    One with defences stands behind them; where these are a sweep, once for each. seed: of what defences draw.
+    """
+    behind = [(one, each) for one in models for each in defences_from(one.defences) or [()]]
+    names = [name_of(one, each) for one, each in behind]
     if not names:
         raise BrittleError("expected at least one model, got none")
     for name in names:
         if names.count(name) > 1:
             raise BrittleError(f"expected different models, got {name!r} {names.count(name)} times; give them names")
     place = device_of(device)
-    return {
-        name: load_model(
-            one.model,
-            weights=None if one.weights is None else Path(one.weights),
-            mean=one.mean,
-            std=one.std,
-            device=place,
-            batch_size=batch_size,
-            reject=one.reject,
-        )
-        for name, one in zip(names, models, strict=True)
-    }
+    loaded: dict[str, Classifier] = {}
+    made = {}
+    for name, (one, each) in zip(names, behind, strict=True):
+        key = bare(one).model_dump_json()
+        if key not in loaded:
+            loaded[key] = _loaded(one, place, batch_size)
+        made[name] = defended(loaded[key], *each, seed=seed) if each else loaded[key]
+    return made
+
+
+def the_only(models: dict[str, Classifier]) -> tuple[str, Classifier]:
+    """Its name and itself; BrittleError where a sweep of defences has made several."""
+    if len(models) != 1:
+        raise BrittleError(f"expected one model here, not a sweep of its defences; got {', '.join(models)}")
+    return next(iter(models.items()))
+
+
+def name_of(model: ModelSpec, defences: Sequence[Defence]) -> str:
+    """What records call a model behind defences: ``"resnet20 + jpeg + bit-depth(bits=3)"``."""
+    name = model.name or model.model
+    return f"{name} + {label_of_all(defences)}" if defences else name
+
+
+def bare(model: ModelSpec) -> ModelSpec:
+    """The same without its defences, and without what only says how it is called."""
+    return model.model_copy(update={"defences": [], "name": None, "trained_on": None})
+
+
+def _loaded(model: ModelSpec, device: str, batch_size: int | None) -> Classifier:
+    return load_model(
+        model.model,
+        weights=None if model.weights is None else Path(model.weights),
+        mean=model.mean,
+        std=model.std,
+        device=device,
+        batch_size=batch_size,
+        reject=model.reject,
+    )
 
 
 def opened_sources(
-    models: Sequence[ModelSpec], data: str, limit: int | None, device: str, batch_size: int | None
+    models: Sequence[ModelSpec], data: str, limit: int | None, device: str, batch_size: int | None, seed: int = 0
 ) -> Sources:
     """Models with the data as each of them wants it, in an order in which a higher limit only adds some."""
-    loaded = opened_models(models, device, batch_size)
+    loaded = opened_models(models, device, batch_size, seed)
     return Sources.made_of(
         loaded,
         {name: load_data(data, limit=ALL if limit is None else limit, fit=one.fit) for name, one in loaded.items()},

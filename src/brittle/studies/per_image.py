@@ -50,7 +50,9 @@ class PerImageSpec(Spec):
 
     def open(self) -> "PerImage":
         """The study, with its models and data loaded."""
-        return PerImage(opened_sources(self.models, self.data, self.limit, self.device, self.batch_size), self)
+        return PerImage(
+            opened_sources(self.models, self.data, self.limit, self.device, self.batch_size, self.seed), self
+        )
 
 
 def register_per_image(name: str, spec: type[PerImageSpec], work: Work, tell: Tell, once: Once | None = None) -> None:

@@ -1,0 +1,91 @@
+"""What a defence is, the registry of all, and how one or several are put before a classifier."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, Protocol, TypeVar, final
+
+from brittle.catalog import Registry, label_of
+from brittle.catalog.registry import summary_of
+from brittle.errors import BrittleError
+from brittle.models.classifier import Classifier, checked_classifier
+from brittle.rng import hashed
+
+C = TypeVar("C", bound=type)
+
+Backward = Literal["own", "straight-through", "approximation"]
+"""What is differentiated: the defence itself, or something in its place, so that the gradient is not a slope."""
+
+
+class Defence(Protocol):
+    """A registered frozen dataclass: its options are its fields."""
+
+    def around(self, classifier: Classifier, seed: int) -> Classifier:
+        """The classifier with this defence before or around it, which is how graders and attackers meet it.
+
+        Its gradient is the one that an attacker who knows of the defence would follow. seed: of all draws.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DefenceEntry:
+    """One registered defence: its class, and what its author declares about it.
+
+    backward: what an attacker differentiates. attacker: what an attacker who knows of it does, in words. drawn: whether
+    it answers by random draws; the attacker then sees the mean over draws of their own.
+    """
+
+    name: str
+    type: type
+    paper: str
+    summary: str
+    backward: Backward
+    attacker: str
+    drawn: bool
+
+    @property
+    def facts(self) -> str:
+        """What is declared about it, in one line."""
+        return f"attacker: {self.attacker}; {self.paper}"
+
+
+DEFENCES: Registry[DefenceEntry] = Registry(
+    "defence", example="JPEG()", advice="it stands before a model: `--defence {name}`"
+)
+
+
+def register_defence(
+    name: str, *, paper: str, attacker: str, backward: Backward = "own", drawn: bool = False
+) -> Callable[[C], C]:
+    """Enrol a defence class: from here on it has a CLI name, a docs row, a label and all laws of defences as tests."""
+
+    def enrol(made: C) -> C:
+        DEFENCES.enrol(DefenceEntry(name, made, paper, summary_of(made), backward, attacker, drawn))
+        return made
+
+    return enrol
+
+
+def defended(classifier: Classifier, *defences: Defence, seed: int = 0) -> Classifier:
+    """The classifier behind defences, which an image meets in this order. seed: of what they draw.
+
+    The classifier itself stays as it is. BrittleError for what is no registered defence, and for none.
+    """
+    checked_classifier(classifier)
+    if not defences:
+        raise BrittleError("expected at least one defence, got none")
+    for place, one in reversed(list(enumerate(defences))):
+        DEFENCES.entry_of(one)  # or it is refused
+        classifier = one.around(classifier, hashed(f"{seed}\0defence {place}"))
+    return classifier
+
+
+def defences_from(texts: Sequence[str]) -> list[tuple[Defence, ...]]:
+    """What ``--defence`` says, in order: one composition, or with a sweep such as ``jpeg,quality=50:75`` several."""
+    return [tuple(one) for one in product(*map(DEFENCES.read, texts))] if texts else []
+
+
+def label_of_all(defences: Sequence[Defence]) -> str:
+    """``"jpeg + bit-depth(bits=3)"``."""
+    return " + ".join(map(label_of, defences))

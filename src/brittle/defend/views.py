@@ -1,0 +1,127 @@
+"""A classifier that answers by the mean over several views of an image: crops of it, or random draws."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, final
+
+import torch
+from torch import Tensor
+
+from brittle.goals import Rounding
+from brittle.models.around import Around
+from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
+from brittle.models.digest import digest_of
+from brittle.models.precision import few_of
+from brittle.rng import Rng
+from brittle.types import Images, Logits
+
+DrawnStep: TypeAlias = Callable[[Images, Rng], Images]
+"""Images and a stream for each -> as many images of one size, each of its own image and stream alone."""
+
+
+class Views(Protocol):
+    """What is shown to a classifier in place of an image. Views have one size, and may be differentiated."""
+
+    @property
+    def count(self) -> int:
+        """How many an attacker sees."""
+
+    def answered(self, images: Images) -> list[Images]:
+        """Those by which the defence answers."""
+
+    def attacked(self, images: Images) -> list[Images]:
+        """Those that an attacker takes the mean over."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Random views.
+
+    The defence's own belong to the image: a function of the seed and of its content. So it answers the same whenever it
+    is asked, and an attacker cannot know of the image it is about to make how it will be drawn. Attackers have draws of
+    their own, the same for every image and every question, so that their mean is one function that can be walked on
+    (Athalye et al. 2018, arXiv:1707.07397).
+
+    samples: by which the defence answers. draws: of the attacker.
+    """
+
+    step: DrawnStep
+    samples: int
+    draws: int
+    seed: int
+
+    @property
+    def count(self) -> int:
+        return self.draws
+
+    def answered(self, images: Images) -> list[Images]:
+        ids = tuple(hashlib.sha256(image.detach().cpu().numpy().tobytes()).hexdigest() for image in images)
+        return [self.step(images, Rng(self.seed, ids).another(f"answer {k}")) for k in range(self.samples)]
+
+    def attacked(self, images: Images) -> list[Images]:
+        ids = ("every image",) * len(images)
+        return [self.step(images, Rng(self.seed, ids).another(f"attack {k}")) for k in range(self.draws)]
+
+
+@final
+class Viewed(Around):
+    """A ``Classifier`` whose logits are the mean over views of an image: plain ones over those by which it answers.
+
+    ``forwards`` and ``backwards`` count what it is asked; the inner classifier counts each view.
+    """
+
+    def __init__(self, inner: Classifier, views: Views) -> None:
+        self.inner, self.views = inner, views
+        self.forwards, self.backwards = 0, 0
+
+    def adjusted(self, said: Settings) -> "Viewed":
+        return Viewed(self.inner.adjusted(said), self.views)
+
+    @property
+    def channels(self) -> None:
+        """A view may change them."""
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.inner.fingerprint.encode() + digest_of(self.views)).hexdigest()
+
+    def chunks(self, count: int) -> Iterator[slice]:
+        """So many that all their views are one batch."""
+        return evenly_cut(count, max(1, self.inner.batch_size // self.views.count))
+
+    def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
+        with torch.no_grad():
+            seen = self.views.attacked(few_of(images))[0] if len(images) else images
+        return self.inner.settled(seen, logits)
+
+    def logits(self, images: Images, *, plain: bool = False) -> Logits:
+        self.forwards += len(images)
+        views = self.views.answered if plain else self.views.attacked
+        with torch.no_grad():
+            parts = [
+                self._mean(self.inner.logits(torch.cat(views(images[rows])), plain=plain), rows)
+                for rows in self.chunks(len(images))
+            ]
+        return torch.cat(parts) if parts else self.inner.logits(images, plain=plain)
+
+    def linearize(self, images: Images) -> tuple[Logits, Pullback]:
+        self.forwards += len(images)
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
+            seen = torch.cat(self.views.attacked(leaf))
+        logits, inner = self.inner.linearize(seen.detach())
+        views = len(seen) // len(images)
+
+        def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
+            self.backwards += int((cotangents != 0).any(1).sum())
+            pulled = inner(cotangents.repeat(views, 1) / views, more=more)
+            (gradient,) = torch.autograd.grad(seen, leaf, pulled, retain_graph=more, allow_unused=True)
+            return torch.zeros_like(images) if gradient is None else gradient.contiguous()
+
+        return self._mean(logits, slice(0, len(images))), pullback
+
+    def _mean(self, logits: Logits, rows: slice) -> Logits:
+        return logits.view(-1, rows.stop - rows.start, logits.shape[1]).mean(0)

@@ -1,0 +1,210 @@
+"""Defences judged: by attackers who do not know of them, who do, and who ask for no gradients; the worst counts."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from brittle.measure.attack import rate
+from brittle.measure.leaderboard import budgets_of
+from brittle.measure.models import Budget, Measured, Plain
+from brittle.measure.outcomes import NORMS, judged, reached
+from brittle.records import AttackSpec, Manifest, ModelRecord, View
+
+_TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by rounding
+
+
+class JudgedDefence(Plain):
+    """A defended model at a budget, for a goal. All are shares of all images; those of an attacker are robust accuracy.
+
+    None where nobody has tried it so.
+    """
+
+    model: str
+    bare: str  # the same without its defences
+    goal: str
+    budget: Budget
+    clean: Measured
+    clean_bare: Measured
+    robust_bare: Measured  # of the bare model, under the same attacks
+    unaware: Measured  # made for the bare model
+    aware: Measured  # made for this one, by gradients
+    blind: Measured  # made for this one, without gradients
+    transferred: Measured  # made for any other model of the run
+    figure: Measured  # the worst of all of them, image by image
+    certified: Measured  # proved: right, and nothing within the budget alters that
+    inside: int  # images that a change within their certified radius alters, which none should
+    overstated: float | None  # by how much the unaware figure lies above
+    passes: int  # of the bare model, for one answer
+
+
+class JudgedAlone(Plain):
+    """A defended model under a single attack: robust accuracy within a budget."""
+
+    model: str
+    attack: str
+    goal: str
+    budget: Budget
+    unaware: Measured
+    aware: Measured
+
+
+def judge_defences(
+    manifest: Manifest,
+    records: pd.DataFrame,
+    transfers: pd.DataFrame,
+    certificates: pd.DataFrame,
+    budgets: Sequence[Budget] | None = None,
+) -> list[JudgedDefence]:
+    """Each defended model of an audit at each budget; none where there are no defences.
+
+    An image is lost as soon as a confirmed change within the budget makes it wrong, whatever the change was made for;
+    those that were wrong before are lost, too. Rates are over the images that all have reached. records: of the audit.
+    transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
+    """
+    found = []
+    for model, goal in _guarded(manifest):
+        sides = _Sides(manifest, model, goal, records, transfers)
+        if sides.images.empty:
+            continue
+        at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
+        proved = certificates[certificates["model"] == model.name].set_index("position").reindex(sides.images.index)
+        found += [_judged(sides, budget, proved) for budget in at]
+    return found
+
+
+def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> list[JudgedAlone]:
+    """Each defended model under each attack by itself: what it makes for the bare model, and for this one.
+
+    The budget of a minimal attack is that of the leaderboard in its norm, the largest.
+    """
+    found = []
+    for model, goal in _guarded(manifest):
+        sides = _Sides(manifest, model, goal, records, transfers)
+        if sides.images.empty:
+            continue
+        budgets = budgets_of(manifest, [sides.bare, sides.own])
+        for spec in manifest.attacks:
+            budget = _budget_for(spec, budgets)
+            if budget is not None:
+                unaware, aware = (
+                    sides.still([sides.lost(rows, budget, only=[spec.label])]) for rows in (sides.unaware, sides.own)
+                )
+                found.append(
+                    JudgedAlone(
+                        model=model.name, attack=spec.label, goal=goal, budget=budget, unaware=unaware, aware=aware
+                    )
+                )
+    return found
+
+
+def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
+    return [(model, goal) for model in manifest.models if model.defends for goal in manifest.goals]
+
+
+def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
+    if spec.eps is not None:
+        return Budget(norm=spec.norm, eps=spec.eps) if spec.norm in NORMS else None
+    return max((one for one in budgets if one.norm == spec.norm), key=lambda one: one.eps, default=None)
+
+
+class _Sides:
+    """What all attackers did to one defended model, by the positions of images."""
+
+    def __init__(
+        self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
+    ) -> None:
+        self.model, self.goal = model, goal
+        self.attacks = manifest.attacks
+        bare = next(one for one in manifest.models if one.name == model.defends)
+        self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
+        common = set(self.bare["position"]) & set(self.own["position"])
+        given = _given(model, goal, records, transfers)
+        self.unaware = given[given["source"] == bare.name]
+        self.others = given[~given["source"].isin([bare.name, model.name])]
+        self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
+        self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
+
+    def lost(
+        self, rows: pd.DataFrame, budget: Budget, *, only: Sequence[str] | None = None
+    ) -> "pd.Series[bool] | None":
+        """By position, whether an image is wrong before or after any of these changes within the budget."""
+        mine = rows if only is None else rows[rows["attack"].isin(only)]
+        if mine.empty:
+            return None
+        lost: pd.Series[bool] = _fallen(mine, budget, self.images.index) | ~self.images.astype(bool)
+        return lost
+
+    def still(self, lost: "Sequence[pd.Series[bool] | None]") -> Measured:
+        """The share of images that none of these has lost; no value where nobody has tried."""
+        tried = [one for one in lost if one is not None]
+        if not tried:
+            return Measured(value=None)
+        return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
+
+    def labels(self, wanted: Callable[[AttackSpec], bool]) -> list[str]:
+        return [spec.label for spec in self.attacks if wanted(spec)]
+
+
+def _fallen(rows: pd.DataFrame, budget: Budget, positions: "pd.Index[int]") -> "pd.Series[bool]":
+    """By position, whether any of these changes, within the budget, makes a right image wrong."""
+    broken = rows["changed"] & (rows[budget.norm] <= budget.eps * (1 + _TOLERANCE))
+    fallen: pd.Series[bool] = broken.groupby(rows["position"]).any().reindex(positions, fill_value=False).astype(bool)
+    return fallen
+
+
+def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
+    """What was made for other models and given to this one as it is, with its size in all norms."""
+    mine = transfers[(transfers["target"] == model.name) & (transfers["goal"] == goal) & transfers["size"].isna()]
+    sizes = records[["model", "goal", "attack", "position", *NORMS]].rename(columns={"model": "source"})
+    joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
+    wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
+    untargeted = joined["wanted"].isna()
+    out: pd.DataFrame = joined.assign(changed=wrong & (joined["fooled"] | ~untargeted))
+    return out
+
+
+def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
+    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
+    others = sides.labels(lambda spec: spec.access != "gradient")
+    unaware = sides.lost(sides.unaware, budget)
+    aware = sides.lost(sides.own, budget, only=by_gradients)
+    blind = sides.lost(sides.own, budget, only=others)
+    transferred = sides.lost(sides.others, budget)
+    figure, seen = sides.still([unaware, aware, blind, transferred]), sides.still([unaware])
+    images = len(sides.images)
+    known = seen.value is not None and figure.value is not None
+    return JudgedDefence(
+        model=sides.model.name,
+        bare=sides.model.defends or "",
+        goal=sides.goal,
+        budget=budget,
+        clean=rate(int(sides.images.sum()), images),
+        clean_bare=rate(int(sides.clean_bare.sum()), images),
+        robust_bare=rate(int((sides.clean_bare & ~_fallen(sides.bare, budget, sides.images.index)).sum()), images),
+        unaware=seen,
+        aware=sides.still([aware]),
+        blind=sides.still([blind]),
+        transferred=sides.still([transferred]),
+        figure=figure,
+        certified=_certified(proved, budget),
+        inside=_inside(sides, proved),
+        overstated=(seen.value or 0) - (figure.value or 0) if known else None,
+        passes=sides.model.passes,
+    )
+
+
+def _certified(proved: pd.DataFrame, budget: Budget) -> Measured:
+    """Radii are in L2, and every certified class is the smoothed model's own."""
+    if budget.norm != "l2" or proved["radius"].isna().all():
+        return Measured(value=None)
+    right = (proved["prediction"] == proved["label"]) & (proved["radius"] >= budget.eps)
+    return rate(int(right.sum()), len(proved))
+
+
+def _inside(sides: _Sides, proved: pd.DataFrame) -> int:
+    """Images with a certificate of their class that a smaller change makes wrong, whoever it was made for."""
+    radius = proved["radius"].where(proved["prediction"] == proved["label"], 0.0)
+    every = [rows[["position", "changed", "l2"]] for rows in (sides.own, sides.unaware, sides.others)]
+    changes = pd.concat(every)
+    within = changes["changed"] & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
+    return int(changes.loc[within, "position"].nunique())

@@ -1,0 +1,227 @@
+"""Defences judged: closed forms of each defence, and figures that can be counted by hand."""
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from fake_run import manifest_of
+from torch.nn import functional
+
+from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResizePad, TotalVariation, Translate
+from brittle.defend.rounding import softly_rounded
+from brittle.defend.soft_jpeg import soft_jpeg
+from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_each
+from brittle.records import CERTIFIED, TRANSFERRED, Manifest
+from brittle.rng import Rng
+from known.rows import row, table
+from known.test_measure import failed, spec
+
+STANDARD = spec("standard(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "gradient"})
+SQUARE = spec("square(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "score"})
+
+NONE = CERTIFIED.empty_table().to_pandas()
+
+
+def images(count: int = 3, side: int = 8) -> torch.Tensor:
+    return torch.rand(count, 1, side, side, generator=torch.Generator().manual_seed(0))
+
+
+# ---- what each defence does to an image
+
+
+def test_a_flat_image_stays_as_it_is_where_nothing_is_added() -> None:
+    flat = torch.full((2, 3, 9, 9), 0.6)
+    for one in (Blur(sd=2.0), CropResize(), Median(), TotalVariation(), BitDepth(bits=4)):
+        torch.testing.assert_close(one.step(flat), flat, rtol=0, atol=1e-5)
+    assert float((JPEG().step(flat) - flat).abs().max()) <= 2 / 255
+
+
+def test_blurs_add_their_variances() -> None:
+    dot = torch.zeros(1, 1, 41, 41)
+    dot[0, 0, 20, 20] = 1
+    twice = Blur(sd=1.5).step(Blur(sd=2.0).step(dot))
+    torch.testing.assert_close(twice, Blur(sd=2.5).step(dot), rtol=0, atol=2e-4)
+    torch.testing.assert_close(Blur(sd=2.0).step(dot).sum(), torch.tensor(1.0))
+
+
+def test_a_crop_keeps_a_ramp_a_ramp_of_that_share() -> None:
+    ramp = torch.linspace(0, 1, 20).expand(1, 1, 20, 20)
+    middle = CropResize(keep=0.5).step(ramp)[0, 0, 10]
+    torch.testing.assert_close(middle.diff()[2:-2], torch.full((15,), 0.5 / 19), rtol=1e-3, atol=1e-5)
+
+
+def test_a_translation_is_by_whole_pixels_and_each_images_own() -> None:
+    x = images(64)
+    moved = Translate(pixels=2).step(x, Rng(0, tuple(map(str, range(64)))))
+    padded = functional.pad(x, (2, 2, 2, 2), mode="replicate")
+    places = [(down, right) for down in range(5) for right in range(5)]
+    found = [
+        next(
+            place
+            for place in places
+            if torch.equal(padded[k, :, place[0] : place[0] + 8, place[1] : place[1] + 8], one)
+        )
+        for k, one in enumerate(moved)
+    ]
+    assert len(set(found)) > 15
+
+
+def test_bits_are_levels_and_a_median_drops_a_dot() -> None:
+    assert len(set(BitDepth(bits=2).step(images()).flatten().tolist())) == 4
+    dotted = torch.zeros(1, 1, 8, 8)
+    dotted[0, 0, 4, 4] = 1
+    assert float(Median(size=3).step(dotted).max()) == 0
+
+
+def test_total_variation_falls_and_the_objective_is_less_than_for_the_image_and_its_blur() -> None:
+    x, weight = images(), 0.1
+
+    def variation(u: torch.Tensor) -> torch.Tensor:
+        down = functional.pad(u.diff(dim=2), (0, 0, 0, 1))
+        right = functional.pad(u.diff(dim=3), (0, 1))
+        return (down.square() + right.square()).sqrt().sum((1, 2, 3))
+
+    def objective(u: torch.Tensor) -> torch.Tensor:
+        return (u - x).square().sum((1, 2, 3)) / (2 * weight) + variation(u)
+
+    smooth = TotalVariation(weight=weight, steps=200).step(x)
+    assert bool((variation(smooth) < 0.7 * variation(x)).all())
+    for other in (x, Blur(sd=0.5).step(x), TotalVariation(weight=weight, steps=3).step(x)):
+        assert bool((objective(smooth) < objective(other)).all())
+    torch.testing.assert_close(smooth.mean((1, 2, 3)), x.mean((1, 2, 3)), rtol=0, atol=1e-5)
+
+
+def test_a_random_size_and_place_keep_what_is_black_around_it() -> None:
+    white = torch.ones(40, 1, 16, 16)
+    share = RandomResizePad(least=0.5).step(white, Rng(0, tuple(map(str, range(40))))).mean((1, 2, 3)).sqrt()
+    assert 0.5 <= float(share.min()) < 0.6
+    assert 0.9 < float(share.max()) <= 1
+
+
+def test_the_jpeg_that_attackers_differentiate_is_the_file_but_for_rounding() -> None:
+    """Within a grey level and a half of libjpeg on average, for smooth images, grey and in colour, of any size."""
+    smooth = Blur(sd=2.0).step(torch.rand(2, 3, 21, 34, generator=torch.Generator().manual_seed(0)))
+    for quality in (30, 75, 95):
+        for x in (smooth, smooth[:, :1]):
+            off = (soft_jpeg(x, quality, torch.round) - JPEG(quality=quality).step(x)).abs().mean()
+            assert float(off) < 1.5 / 255, quality
+            assert float((x - JPEG(quality=quality).step(x)).abs().mean()) > 0.3 / 255
+
+
+def test_a_soft_rounding_is_one_at_whole_numbers_and_half_way() -> None:
+    values = torch.tensor([0.0, 1.0, 1.4999, 1.5001, 2.0], requires_grad=True)
+    soft = softly_rounded(values)
+    torch.testing.assert_close(soft.detach(), torch.tensor([0, 1, 1.1625, 1.8375, 2]), rtol=0, atol=1e-3)
+    (slope,) = torch.autograd.grad(soft.sum(), values)
+    assert float(slope[2]) > 5 * float(slope[1]) > 0
+
+
+# ---- the figure
+
+
+def given(position: int, source: str, attack: str, prediction: int, clean: int = 0) -> dict[str, Any]:
+    """What was made for a model, given to the defended one."""
+    return {
+        "source": source,
+        "target": "net + d",
+        "attack": attack,
+        "goal": "untargeted",
+        "example": f"image {position}",
+        "position": position,
+        "label": 0,
+        "wanted": None,
+        "reject": None,
+        "clean_prediction": clean,
+        "norm": "linf",
+        "size": None,
+        "reached": True,
+        "distance": 0.1,
+        "prediction": prediction,
+        "fooled": prediction != 0,
+        "noise_distance": 0.1,
+        "noise_prediction": 0,
+        "noise_fooled": False,
+    }
+
+
+def manifest(*models: str, examples: int) -> Manifest:
+    made = manifest_of(models=list(models), attacks=[STANDARD, SQUARE], examples=examples, transfer={})
+    guarded = [
+        one.model_copy(update={"defends": "net", "defences": ["d"], "passes": 7}) if one.name == "net + d" else one
+        for one in made.models
+    ]
+    return made.model_copy(update={"models": guarded})
+
+
+def records(fallen: dict[tuple[str, str], set[int]], models: list[str], examples: int, wrong: set[int]) -> pd.DataFrame:
+    rows = []
+    for model in models:
+        for attack in (STANDARD.label, SQUARE.label):
+            for k in range(examples):
+                if model == "net + d" and k in wrong:
+                    one = row(k, attack, clean=1)
+                else:
+                    one = row(k, attack, linf=0.1) if k in fallen.get((model, attack), set()) else failed(k, attack)
+                rows.append(one | {"model": model})
+    return table(rows)
+
+
+def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
+    """Ten images; image 9 is wrong before. Unaware loses 0, aware 1 and 2, blind 3, transferred 4: four are left."""
+    models = ["net", "net + d", "other"]
+    fallen = {
+        ("net", STANDARD.label): set(range(8)),
+        ("net + d", STANDARD.label): {1, 2},
+        ("net + d", SQUARE.label): {3},
+    }
+    rows = [given(k, "net", STANDARD.label, int(k == 0), clean=int(k == 9)) for k in range(10)]
+    rows += [given(k, "other", STANDARD.label, int(k == 4), clean=int(k == 9)) for k in range(10)]
+    rows += [given(k, "net + d", STANDARD.label, int(k in (1, 2)), clean=int(k == 9)) for k in range(10)]
+    transfers = pa.Table.from_pylist(rows, schema=TRANSFERRED).to_pandas()
+    (one,) = judge_defences(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers, NONE)
+    assert one.budget == Budget(norm="linf", eps=0.1)
+    counts = {
+        name: value.count for name in JudgedDefence.model_fields if isinstance(value := getattr(one, name), Measured)
+    }
+    assert counts == {
+        "clean": 9,
+        "clean_bare": 10,
+        "robust_bare": 2,
+        "unaware": 8,
+        "aware": 7,
+        "blind": 8,
+        "transferred": 8,
+        "figure": 4,
+        "certified": None,
+    }
+    assert one.overstated == pytest.approx(0.4)
+    assert one.passes == 7
+    alone = judge_each(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers)
+    assert [(each.attack, each.unaware.count, each.aware.count) for each in alone] == [
+        (STANDARD.label, 8, 7),
+        (SQUARE.label, None, 8),
+    ]
+
+
+def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> None:
+    models = ["net", "net + d"]
+    wide = table([one | {"model": model} for model in models for one in (row(0, STANDARD.label, linf=0.3),)])
+    transfers = pa.Table.from_pylist([given(0, "net", STANDARD.label, 1)], schema=TRANSFERRED).to_pandas()
+    small, large = (
+        judge_defences(manifest(*models, examples=1), wide, transfers, NONE, [Budget(norm="linf", eps=eps)])[0]
+        for eps in (0.2, 0.3)
+    )
+    assert (small.unaware.count, small.aware.count, small.figure.count) == (1, 1, 1)
+    assert (large.unaware.count, large.aware.count, large.figure.count) == (0, 0, 0)
+
+
+def test_nobody_has_tried_and_nothing_is_defended() -> None:
+    models = ["net", "net + d"]
+    none = TRANSFERRED.empty_table().to_pandas()
+    (one,) = judge_defences(manifest(*models, examples=2), records({}, models, 2, set()), none, NONE)
+    assert (one.unaware.value, one.transferred.value, one.overstated) == (None, None, None)
+    assert one.figure.count == 2
+    bare = manifest_of(models=["net"], attacks=[STANDARD, SQUARE], examples=2)
+    assert judge_defences(bare, records({}, ["net"], 2, set()), none, NONE) == []
