@@ -36,8 +36,9 @@ def list_() -> None:
 def show(name: Name, scale: ScaleOf = None) -> None:
     """What a recipe runs, on which networks, and everything that it claims."""
     from brittle.cli.studied import print_recipe
+    from brittle.repeat import scale_of
 
-    print_recipe(name, scale or "cpu")
+    print_recipe(name, scale_of(scale or "cpu"))
 
 
 @study.command()

@@ -14,13 +14,22 @@ from brittle.measure.ledger import Drawn, Ledger, doubts_of
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve
+from brittle.measure.transfer import transfer_errors
 from brittle.recipes.arms import told as arms_told
 from brittle.recipes.arms import unlike
 from brittle.recipes.claims import Posed, posed, published
 from brittle.recipes.format import FACTORS, Asked, Recipe
 from brittle.recipes.steps import Step, steps_of
 from brittle.recipes.templates import at_scale, filled
-from brittle.records import MANIFEST, Manifest, pixels_of, read_manifest, read_records, stored_images
+from brittle.records import (
+    MANIFEST,
+    Manifest,
+    pixels_of,
+    read_manifest,
+    read_records,
+    read_transfers,
+    stored_images,
+)
 from brittle.studies import STUDIES
 from brittle.studies.perturbations import FILE
 
@@ -35,7 +44,7 @@ class Seen(NamedTuple):
 
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
     """The ledger of a study in a directory, of whatever of it has been done."""
-    steps = steps_of(recipe, asked.scale, asked.arms, asked.data, seed=asked.seed, out=str(directory))
+    steps = steps_of(recipe, asked, out=str(directory))
     seen = _seen(recipe, steps, directory)
     figures = published(recipe)
     judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
@@ -85,6 +94,8 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
         found = quantities(manifest, records, None if tell is None else tell(manifest, records))
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
+        if manifest.transfer is not None:
+            found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
         parts.append(found.below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")

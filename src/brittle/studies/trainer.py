@@ -123,7 +123,7 @@ class Training:
             whole("a seed", seed, least=0)
         for name, one in given.items():
             architecture = trainable(name)
-            architecture.build(len(one.classes))  # or it is refused
+            recipe.task(architecture.build(len(one.classes)))  # or it is refused
         fabric_of(precision, device, 1)
         check_loggers(log)
         return Training(given, recipe, tuple(seeds), tuple(on), precision, device, devices, tuple(log), spec)

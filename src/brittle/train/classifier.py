@@ -1,6 +1,7 @@
 """One classifier, trained: from pixels to weights and a row for each epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -53,8 +54,8 @@ class Setting:
 
     @cached_property
     def normalised(self) -> Normalised:
-        """By mean and std of the images to train on."""
-        return Normalised.of(self.pixels)
+        """As the recipe has it, of the images to train on."""
+        return self.recipe.normalised(self.pixels)
 
 
 def train(
@@ -113,7 +114,9 @@ def _train(
         return _judged(next(iter(networks.values())), held_out, normalised)
 
     with quiet():
-        loop = Loop(recipe.task(net), batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
+        with seeded(setting.seed, "weights beside the classifier"):
+            task = recipe.task(net)
+        loop = Loop(task, batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
         rows, seconds = loop.run()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     return Trained(state, rows, seconds)
@@ -121,11 +124,18 @@ def _train(
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """With weights that belong to the seed, and channels last, which CPUs and GPUs convolve faster."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed_of(seed, "weights"))
+    with seeded(seed, "weights"):
         net = build()
     net.to(memory_format=torch.channels_last)
     return net
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """The global generator with a seed of its own, for what draws from no other."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(seed, purpose))
+        yield
 
 
 def _judged(net: nn.Module, held_out: Pixels, normalised: Normalised) -> Row:

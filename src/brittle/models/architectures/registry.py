@@ -1,6 +1,6 @@
 """The architectures by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -10,6 +10,7 @@ from brittle.data.fit import Fit
 from brittle.models.architectures import families
 from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
+from brittle.models.architectures.mlp import MLP, CodeClassifier
 from brittle.models.architectures.mnist_cnn import MnistCNN
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -42,14 +43,34 @@ def _family(name: str, summary: str, build: Callable[[int], nn.Module]) -> Archi
     return _cifar(name, summary, build, CIFAR10_MEAN, CIFAR10_STD)
 
 
+def _mnist(name: str, summary: str, build: Callable[[int], nn.Module]) -> Architecture:
+    fit = Fit(channels=1, height=28, width=28)
+    return Architecture(name=name, summary=summary, build=build, fit=fit, class_names=tuple("0123456789"))
+
+
+def _mlp(*hidden: int) -> Architecture:
+    name = f"fc{'-'.join(map(str, (*hidden, 10)))}"
+    what = "dense layers with sigmoids" if hidden else "a softmax classifier"
+    return _mnist(name, f"{what} for MNIST (arXiv:1312.6199)", partial(_dense, hidden))
+
+
+def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
+    return MLP(28 * 28, hidden, classes)
+
+
+def _autoencoded(classes: int) -> nn.Module:
+    return CodeClassifier(28 * 28, [400], sigmoid=True, classes=classes)
+
+
+def _variational(classes: int) -> nn.Module:
+    return CodeClassifier(28 * 28, [400, 50], sigmoid=False, head=[100], classes=classes)
+
+
 _ALL = (
-    Architecture(
-        name="mnist-cnn",
-        summary="four convolutions for MNIST",
-        build=MnistCNN,
-        fit=Fit(channels=1, height=28, width=28),
-        class_names=tuple("0123456789"),
-    ),
+    _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
+    *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
+    _mnist("ae400-10", "a softmax classifier on an autoencoder's code (arXiv:1312.6199)", _autoencoded),
+    _mnist("vae400-50-100-10", "a classifier on the mean code of a variational autoencoder", _variational),
     *(_cifar_resnet(depth) for depth in (20, 32, 44, 56)),
     _family("resnet50-slim", "all of resnet50 at a quarter of its width", families.resnet50_slim),
     _family("densenet169-slim", "a third of densenet169's layers at half of their growth", families.densenet169_slim),
