@@ -34,12 +34,14 @@ from brittle.run.workers import Local
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
+from brittle.studies.generated import GeneratedSpec
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage
 from brittle.studies.photographs import Photograph
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
+from brittle.train.acgan import Acgan
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -114,11 +116,25 @@ def small_noise() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_generated() -> PerImage:
+    """Images that a network judges beside real ones."""
+    spec = GeneratedSpec(models=[], data="", real="digits")
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
     recipe = Standard(epochs=2, batch=8, peak_rate=0.05, flip=False, shift=1)
     return Training.of({"digits-cnn": given}, recipe, on=["half-1", "half-2"])
+
+
+def small_generator() -> Training:
+    """A classifier and a generator that play, with a frame after nearly each step."""
+    given = given_of(labelled(24), labelled(8, data=1))
+    recipe = Acgan(epochs=2, batch=8, frames=5)
+    return Training.of({"digits-acgan": given}, recipe, seeds=[0, 1])
 
 
 def labelled(count: int, data: int = 0) -> Examples:
@@ -133,7 +149,9 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "craft": small_craft,
     "fit": small_fit,
     "noise": small_noise,
+    "generated": small_generated,
     "train": small_train,
+    "generator": small_generator,
 }
 
 

@@ -144,6 +144,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "audit": {"attacks": ["fgsm"], "data": "digits"},
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
+        "generated": {"data": "digits", "real": "digits"},
         "noise": {"data": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }

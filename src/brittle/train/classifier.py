@@ -1,6 +1,6 @@
 """One classifier, trained: from pixels to weights and a row for each epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from brittle.train.batches import Batches, Normalised, Pixels, seed_of
+from brittle.train.frames import Frames, Shows
 from brittle.train.lightning import Precision, fabric_of, quiet
 from brittle.train.loop import Loop, Progress, Row
 from brittle.train.recipe import Networks, Recipe
@@ -21,14 +22,21 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _BATCH = 500
+GENERATED = 2_000
+"""Images that are kept of a generator, classes in turn."""
 
 
 class Trained(NamedTuple):
-    """A state dict on the CPU, a row of numbers for each epoch, and the seconds that all took."""
+    """A state dict on the CPU, a row of numbers for each epoch, and the seconds that all took.
+
+    frames, generated: of a task that shows something.
+    """
 
     state: dict[str, Tensor]
     rows: list[dict[str, float]]
     seconds: float
+    frames: Sequence[Tensor] = ()
+    generated: Pixels | None = None
 
 
 @final
@@ -116,10 +124,14 @@ def _train(
     with quiet():
         with seeded(setting.seed, "weights beside the classifier"):
             task = recipe.task(net)
-        loop = Loop(task, batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
+        frames = Frames(task, batches.steps, scratch) if isinstance(task, Shows) else None
+        after = (lambda step: None) if frames is None else frames.after
+        loop = Loop(task, batches, fabric, judge=judge, after=after, scratch=scratch, on_step=on_step, on_row=on_row)
         rows, seconds = loop.run()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    return Trained(state, rows, seconds)
+    if frames is None or not isinstance(task, Shows):
+        return Trained(state, rows, seconds)
+    return Trained(state, rows, seconds, frames.all(), task.generated(GENERATED, setting.seed))
 
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
