@@ -45,9 +45,8 @@ def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, R
     assert len(set(keys)) == len(keys) > 1
     assert all(len(unit) > 0 for unit in units)
     assert [unit.key for unit in study.units(manifest)] == keys
-    stored = {
-        str(path.relative_to(whole[name].directory / "records")) for path in whole[name].directory.rglob("*.parquet")
-    }
+    folder = whole[name].directory / "records"
+    stored = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
     assert stored == {f"{key}.parquet" for key in keys}
 
 

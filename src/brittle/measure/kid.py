@@ -19,7 +19,8 @@ def kid(one: Features, other: Features, block: int = BLOCK) -> Measured:
     Binkowski et al. 2018, arXiv:1801.01401.
     """
     blocks = min(len(one), len(other)) // block
-    return mean(discrepancy(a, b) for a, b in zip(_cut(one, blocks, block), _cut(other, blocks, block), strict=True))
+    pairs = zip(_cut(one, blocks, block), _cut(other, blocks, block), strict=True)
+    return mean([discrepancy(*pair) for pair in pairs])
 
 
 def discrepancy(one: Features, other: Features) -> float:

@@ -71,7 +71,9 @@ def transfer_errors(manifest: Manifest, transfers: pd.DataFrame) -> dict[str, Me
     """
     known = {}
     keys = ["source", "goal", "attack", "target", "norm", "size"]
-    for (source, goal, attack, target, norm, at), rows in transfers.groupby(keys, sort=False, dropna=False):
+    for cell, rows in transfers.groupby(keys, sort=False, dropna=False):
+        source, goal, attack, target, norm = map(str, cell[:-1])
+        at = float(rows["size"].iloc[0])
         sized = "" if math.isnan(at) else f" at {norm}={size_text(at)}"
         path = [source, *([goal] if len(manifest.goals) > 1 else []), attack, f"{ON}{target}{sized}"]
         counted = rows[rows["reached"]]
