@@ -32,6 +32,7 @@ from brittle.run.store import Store
 from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.audit import Audit
+from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
 from brittle.studies.fit import Fitting
 from brittle.studies.generated import GeneratedSpec
@@ -123,6 +124,12 @@ def small_generated() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_corruption() -> PerImage:
+    spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_train() -> Training:
     """Two networks, of halves that have nothing in common; a checkpoint after each step."""
     given = given_of(labelled(40), labelled(10, data=1))
@@ -150,6 +157,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "noise": small_noise,
     "generated": small_generated,
+    "corruption": small_corruption,
     "train": small_train,
     "generator": small_generator,
 }

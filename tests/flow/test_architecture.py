@@ -30,6 +30,7 @@ ORDER = [
     "catalog",
     "visibility",
     "data",
+    "corruption",
     "models",
     "attacks",
     "train",

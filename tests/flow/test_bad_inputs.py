@@ -59,7 +59,7 @@ CASES: dict[str, list[str]] = {
     audit("--atack fgsm"): ["no such option: --atack", "did you mean --attack?", "brittle audit --help"],
     audit("--zzz"): ["no such option: --zzz", "known: --model, --data"],
     f"audit {NET} {FGSM} {OUT}": ["Missing option", "--data"],
-    f"audit {NET} {DIGITS} {FGSM}": ["Missing option", "--out"],
+    f"audit {NET} {DIGITS} {FGSM}": ["expected --out DIR", "--dry-run"],
     f"audit {NET} {DIGITS} {FGSM} --out": ["--out", "argument"],
     "report": ["Missing argument"],
     "report run run": ["extra argument"],

@@ -236,7 +236,7 @@ BAD = {
     "craft photo.png --model torchvision:squeezenet1_0 --weights none.safetensors --out OUT": "none.safetensors",
     "craft photo.png --model nothing --out OUT": "unknown model 'nothing'",
     "craft MODEL --out OUT": "PHOTO",
-    "craft photo.png MODEL": "Missing option '--out'",
+    "craft photo.png MODEL": "expected --out DIR",
 }
 
 

@@ -41,7 +41,7 @@ def fitting(*parts: str, attack: str = "universal-sgd,epochs=1") -> str:
 
 CASES: dict[str, list[str]] = {
     f"fit {NET} {DIGITS} --out u": ["Missing argument"],
-    f"fit universal {NET} {DIGITS}": ["Missing option", "--out"],
+    f"fit universal {NET} {DIGITS}": ["expected --out DIR", "--dry-run"],
     f"fit universal {NET} --out u": ["Missing option", "--data"],
     fitting("--tst-data digits"): ["no such option: --tst-data", "did you mean --test-data?"],
     fitting("--seed -1"): ["--seed", "at least 0, got '-1'"],

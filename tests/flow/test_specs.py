@@ -84,7 +84,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(kit)
     before = contents(kit)
-    ran = cli("audit", *shlex.split(TWO), "--out", "out", "--dry-run")
+    ran = cli("audit", *shlex.split(TWO), "--dry-run")
     assert ran.code == 0, ran.err
     assert 'attacks = [\n    "fgsm,eps=0.2",\n    "pgd,eps=0.2",\n]' in ran.out
     for model in ("one", "two"):

@@ -22,7 +22,7 @@ from brittle.models.trainable import trainable
 from brittle.studies.pictured import parquet_of, pictures_of
 from brittle.train import RECIPES
 from brittle.train.acgan import Acgan, Critic, Playing, clipped, gradient_penalty
-from brittle.train.batches import Batch
+from brittle.train.batches import Batch, Normalised
 from brittle.train.classifier import Setting, Trained, train
 from brittle.train.frames import Frames
 from laws.worlds import one_thread
@@ -42,7 +42,14 @@ def discriminator() -> Discriminator:
 
 def batch(count: int = 6) -> Batch:
     generator = torch.Generator().manual_seed(1)
-    return Batch(2 * torch.rand(count, 1, 8, 8, generator=generator) - 1, torch.arange(count) % 10)
+    return Batch(
+        2 * torch.rand(count, 1, 8, 8, generator=generator) - 1,
+        torch.arange(count) % 10,
+        Normalised((0.0,), (1.0,)),
+        0,
+        1,
+        1,
+    )
 
 
 def trained(recipe: str, scratch: Path | None = None) -> Trained:

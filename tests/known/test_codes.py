@@ -15,7 +15,7 @@ from brittle.models.architectures import ARCHITECTURES
 from brittle.models.architectures.mlp import MLP, CodeClassifier
 from brittle.models.trainable import trainable
 from brittle.train import RECIPES
-from brittle.train.batches import Batch, Pixels
+from brittle.train.batches import Batch, Normalised, Pixels
 from brittle.train.classifier import Setting, Trained, initialised, train
 from brittle.train.coding import Autoencoder, Variational, contraction, divergence, quiet
 from brittle.train.decayed import Szegedy
@@ -30,7 +30,9 @@ def _one_thread() -> Iterator[None]:
 
 def batch(count: int = 12) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    return Batch(torch.rand(count, 1, 8, 8, generator=generator), torch.arange(count) % 10)
+    return Batch(
+        torch.rand(count, 1, 8, 8, generator=generator), torch.arange(count) % 10, Normalised((0.0,), (1.0,)), 0, 1, 1
+    )
 
 
 def trained(name: str, recipe: str, data: Pixels | None = None) -> Trained:

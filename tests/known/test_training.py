@@ -135,7 +135,7 @@ class Duel:
 
 def test_several_networks_take_their_moves_in_turn() -> None:
     duel = Duel()
-    rows, _ = Loop(duel, batches(epochs=1), fabric_of("fp32", "cpu")).run()
+    rows, *_ = Loop(duel, batches(epochs=1), fabric_of("fp32", "cpu")).run()
     one = two = 1.0
     seen = []
     for _ in range(3):
@@ -167,7 +167,7 @@ def trained(scratch: Path | None = None, stop: int | None = None, seed: int = 0)
     torch.manual_seed(torch.seed())  # whatever the global generator does
     net = initialised(drawing, seed)
     task = Classifying(Standard(epochs=3, batch=8, peak_rate=0.1), net)
-    rows, _ = Loop(
+    rows, *_ = Loop(
         task, batches(seed=seed, flip=True, shift=1), fabric_of("fp32", "cpu"), scratch=scratch, on_step=tell
     ).run()
     return net.state_dict(), [{name: value for name, value in row.items() if name != "seconds"} for row in rows]

@@ -145,6 +145,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "fit": {"attack": "universal", "data": "digits"},
         "generated": {"data": "digits", "real": "digits"},
         "noise": {"data": "digits"},
+        "corruption": {"data": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
     models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from brittle.catalog.attacks import ATTACKS, FITTERS, AttackEntry, FitterEntry, Kind
 from brittle.catalog.options import Option, options_of
-from brittle.catalog.registry import Listed, label_of
+from brittle.catalog.registry import Listed, is_listed, label_of
 from brittle.types import Access
 
 _ASKS: dict[Access, str] = {"gradient": "gradients", "score": "scores only", "decision": "decisions only"}
@@ -84,7 +84,7 @@ def _said(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.4g}"
-    return label_of(value) if ATTACKS.holds(value) else str(value)
+    return label_of(value) if is_listed(value) else str(value)
 
 
 def schema_of(entry: Listed) -> dict[str, Any]:

@@ -190,6 +190,11 @@ def listed(thing: object) -> Listed:
     return entry
 
 
+def is_listed(thing: object) -> bool:
+    """Whether some registry knows a thing."""
+    return _registry_of(thing) is not None
+
+
 def register_in(registry: Registry[Entry], name: str, *, paper: str) -> Callable[[C], C]:
     """Enrols a class of which there is no more to say."""
 

@@ -23,6 +23,7 @@ from brittle.cli.arguments import (
     Models,
     Norms,
     Out,
+    OutUnlessDry,
     Reject,
     Seed,
     Std,
@@ -80,7 +81,7 @@ def demo(out: Out = Path("runs/demo"), seed: Seed = 0, workers: Workers = 1, dry
 def audit(
     model: Models,
     data: Data,
-    out: Out,
+    out: OutUnlessDry = None,
     attack: Attacks = None,
     level: Level = None,
     norm: Norms = None,
@@ -140,7 +141,7 @@ def fit(
     attack: Annotated[str, typer.Argument(metavar="NAME", help="universal[,field=value...] or universal-sgd[,...]")],
     model: Model,
     data: Data,
-    out: Out,
+    out: OutUnlessDry = None,
     weights: Weights = None,
     limit: Limit = None,
     test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
@@ -177,7 +178,7 @@ def fit(
 def craft(
     photographs: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="image files")],
     model: Model,
-    out: Out,
+    out: OutUnlessDry = None,
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -225,7 +226,7 @@ def craft(
 @app.command()
 def run(
     spec: Annotated[Path, typer.Argument(metavar="FILE.toml", help="what to run; DIR/spec.toml repeats a run")],
-    out: Out,
+    out: OutUnlessDry = None,
     workers: Workers = 1,
     dry_run: DryRun = False,
 ) -> None:
@@ -259,6 +260,14 @@ def recipes() -> None:
     from brittle.cli.listing import print_recipes
 
     print_recipes()
+
+
+@app.command()
+def corruptions() -> None:
+    """Lists what the study `corruption` does to images, with what each severity means."""
+    from brittle.cli.listing import print_corruptions
+
+    print_corruptions()
 
 
 @app.command()

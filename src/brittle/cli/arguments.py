@@ -46,6 +46,12 @@ Budgets = Annotated[
 ]
 
 Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
+OutUnlessDry = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="run directory; the same command again resumes it. A --dry-run needs none"
+    ),
+]
 Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
 Model = Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")]

@@ -7,6 +7,7 @@ from rich.text import Text
 from brittle.catalog import ATTACKS, FITTERS
 from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.registry import Listed
+from brittle.corruption import CORRUPTIONS
 from brittle.data import DATA_SOURCES
 from brittle.models import MODELS
 from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
@@ -88,6 +89,15 @@ def print_recipes() -> None:
         console.print(table)
 
 
+def print_corruptions() -> None:
+    """Each corruption, by kind, with what its severities mean."""
+    table = _table("corruption", "kind", "severities 1 to 5", "in")
+    for one in CORRUPTIONS.values():
+        amounts = " ".join(f"{amount:g}" for amount in one.amounts)
+        table.add_row(*map(Text, (one.name, one.group, amounts, one.summary)))
+    Console().print(table)
+
+
 def print_studies() -> None:
     """The kinds of study, with the keys of their TOML files."""
     table = _table("study", "what it is")
@@ -100,6 +110,6 @@ def print_studies() -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        copied = column in ("attack", "option", "model", "data", "study")
+        copied = column in ("attack", "option", "model", "data", "study", "corruption")
         table.add_column(column, no_wrap=copied, justify="right" if column == "parameters" else "left")
     return table

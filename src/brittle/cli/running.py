@@ -1,6 +1,7 @@
 """Running a spec from the command line: with progress, or dry."""
 
 import dataclasses
+import math
 import os
 import shlex
 import sys
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tomli_w
@@ -21,6 +23,7 @@ from rich.text import Text
 from brittle.api import write_page
 from brittle.cli.app import STARTED
 from brittle.cli.results import print_results
+from brittle.errors import BrittleError
 from brittle.records import Manifest
 from brittle.run import engine
 from brittle.run.progress import Bars
@@ -33,30 +36,33 @@ from brittle.text import counted, duration
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
 _ENOUGH, _ENOUGH_TO_BEGIN = 4.0, 0.3  # seconds of a try after which no more is tried, in a dry run and in any
 _TOO_LONG = 15.0  # seconds of one example
+_WORTH_SAYING = 1.2  # times the estimate: how wide its interval must be to be told
 _PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
 
-def run_file(path: Path, out: Path, *, workers: int, dry_run: bool) -> None:
+def run_file(path: Path, out: Path | None, *, workers: int, dry_run: bool) -> None:
     """Runs a TOML file; relative paths in it start from its folder, in which this process then stands."""
     content, folder = read_spec(path)
-    place = out.absolute()
+    place = None if out is None else out.absolute()
     os.chdir(folder)
     run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
 
 
 def run_spec(
-    make: Callable[[], Spec], out: Path | Callable[[Any], Path], *, workers: int, dry_run: bool
+    make: Callable[[], Spec], out: Path | Callable[[Any], Path] | None, *, workers: int, dry_run: bool
 ) -> engine.Run | None:
     """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing.
 
-    out: the run directory, or what gives it for the study once that is open.
+    out: the run directory, or what gives it for the study once that is open; dry, none is needed.
     """
+    if out is None and not dry_run:
+        raise BrittleError("expected --out DIR, the run directory; only a --dry-run needs none")
     if isinstance(out, Path) and not dry_run:
         check_place(out)  # before models and data are loaded
     spec: Any = make()
     study: Study = spec.open()
     command = shlex.join(["brittle", *sys.argv[1:]])
-    if dry_run:
+    if dry_run or out is None:
         _print_plan(spec, study, workers, command)
         return None
     directory = out if isinstance(out, Path) else out(study)
@@ -82,16 +88,22 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
     table = Table(box=None, pad_edge=False)
     for head in ("what", "units", "examples", "passes for one", "time here"):
         table.add_column(head, justify="left" if head == "what" else "right", no_wrap=head != "what")
-    total = time.perf_counter() - STARTED + _PAGE  # a run begins as this does
+    total, variance = time.perf_counter() - STARTED + _PAGE, 0.0  # a run begins as this does
     for mine, done, seconds in _tries(study, manifest, units, _ENOUGH):
         total += seconds
+        variance += (seconds * _doubt(done.table, sum(map(len, mine)))) ** 2
         row = (mine[0].group, str(len(mine)), f"{sum(map(len, mine)):,}", _passes(done.table), duration(seconds))
         table.add_row(*map(Text, row))
     console.print()
     console.print(table)
+    doubt = 1 + 2 * math.sqrt(variance) / total
+    if doubt >= _WORTH_SAYING:
+        spread = f", {duration(total / doubt)} to {duration(total * doubt)} as images differ"
+    else:
+        spread = ""
     several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
     console.print(
-        Text(f"\nestimated from a few examples of each: {duration(total)} in all{several}; nothing was written")
+        Text(f"\nestimated from a few examples of each: {duration(total)} in all{spread}{several}; nothing was written")
     )
 
 
@@ -144,6 +156,20 @@ def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, mos
     if few == 1:  # much of that was its own work
         once, each = once / 2, each + once / 2 / many
     return len(some), done, sum(once + each * len(one) for one in units)
+
+
+def _doubt(table: pa.Table, examples: int) -> float:
+    """Standard error of the mean passes of an example, as a share of it, where so few of so many have been tried.
+
+    What an attack takes differs from image to image, most where it does more for those that withstand.
+    """
+    columns = [table[name].to_numpy() for name in ("forwards", "backwards") if name in table.schema.names]
+    few = len(table)
+    if not columns or few < 2 or few >= examples:
+        return 0.0
+    passes = np.sum(columns, axis=0)
+    mean = float(passes.mean())
+    return float(passes.std(ddof=1)) / mean * math.sqrt((1 - few / examples) / few) if mean else 0.0
 
 
 def _passes(table: pa.Table) -> str:

@@ -50,6 +50,7 @@ class Card(_Plain):
     test_data: str
     test_fingerprint: str
     epochs: int
+    stopped: str | None = None  # why it ended before its last step
     precision: str  # "fp32" or "bf16"
     device: str
     gflops: float  # of one forward pass of one image; a multiplication and an addition count as two

@@ -106,9 +106,11 @@ TRAINED = pa.schema(
         pa.field("rate", pa.float64(), nullable=False),  # learning rate of its last step
         pa.field("loss", pa.float64(), nullable=False),  # mean over the images as they were trained on
         pa.field("accuracy", pa.float64(), nullable=False),  # on the same, while it was learning
+        pa.field("robust", pa.float64()),  # share of some training images right under PGD; null where nobody looked
         pa.field("held_out_right", pa.int64(), nullable=False),  # test images that are classified correctly, of
         pa.field("held_out", pa.int64(), nullable=False),  # so many: after the last epoch all, in float32
         pa.field("seconds", pa.float64(), nullable=False),  # since the training began
+        pa.field("stopped", pa.string()),  # of the last epoch: why it ended before its last step, where it did
     ],
     metadata={"brittle_schema": str(SCHEMA_VERSION)},
 )

@@ -64,6 +64,7 @@ def card_of(
         test_data=test.source,
         test_fingerprint=test.fingerprint,
         epochs=setting.recipe.epochs,
+        stopped=made.stopped,
         precision=setting.precision,
         device=setting.device,
         gflops=gflops,
@@ -97,9 +98,11 @@ def table_of(key: str, card: Card, made: Trained, held_out: int) -> pa.Table:
             "rate": row["rate"],
             "loss": row["loss"],
             "accuracy": row["accuracy"],
+            "robust": row.get("robust"),
             "held_out_right": right,
             "held_out": of,
             "seconds": row["seconds"],
+            "stopped": made.stopped if row is made.rows[-1] else None,
         }
         for row, (right, of) in zip(made.rows, counts, strict=True)
     ]

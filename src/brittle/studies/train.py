@@ -107,8 +107,12 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         Curve(name if len(last) > 1 else what, tuple(map(float, mine["epoch"])), tuple(map(float, values)))
         for name in last.index
         for mine in [records[records["network"] == name]]
-        for what, values in (("test", share[mine.index]), ("training", mine["accuracy"]))
-        if len(last) == 1 or what == "test"
+        for what, values in (
+            ("test", share[mine.index]),
+            ("training", mine["accuracy"]),
+            ("training, under PGD", mine["robust"]),
+        )
+        if what == "test" or (len(last) == 1 and not values.isna().any())
     ]
     sentences = [
         f"{name} classifies {good.count:,} of {counted(good.of or 0, 'test image')} correctly after"
@@ -118,6 +122,9 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     if len(rows) > 1:
         best = sorted((good.value or 0.0 for _, good, *_ in rows))
         sentences.insert(0, f"{len(rows)} networks, {percent(best[0])} to {percent(best[-1])} accurate on test images.")
+    sentences += [
+        f"{name} ended early: {row['stopped']}." for name, row in last.iterrows() if isinstance(row["stopped"], str)
+    ]
     missing = len(manifest.settings["networks"]) - len(last)
     if missing or not sentences:
         sentences.append(f"{counted(missing, 'network')} of {len(manifest.settings['networks'])} not finished yet.")

@@ -4,10 +4,11 @@ A batch is a function of the seed and the step alone. So nothing is lost where a
 any generator has to be kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -17,13 +18,6 @@ from brittle.rng import hashed
 from brittle.types import Images, Labels
 
 _READ = 2_000  # images decoded at once
-
-
-class Batch(NamedTuple):
-    """images: normalised, float32 ``[B, C, H, W]``, channels last in memory. labels: int64 ``[B]``."""
-
-    images: Images
-    labels: Labels
 
 
 @final
@@ -85,6 +79,29 @@ class Normalised:
         scale = 255.0 if values.dtype == torch.uint8 else 1.0
         mean, std = (torch.tensor(one, device=values.device) for one in (self.mean, self.std))
         return torch.addcmul(-mean / std, values.float(), 1 / (scale * std)).permute(0, 3, 1, 2)
+
+
+class Batch(NamedTuple):
+    """images: normalised, as ``normalised`` says, float32 ``[B, C, H, W]``, channels last in memory. labels: int64
+    ``[B]``. step: of so many steps, and so many an epoch. autocast: in which a network itself, asked past the loop,
+    computes as the loop has it."""
+
+    images: Images
+    labels: Labels
+    normalised: Normalised
+    step: int
+    steps: int
+    per_epoch: int
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @property
+    def progress(self) -> float:
+        """The share of all steps that are done with this one, above 0."""
+        return (self.step + 1) / self.steps
+
+    def first(self, count: int) -> "Batch":
+        """The first so many of its images."""
+        return self._replace(images=self.images[:count], labels=self.labels[:count])
 
 
 @final
@@ -158,7 +175,8 @@ class Batches:
         rows = self.rows(step)[rank::of].to(self.pixels.values.device)
         generator = keyed(self.seed, f"augmentation {rank}", step)
         values = self.augmentation.picked(self.pixels.values, rows, generator)
-        return Batch(self.normalised.images(values), self.pixels.labels[rows])
+        images, labels = self.normalised.images(values), self.pixels.labels[rows]
+        return Batch(images, labels, self.normalised, step, self.steps, self.per_epoch)
 
 
 @lru_cache(maxsize=2)  # of an epoch: for a small network, drawing it anew takes as long as the rest of a step

@@ -27,7 +27,7 @@ GENERATED = 2_000
 
 
 class Trained(NamedTuple):
-    """A state dict on the CPU, a row of numbers for each epoch, and the seconds that all took.
+    """A state dict on the CPU, a row of numbers for each epoch, the seconds that all took, and why it ended early.
 
     frames, generated: of a task that shows something.
     """
@@ -35,6 +35,7 @@ class Trained(NamedTuple):
     state: dict[str, Tensor]
     rows: list[dict[str, float]]
     seconds: float
+    stopped: str | None
     frames: Sequence[Tensor] = ()
     generated: Pixels | None = None
 
@@ -86,17 +87,19 @@ def train(
     # In processes of their own, from which nothing can be told meanwhile; a file, as their answer must fit into a pipe.
     with quiet(), TemporaryDirectory() as folder:
         file = Path(folder) / "weights"
-        rows, seconds = fabric.launch(partial(_elsewhere, build=build, setting=setting, scratch=scratch, file=file))
-        return Trained(load(file.read_bytes()), rows, seconds)
+        rows, seconds, stopped = fabric.launch(
+            partial(_elsewhere, build=build, setting=setting, scratch=scratch, file=file)
+        )
+        return Trained(load(file.read_bytes()), rows, seconds, stopped)
 
 
 def _elsewhere(
     fabric: "Fabric", build: Callable[[], nn.Module], setting: Setting, scratch: Path | None, file: Path
-) -> tuple[list[dict[str, float]], float]:
+) -> tuple[list[dict[str, float]], float, str | None]:
     trained = _train(fabric, build, setting, scratch)
     if fabric.is_global_zero:
         file.write_bytes(save(trained.state))
-    return trained.rows, trained.seconds
+    return trained.rows, trained.seconds, trained.stopped
 
 
 def _train(
@@ -127,11 +130,11 @@ def _train(
         frames = Frames(task, batches.steps, scratch) if isinstance(task, Shows) else None
         after = (lambda step: None) if frames is None else frames.after
         loop = Loop(task, batches, fabric, judge=judge, after=after, scratch=scratch, on_step=on_step, on_row=on_row)
-        rows, seconds = loop.run()
+        rows, seconds, stopped = loop.run()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     if frames is None or not isinstance(task, Shows):
-        return Trained(state, rows, seconds)
-    return Trained(state, rows, seconds, frames.all(), task.generated(GENERATED, setting.seed))
+        return Trained(state, rows, seconds, stopped)
+    return Trained(state, rows, seconds, stopped, frames.all(), task.generated(GENERATED, setting.seed))
 
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:

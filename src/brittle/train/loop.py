@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brittle.errors import BrittleError
 from brittle.train.batches import Batches, seed_of
-from brittle.train.recipe import Networks, Task
+from brittle.train.recipe import Networks, Stopped, Task
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -78,22 +78,33 @@ class Loop:
         self.batches, self.after = batches, after
         self.checkpoint = None if scratch is None else scratch / CHECKPOINT
         self.on_step, self.on_row = on_step, on_row
-        self.networks = {name: fabric.setup_module(net) for name, net in task.networks.items()}
+        self.networks = {
+            name: fabric.setup_module(net)
+            if any(one.requires_grad for one in net.parameters())
+            else fabric.to_device(net)
+            for name, net in task.networks.items()
+        }
         self.optimisers = dict[str, Any]()
         for name, one in task.optimisers.items():
             self.optimisers[name] = fabric.setup_optimizers(one)
         self.standing = _Standing()
         self._told = 0.0
 
-    def run(self) -> tuple[list[dict[str, float]], float]:
-        """All that is left to do; the rows of all epochs, and the seconds of all that was done, before too."""
+    def run(self) -> tuple[list[dict[str, float]], float, str | None]:
+        """All that is left to do; the rows of all epochs, the seconds of all that was done, before too, and why it
+        ended early, where it did."""
         self._resume()
         now, total = self.standing, self.batches.steps
         begun = now.step, time.perf_counter()
         started, saved = time.perf_counter() - now.seconds, time.perf_counter()
         with torch.random.fork_rng(), torch.enable_grad():
             while now.step < total:
-                self._step(now.step)
+                try:
+                    self._step(now.step)
+                except Stopped as reason:  # not in a checkpoint: who goes on from the last one comes here again
+                    if now.images:
+                        self._row(time.perf_counter() - started)
+                    return now.rows, time.perf_counter() - started, str(reason)
                 now.step += 1
                 self.after(now.step)
                 self._tell(begun)
@@ -103,17 +114,17 @@ class Loop:
                 if now.step == total or self._agreed(time.perf_counter() - saved >= SECONDS):
                     self._save()
                     saved = time.perf_counter()
-        return now.rows, now.seconds
+        return now.rows, now.seconds, None
 
     def _step(self, step: int) -> None:
         # What draws by itself, as dropout does, draws what belongs to the step.
         torch.manual_seed(seed_of(self.batches.seed, f"step {self.fabric.global_rank}", step))
         batch = self.batches.at(step, self.fabric.global_rank, self.fabric.world_size)
+        batch = batch._replace(autocast=self.fabric.autocast)
         rate = self.task.rate(step / self.batches.steps)
         for net in self.networks.values():
             net.train()
         now = self.standing
-        now.images += len(batch.labels)
         for move in self.task.moves(self.networks, batch):
             optimiser = self.optimisers[move.optimiser]
             for group in optimiser.param_groups:
@@ -124,6 +135,7 @@ class Loop:
             for name, value in move.told.items():
                 # Not asked for here: a GPU would have to come to rest.
                 now.sums[name] = now.sums.get(name, 0.0) + value.double()
+        now.images += len(batch.labels)
 
     def _tell(self, begun: tuple[int, float]) -> None:
         """How far it is, as often as people can follow."""
@@ -144,7 +156,7 @@ class Loop:
             net.eval()
         with torch.no_grad():
             judged = self.judge(self.networks)
-        epoch = now.step // self.batches.per_epoch
+        epoch = -(-now.step // self.batches.per_epoch)
         now.rows.append(
             {
                 "epoch": float(epoch),

@@ -15,6 +15,10 @@ RECIPES: Registry[Entry] = Registry("recipe", example="standard")
 Networks = Mapping[str, nn.Module]
 
 
+class Stopped(Exception):
+    """Raised by a task within its moves: why a training ends before its last step, with the weights that it has now."""
+
+
 class Move(NamedTuple):
     """What one optimiser is to do next. told: numbers about the batch, as sums over its images."""
 

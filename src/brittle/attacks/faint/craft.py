@@ -68,7 +68,7 @@ class Craft:
         ANYWHERE, "where to change: pixels, multiplicative, dark, flat, band, chroma, joined by +", reads=Where.of
     )
     walk: int = option(
-        48, "steps over which the pace falls, after which an image leaves that has reached the confidence", at_least=1
+        52, "steps over which the pace falls, after which an image leaves that has reached the confidence", at_least=1
     )
     steps: int = option(100, "gradient steps at the most", at_least=1)
     stride: float = option(

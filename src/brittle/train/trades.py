@@ -1,0 +1,86 @@
+"""TRADES: the clean loss, and how far an attack turns the answer away from the clean one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import nn
+
+from brittle.attacks.budget.pgd import PGD
+from brittle.catalog import ATTACKS, Method, option, register_in
+from brittle.models.modes import evaluating
+from brittle.train.attacked import Watch, attacked, check_trainable_by, divergence, ramped
+from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.recipe import RECIPES, Move, Networks, Recipe, Task
+from brittle.train.standard import Standard
+
+_WATCH = "watch"
+
+
+@register_in(RECIPES, "trades", paper="arXiv:1901.08573")
+@final
+@dataclass(frozen=True, slots=True)
+class Trades:
+    """Another recipe's loss on clean images, and beta times the divergence of attacked images' answers from them.
+
+    ``loss(x, y) + beta * KL(p(x) || p(x'))``, where x' maximises that divergence within the budget (Zhang et al. 2019,
+    eq. 5). The attack needs a random start, as the divergence has no slope at the image itself.
+    """
+
+    attack: Method = option(PGD(random_start=True), "what turns answers away, within a budget", of=ATTACKS)
+    beta: float = option(6.0, "weight of the divergence; the paper's 1/lambda", above=0)
+    ramp: float = option(0.0, "share of the steps over which the budget grows to its full", at_least=0, below=1)
+    watch: bool = option(True, "look for catastrophic overfitting by PGD, and stop before it")
+    recipe: Recipe = option(Standard(), "how the network learns from clean images", of=RECIPES)
+
+    def __post_init__(self) -> None:
+        check_trainable_by(self.attack)
+
+    @property
+    def epochs(self) -> int:
+        return int(self.recipe.epochs)
+
+    @property
+    def batch(self) -> int:
+        return int(self.recipe.batch)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        found: Augmentation = self.recipe.augmentation
+        return found
+
+    def normalised(self, pixels: Pixels) -> Normalised:
+        found: Normalised = self.recipe.normalised(pixels)
+        return found
+
+    def task(self, net: nn.Module) -> "Trading":
+        """The other recipe's, with the divergence added to its loss."""
+        return Trading(self, self.recipe, net)
+
+
+@final
+class Trading:
+    """The moves of another task, each with the divergence added to its loss."""
+
+    def __init__(self, recipe: Trades, inner: Recipe, net: nn.Module) -> None:
+        self.recipe, self.net = recipe, net
+        self.inner: Task = inner.task(net)
+        self.watch = Watch(net, recipe.attack) if recipe.watch else None
+        self.networks: Networks = {**self.inner.networks, **({_WATCH: self.watch} if self.watch is not None else {})}
+        self.optimisers = self.inner.optimisers
+        self.rate = self.inner.rate
+
+    def moves(self, networks: Networks, batch: Batch) -> Iterator[Move]:
+        """The loss of the batch; "robust" is the accuracy by PGD where it was last looked."""
+        net, recipe, told = next(iter(networks.values())), self.recipe, {}
+        if self.watch is not None:
+            told["robust"] = self.watch.look(self.net, batch) * len(batch.labels)
+        share = min(1.0, batch.progress / recipe.ramp) if recipe.ramp else 1.0
+        with torch.no_grad(), evaluating(self.net), batch.autocast():
+            answers = self.net(batch.images).float()
+        harder = attacked(self.net, batch, ramped(recipe.attack, share), away=answers)
+        turned = divergence(net(harder), net(batch.images)).mean()
+        for move in self.inner.moves(networks, batch):
+            loss = move.loss + recipe.beta * turned
+            yield Move(move.optimiser, loss, {**move.told, "loss": loss.detach() * len(batch.labels), **told})
