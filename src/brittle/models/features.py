@@ -14,7 +14,8 @@ def features_of(classifier: Classifier, images: Images) -> Tensor:
 
     Raises BrittleError for what is no network of PyTorch, and for one without such a layer.
     """
-    layers = [one for one in classifier.net.modules() if isinstance(one, nn.Linear)] if _is(classifier) else []
+    modules = classifier.net.modules() if isinstance(classifier, Network) else ()
+    layers = [one for one in modules if isinstance(one, nn.Linear)]
     if not layers:
         raise BrittleError(f"expected a network that ends in a linear layer, got {classifier.name}")
     seen: list[Tensor] = []
@@ -29,7 +30,3 @@ def features_of(classifier: Classifier, images: Images) -> Tensor:
     finally:
         hook.remove()
     return torch.cat(parts)
-
-
-def _is(classifier: Classifier) -> bool:
-    return isinstance(classifier, Network)
