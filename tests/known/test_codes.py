@@ -30,9 +30,8 @@ def _one_thread() -> Iterator[None]:
 
 def batch(count: int = 12) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    return Batch(
-        torch.rand(count, 1, 8, 8, generator=generator), torch.arange(count) % 10, Normalised((0.0,), (1.0,)), 0, 1, 1
-    )
+    images = torch.rand(count, 1, 8, 8, generator=generator)
+    return Batch(images, torch.arange(count) % 10, Normalised((0.0,), (1.0,)), 0, 1, 1)
 
 
 def trained(name: str, recipe: str, data: Pixels | None = None) -> Trained:
