@@ -11,7 +11,7 @@ from brittle.api import reported
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.ledger import Ledger
 from brittle.pages.files import replace_file
-from brittle.recipes.arms import at_hand, is_bare
+from brittle.recipes.arms import asked_for, at_hand, is_bare
 from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
@@ -49,14 +49,15 @@ def study(
     recipe: the name of one, or a TOML file. scale: "smoke" (seconds, other networks), "cpu" (what two cores do, the
     default) or "paper". models: networks by the names of the recipe's arms, instead of those, or by others on top;
     weights: files for the recipe's own. train_data: what those that have none are trained on first, judged by the
-    recipe's data; each is kept in this user's cache and found there again. Each step is a run directory below ``out``
+    recipe's data; each is kept in this user's cache and found there again. They stand for what a recipe's own steps are
+    to train on, too. Each step is a run directory below ``out``
     and resumes as such. ``out`` gets ``recipe.toml``, which repeats the whole, ``claims.json`` and ``index.html``.
     on_step: is told (step, its number, how many).
 
     Raises BrittleError before anything is written for what no recipe, network or data is.
     """
     made = prepared(
-        recipe, out=out, scale=scale, models=models, weights=weights, data=data, seed=seed, train=train_data
+        recipe, out=out, scale=scale, models=models, weights=weights, data=data, seed=seed, train_data=train_data
     )
     if train_data is not None:
         asked = _trained(made.asked, made.found.recipe.training, train_data, watch, progress)
@@ -95,25 +96,25 @@ def prepared(
     weights: Mapping[str, str] | None = None,
     data: str | None = None,
     seed: int = 0,
-    train: str | None = None,
+    train_data: str | None = None,
 ) -> Prepared:
     """What ``study`` would do, after every check that needs no network and no data; writes nothing.
 
     out: None where only the plan is asked for.
     """
     found = load_recipe(recipe)
-    chosen = _scale(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
+    chosen = scale_of(scale or (found.recipe.asked.scale if found.recipe.asked else "cpu"))
     place = Path("DIR").absolute() if out is None else checks.place("out", out).absolute()
     if out is not None:
         _check_place(place, found)
-    asked = _asked(found, chosen, models, weights or {}, data, seed, trains=train is not None)
+    asked = _asked(found, chosen, models, weights or {}, data, train_data, seed)
     return _with_specs(found, asked, place)
 
 
 def _with_specs(found: Found, asked: Asked, place: Path) -> Prepared:
     to_train = {name: one for name, one in asked.arms.items() if is_bare(one)}
     ready = {name: one for name, one in asked.arms.items() if name not in to_train}
-    steps = steps_of(found.recipe, asked.scale, ready, asked.data, seed=asked.seed, out=str(place)) if ready else []
+    steps = steps_of(found.recipe, asked.model_copy(update={"arms": ready}), out=str(place)) if ready else []
     return Prepared(found, asked, place, [(step, step.spec(found.name)) for step in steps], to_train)
 
 
@@ -143,18 +144,25 @@ def _asked(
     models: Sequence[ModelSpec],
     weights: Mapping[str, str],
     data: str | None,
+    train_data: str | None,
     seed: int,
-    *,
-    trains: bool,
 ) -> Asked:
-    before = found.recipe.asked
-    if before is not None and not (models or weights or trains or data is not None) and before.scale == scale:
-        arms = {name: _placed(one, found.folder) for name, one in before.arms.items()}
-        return before.model_copy(update={"arms": arms, "data": _found(before.data, found.folder)})
-    hands = at_hand(found.recipe, scale, models, weights, trains=trains)
-    arms = {name: _placed(one, found.folder) for name, one in hands.at.items()}
-    own = _found(getattr(found.recipe.data, scale), found.folder)
-    return Asked(scale=scale, data=data or own, arms=arms, absent=hands.absent, seed=seed)
+    before, folder = found.recipe.asked, found.folder
+    if before is not None and before.scale == scale and not (models or weights or data or train_data):
+        arms = {name: _placed(one, folder) for name, one in before.arms.items()}
+        placed = {"data": _found(before.data, folder), "train_data": _found(before.train_data, folder)}
+        return before.model_copy(update={"arms": arms, **placed})
+    hands = at_hand(found.recipe, scale, models, weights, trains=train_data is not None)
+    arms = {name: _placed(one, folder) for name, one in hands.at.items()}
+    own = asked_for(found.recipe, scale)
+    chosen = {
+        "data": data or _found(own.data, folder),
+        "train_data": train_data or _found(own.train_data, folder),
+        "arms": arms,
+        "absent": hands.absent,
+        "seed": seed,
+    }
+    return own.model_copy(update=chosen)
 
 
 def _trained(asked: Asked, recipe: str, data: str, watch: Watch | None, progress: bool) -> Asked:
@@ -180,7 +188,7 @@ def _placed(network: Network, folder: Path | None) -> Network:
 
 def _found(name: str, folder: Path | None) -> str:
     """A path from the folder where there is such a file; otherwise the name as it is."""
-    return str((folder / name).resolve()) if folder is not None and (folder / name).exists() else name
+    return str((folder / name).resolve()) if folder is not None and name and (folder / name).exists() else name
 
 
 def _written(name: str, recipe: Recipe, asked: Asked, place: Path) -> Ledger:
@@ -190,7 +198,8 @@ def _written(name: str, recipe: Recipe, asked: Asked, place: Path) -> Ledger:
     return ledger
 
 
-def _scale(text: str) -> Scale:
+def scale_of(text: str) -> Scale:
+    """A scale by name; BrittleError for any other."""
     for scale in SCALES:
         if text == scale:
             return scale

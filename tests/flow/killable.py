@@ -44,6 +44,7 @@ from brittle.studies.craft import Crafting
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
+from brittle.studies.generated import GeneratedSpec
 from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
@@ -52,6 +53,7 @@ from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
+from brittle.train.acgan import Acgan
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -148,6 +150,13 @@ def per_image(spec: PerImageSpec) -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_generated() -> PerImage:
+    """Images that a network judges beside real ones."""
+    spec = GeneratedSpec(models=[], data="", real="digits")
+    by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_corruption() -> PerImage:
     spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -195,6 +204,13 @@ def small_train() -> Training:
     return Training.of({"digits-cnn": given}, recipe, on=["half-1", "half-2"])
 
 
+def small_generator() -> Training:
+    """A classifier and a generator that play, with a frame after nearly each step."""
+    given = given_of(labelled(24), labelled(8, data=1))
+    recipe = Acgan(epochs=2, batch=8, frames=5)
+    return Training.of({"digits-acgan": given}, recipe, seeds=[0, 1])
+
+
 def labelled(count: int, data: int = 0) -> Examples:
     """With names for all classes, as data to train on have."""
     return replace(examples(count, data), class_names=tuple("0123456789"))
@@ -211,12 +227,14 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "noise": small_noise,
     "first-step": small_first_step,
     "evolution": small_evolution,
+    "generated": small_generated,
     "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,
     "boundary": small_boundary,
     "stability": small_stability,
     "train": small_train,
+    "generator": small_generator,
 }
 
 

@@ -14,7 +14,8 @@ from brittle.catalog.grammar import split
 from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
 from brittle.measure.models import Measured
-from brittle.recipes.format import SCALES
+from brittle.recipes.arms import asked_for
+from brittle.recipes.format import SCALES, Asked
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
@@ -137,7 +138,7 @@ def test_every_recipe_runs_at_smoke_scale_and_each_claim_finds_its_records(name:
     assert (tmp_path / "index.html").stat().st_size < 5_000_000
     recipe = load_recipe(name).recipe
     for scale in SCALES:
-        assert all(step.spec(name) for step in steps_of(recipe, scale, {}, "digits"))
+        assert all(step.spec(name) for step in steps_of(recipe, asked_for(recipe, scale)))
 
 
 def test_a_study_is_judged_from_its_records(done: tuple[Path, Ledger]) -> None:
@@ -432,7 +433,7 @@ def test_a_step_is_run_for_each_value_network_and_seed() -> None:
     content["steps"][0] |= {"per_arm": True, "attacks": ["fgsm,eps={e}"], "batch_size": "{e}"}
     recipe = _recipe(content)
     arms = dict.fromkeys(("one", "two"), recipe.arms["one"].smoke)
-    steps = steps_of(recipe, "smoke", arms, "digits", out="/d")
+    steps = steps_of(recipe, Asked(scale="smoke", data="digits", arms=arms), out="/d")
     assert [(step.key, step.folder) for step in steps][:3] == [
         ("s(e=0.1)", "s-e-0.1-one-seed-3"),
         ("s(e=0.1)", "s-e-0.1-one-seed-4"),

@@ -45,9 +45,8 @@ def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, R
     assert len(set(keys)) == len(keys) > 1
     assert all(len(unit) > 0 for unit in units)
     assert [unit.key for unit in study.units(manifest)] == keys
-    stored = {
-        str(path.relative_to(whole[name].directory / "records")) for path in whole[name].directory.rglob("*.parquet")
-    }
+    folder = whole[name].directory / "records"
+    stored = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
     assert stored == {f"{key}.parquet" for key in keys}
 
 
@@ -144,6 +143,7 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "audit": {"attacks": ["fgsm"], "data": "digits"},
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
+        "generated": {"data": "digits", "real": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
     models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from brittle.cli.estimate import ENOUGH_TO_BEGIN, tries
 from brittle.measure.ledger import Ledger
-from brittle.recipes.format import SCALES, Recipe
+from brittle.recipes.arms import asked_for
+from brittle.recipes.format import SCALES, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import Step, steps_of
 from brittle.repeat import Prepared
@@ -33,19 +34,20 @@ def print_recipes() -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def print_recipe(name: str, scale: str) -> None:
+def print_recipe(name: str, scale: Scale) -> None:
     """Networks, steps, claims and deviations of one."""
     found = load_recipe(name)
     recipe, console = found.recipe, Console()
+    asked = asked_for(recipe, scale)
     console.print(Text(recipe.title, style="bold"))
-    console.print(Text(f"{recipe.source}\ndata: {recipe.data.published}; at scale {scale}: {_data(recipe, scale)}\n"))
+    console.print(Text(f"{recipe.source}\ndata: {recipe.data.published}; at scale {scale}: {asked.data}\n"))
     table = _table("arm", "in the source", *SCALES)
     for arm, one in recipe.arms.items():
         own = [getattr(one, each) for each in SCALES]
         table.add_row(arm, one.published, *(Text(network.model if network else "–") for network in own))
     console.print(table)
     console.print(Text(f"\nsteps at scale {scale}", style="bold"))
-    for step in steps_of(recipe, scale, {}, _data(recipe, scale)):
+    for step in steps_of(recipe, asked):
         content = {key: value for key, value in step.content.items() if key not in ("models", "study", "seed")}
         said = ", ".join(f"{key} = {value}" for key, value in content.items())
         console.print(Text(f"{step.key}: {step.content.get('study')}: {said}"), soft_wrap=True)
@@ -125,10 +127,6 @@ def print_ledger(ledger: Ledger, page: Path) -> None:
     if ledger.doubts:
         console.print(Text(f"{counted(len(ledger.doubts), 'doubt')}; the page has them"))
     console.print(Text(f"report: {page}"), soft_wrap=True)
-
-
-def _data(recipe: Recipe, scale: str) -> str:
-    return str(getattr(recipe.data, scale, ""))
 
 
 def _table(*heads: str) -> Table:

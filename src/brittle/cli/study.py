@@ -36,8 +36,9 @@ def list_() -> None:
 def show(name: Name, scale: ScaleOf = None) -> None:
     """What a recipe runs, on which networks, and everything that it claims."""
     from brittle.cli.studied import print_recipe
+    from brittle.repeat import scale_of
 
-    print_recipe(name, scale or "cpu")
+    print_recipe(name, scale_of(scale or "cpu"))
 
 
 @study.command()
@@ -88,7 +89,7 @@ def run(
             raise BrittleError("expected --out DIR, the study's directory; only a --dry-run needs none")
         print_plan(
             prepared(
-                recipe, out=out, scale=scale, models=models, weights=others, data=data, seed=seed, train=train_data
+                recipe, out=out, scale=scale, models=models, weights=others, data=data, seed=seed, train_data=train_data
             ),
             workers,
         )

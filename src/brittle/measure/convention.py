@@ -1,5 +1,7 @@
 """Measures as some sources have taken them, where that is not what their text defines; beside those, never instead."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,6 +19,7 @@ NAMES = (
     "relative_centred",
     "relative_centred_linf",
     "changed_entries",
+    "mean_rms",
 )
 """Of the measures: see ``by_convention``."""
 
@@ -28,6 +31,8 @@ def by_convention(rows: pd.DataFrame, shape: tuple[int, int, int]) -> dict[str, 
     """Of one attack, from its judged records.
 
     confidence_all, mean_l2_all, mean_linf_all: over all correctly classified images, fooled or not.
+    mean_rms: over the fooled ones, the L2 norm by the root of how many values an image has, Szegedy et al.'s
+    distortion.
     label_change_rate: of all images, the wrongly classified ones as well, those whose prediction changes.
     relative_centred, relative_centred_linf, changed_entries: where the records have the columns of ``from_images``.
     """
@@ -37,6 +42,7 @@ def by_convention(rows: pd.DataFrame, shape: tuple[int, int, int]) -> dict[str, 
         "confidence_all": mean(right["adversarial_confidence"]),
         "mean_l2_all": mean(right["l2"]),
         "mean_linf_all": mean(right["linf"]),
+        "mean_rms": mean(right.loc[right["success"], "l2"] / math.sqrt(math.prod(shape))),
         "label_change_rate": rate(int(moved.sum()), len(rows)),
     }
     if set(CENTRED) <= set(rows.columns):

@@ -75,7 +75,7 @@ def quantities(manifest: Manifest, records: pd.DataFrame, told: Told | None) -> 
 
 
 def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
-    """``MODEL/clean_accuracy``, ``MODEL/ATTACK/MEASURE``; of several goals, ``MODEL/GOAL/...``.
+    """``MODEL/clean_accuracy``, ``clean_error``, ``MODEL/ATTACK/MEASURE``; of several goals, ``MODEL/GOAL/...``.
 
     An attack that reads a file, whose label has the digest of that, goes by its name alone.
     """
@@ -85,12 +85,14 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
         rows = judged(view.of(records))
         start = view.model if len(manifest.goals) == 1 else f"{view.model}/{view.goal}"
         images = rows.drop_duplicates("position")
-        known[f"{start}/clean_accuracy"] = rate(int(images["correct"].sum()), len(images))
+        right = int(images["correct"].sum())
+        known[f"{start}/clean_accuracy"] = rate(right, len(images))
+        known[f"{start}/clean_error"] = rate(len(images) - right, len(images))
         for spec in view.attacks:
             mine = rows[rows["attack"] == spec.label]
             called = spec.name if "file" in spec.config else spec.label
             path, norm = f"{start}/{called}", distance_norm(spec.norm)
-            fooled, right = mine[mine["correct"] & mine["success"]], mine[mine["correct"]]
+            fooled = mine[mine["correct"] & mine["success"]]
             measures = measure_attack(view, spec, rows).measures
             measures |= {  # the same means, with their intervals
                 "mean_distance": mean(fooled[norm]),
@@ -99,7 +101,7 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
                 **by_convention(mine, view.image_shape),
             }
             known |= {f"{path}/{key}": one for key, one in measures.items()}
-            at = right.set_index("position")
+            at = mine[mine["correct"]].set_index("position")
             each |= {f"{path}/{column}": at[column].astype(float) for column in BY_IMAGE}
             each[f"{path}/fooling_rate"] = at["changed"].astype(float)
             each[f"{path}/mean_distance"] = fooled.set_index("position")[norm].astype(float)
@@ -127,7 +129,7 @@ def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
 
 
 def _of_noise(manifest: Manifest, records: pd.DataFrame) -> Quantities:
-    """``MODEL/l2=SIZE/accuracy``, and ``fooling_rate``: of those right at the least size, how many are not."""
+    """``MODEL/l2=SIZE/accuracy``, ``error``; ``fooling_rate``: of those right at the least size, how many are not."""
     known: dict[str, Measured] = {}
     least = records["size"].min()
     for model, mine in records.groupby("model", sort=False):
@@ -137,6 +139,7 @@ def _of_noise(manifest: Manifest, records: pd.DataFrame) -> Quantities:
             path = f"{model}/{manifest.settings['norm']}={size(float(radius))}"
             now = rows.set_index("example")["right"]
             known[f"{path}/accuracy"] = rate(int(now.sum()), len(now))
+            known[f"{path}/error"] = rate(int((~now).sum()), len(now))
             known[f"{path}/fooling_rate"] = rate(int((before & ~now).sum()), int(before.sum()))
     return Quantities(known)
 

@@ -1,5 +1,6 @@
 """Transfer: for each attack a matrix of what was made for one model (rows) and is graded on another (columns)."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from brittle.measure.attack import rate
 from brittle.measure.models import Measured, Plain
 from brittle.records import AttackSpec, Manifest, takes
+from brittle.text import size as size_text
 
 
 class TransferCell(Plain):
@@ -52,6 +54,33 @@ class TransferMatrix(Plain):
     def cell(self, source: str, target: str) -> TransferCell | None:
         """None where nothing was graded, or not yet."""
         return next((one for one in self.cells if (one.source, one.target) == (source, target)), None)
+
+
+ON = "on "
+"""What a name has before the target's: ``one/lbfgs/on two/error``, ``one/lbfgs/on two at l2=2/error``."""
+
+ERRORS = ("error", "noise_error")
+
+
+def transfer_errors(manifest: Manifest, transfers: pd.DataFrame) -> dict[str, Measured]:
+    """How often each model errs on what was made for each, and on noise of the same size, by ``SOURCE/ATTACK/on
+    TARGET``.
+
+    Over all images, those that the models get wrong as they are as well, as an error rate is; of a size, over those
+    whose change reaches it. ``SOURCE/GOAL/...`` where there are several goals.
+    """
+    known = {}
+    keys = ["source", "goal", "attack", "target", "norm", "size"]
+    for cell, rows in transfers.groupby(keys, sort=False, dropna=False):
+        source, goal, attack, target, norm = map(str, cell[:-1])
+        at = float(rows["size"].iloc[0])
+        sized = "" if math.isnan(at) else f" at {norm}={size_text(at)}"
+        path = [source, *([goal] if len(manifest.goals) > 1 else []), attack, f"{ON}{target}{sized}"]
+        counted = rows[rows["reached"]]
+        for name, column in zip(ERRORS, ("prediction", "noise_prediction"), strict=True):
+            wrong = int((counted[column] != counted["label"]).sum())
+            known["/".join([*path, name])] = rate(wrong, len(counted))
+    return known
 
 
 def transfer_matrices(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> list[TransferMatrix]:

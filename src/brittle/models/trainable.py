@@ -1,6 +1,6 @@
 """What can be trained, by name: the architectures, and the two small networks that are trained on the spot."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -10,6 +10,8 @@ from brittle.data.fit import Fit
 from brittle.data.signs import SIGNS
 from brittle.errors import BrittleError, did_you_mean
 from brittle.models.architectures import ARCHITECTURES, Architecture
+from brittle.models.architectures.acgan import Discriminator
+from brittle.models.architectures.mlp import MLP, CodeClassifier
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.signs_cnn import SignsCNN
 
@@ -21,14 +23,34 @@ def _only(made: Callable[[], nn.Module], name: str, outputs: int, classes: int) 
     return made()
 
 
+def _of_digits(name: str, summary: str, build: Callable[[int], nn.Module]) -> Architecture:
+    fit = Fit(channels=1, height=8, width=8)
+    return Architecture(name=name, summary=summary, build=build, fit=fit, class_names=tuple("0123456789"))
+
+
+def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
+    return MLP(8 * 8, hidden, classes)
+
+
+def _autoencoded(classes: int) -> nn.Module:
+    return CodeClassifier(8 * 8, [32], sigmoid=True, classes=classes)
+
+
+def _variational(classes: int) -> nn.Module:
+    return CodeClassifier(8 * 8, [32, 8], sigmoid=False, head=[16], classes=classes)
+
+
+def _playing(classes: int) -> nn.Module:
+    return Discriminator(1, 8, 16, (1, 2), (2, 1), classes)
+
+
 _SMALL = (
-    Architecture(
-        name="digits-cnn",
-        summary="small CNN for the bundled 8 x 8 digits",
-        build=partial(_only, DigitsCNN, "digits-cnn", 10),
-        fit=Fit(channels=1, height=8, width=8),
-        class_names=tuple("0123456789"),
-    ),
+    _of_digits("digits-cnn", "small CNN for the bundled 8 x 8 digits", partial(_only, DigitsCNN, "digits-cnn", 10)),
+    _of_digits("digits-fc10", "fc10 for the bundled digits", partial(_dense, ())),
+    _of_digits("digits-fc16-10", "a dense sigmoid layer for the bundled digits", partial(_dense, (16,))),
+    _of_digits("digits-ae32-10", "a small ae400-10 for the bundled digits", _autoencoded),
+    _of_digits("digits-acgan", "a small acgan-mnist for the bundled digits", _playing),
+    _of_digits("digits-vae32-8-16-10", "a small vae400-50-100-10 for the bundled digits", _variational),
     Architecture(
         name="signs-cnn",
         summary="small CNN for the drawn traffic signs",

@@ -61,6 +61,12 @@ def at_hand(
     return Hands(at, absent)
 
 
+def asked_for(recipe: Recipe, scale: Scale) -> Asked:
+    """A recipe's own data at a scale, without any network."""
+    train = "" if recipe.data.train is None else getattr(recipe.data.train, scale)
+    return Asked(scale=scale, data=getattr(recipe.data, scale), train_data=train, arms={})
+
+
 def is_bare(network: ModelSpec) -> bool:
     """Whether a network is nothing without weights, and has none."""
     return network.weights is None and network.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS

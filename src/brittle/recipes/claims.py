@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, final
 from brittle.catalog.grammar import split
 from brittle.measure.claims import FACTORS, Claim
 from brittle.measure.expressions import names_in
+from brittle.measure.transfer import ON
 from brittle.recipes.facts import REGISTRY
 from brittle.recipes.format import Asked, Recipe, Said, Same, Table
 from brittle.recipes.templates import at_scale, filled, names_of, written
@@ -113,8 +114,14 @@ def _sequence(said: Said, asked: Asked) -> list[str]:
     return [filled(said.quantity, {name: value}) for value in chosen or []]
 
 
+def target_of(part: str) -> str | None:
+    """The network that a part of a name says something is graded on: ``on two at l2=2``."""
+    return part.removeprefix(ON).partition(" at ")[0] if part.startswith(ON) else None
+
+
 def _arms(claim: Claim) -> tuple[str, ...]:
-    """The second part of each name, and what the step was run over, which may be networks as well."""
+    """The second part of each name, what it is graded on, and what the step was run over, which may be networks."""
     names: Sequence[str] = [name for text in claim.quantities for name in names_in(text)]
     parts = [split(name, "/") for name in names if not name.startswith(f"{REGISTRY}/")]
-    return tuple(dict.fromkeys(one for step, arm, *_ in parts for one in (arm, *_VALUE.findall(step))))
+    about = [one for step, arm, *rest in parts for one in (arm, *map(target_of, rest), *_VALUE.findall(step))]
+    return tuple(dict.fromkeys(one for one in about if one is not None))

@@ -33,14 +33,24 @@ class Arm(Keys):
 
 
 @final
+class TrainKeys(Keys):
+    """What networks are trained on, where a recipe has steps that train them."""
+
+    smoke: str
+    cpu: str
+    paper: str
+
+
+@final
 class DataKeys(Keys):
-    """The data of the source, and what stands for them."""
+    """The data of the source, and what stands for them. train: ``{train_data}`` of its steps."""
 
     published: str
     classes: int
     smoke: str
     cpu: str
     paper: str
+    train: TrainKeys | None = None
 
 
 @final
@@ -146,13 +156,14 @@ class Deviation(Keys):
 class Asked(Keys):
     """How a recipe was run, as ``recipe.toml`` in its directory says: scale, data, and networks by name.
 
-    absent: by name, why there was none.
+    absent: by name, why there was none. train_data: what steps that train have.
     """
 
     scale: Scale
     data: str
     arms: dict[str, Network]
     absent: dict[str, str] = Field(default={})
+    train_data: str = ""
     seed: int = 0
 
 

@@ -14,6 +14,7 @@ from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve, Told
+from brittle.measure.transfer import transfer_errors
 from brittle.recipes.arms import told as arms_told
 from brittle.recipes.arms import unlike
 from brittle.recipes.claims import Posed, posed, published
@@ -21,7 +22,15 @@ from brittle.recipes.facts import facts
 from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
 from brittle.recipes.templates import at_scale, filled
-from brittle.records import MANIFEST, Manifest, pixels_of, read_manifest, read_records, stored_images
+from brittle.records import (
+    MANIFEST,
+    Manifest,
+    pixels_of,
+    read_manifest,
+    read_records,
+    read_transfers,
+    stored_images,
+)
 from brittle.studies import STUDIES
 from brittle.studies.perturbations import FILE
 
@@ -38,7 +47,7 @@ class Seen(NamedTuple):
 
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
     """The ledger of a study in a directory, of whatever of it has been done."""
-    steps = steps_of(recipe, asked.scale, asked.arms, asked.data, seed=asked.seed, out=str(directory))
+    steps = steps_of(recipe, asked, out=str(directory))
     seen = _seen(recipe, steps, directory)
     figures = published(recipe)
     judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
@@ -93,6 +102,8 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
             curves.setdefault(step.key, []).extend(told.curves)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
+        if manifest.transfer is not None:
+            found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
         parts.append(found.below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")

@@ -13,9 +13,11 @@ from brittle.measure.convention import NAMES
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
+from brittle.measure.transfer import ERRORS
 from brittle.models.zoo import check_model
+from brittle.recipes.claims import target_of
 from brittle.recipes.facts import REGISTRY, check_fact
-from brittle.recipes.format import Network, Plot, Recipe, Said, Table
+from brittle.recipes.format import SCALES, Asked, Network, Plot, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, filled, names_of
 from brittle.run.spec import parsed, read_spec
@@ -182,8 +184,9 @@ def _texts(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _labels(recipe: Recipe) -> dict[str, set[str]]:
     """The labels of the attacks of each audit, at any scale."""
     found: dict[str, set[str]] = {}
-    for scale in ("smoke", "cpu", "paper"):
-        for step in steps_of(recipe, scale, dict.fromkeys(recipe.arms, Network(model="")), "", out="{dir}"):
+    for scale in SCALES:
+        asked = Asked(scale=scale, data="", arms=dict.fromkeys(recipe.arms, Network(model="")))
+        for step in steps_of(recipe, asked, out="{dir}"):
             if step.content["study"] == "audit":
                 texts = at_scale(step.content.get("attacks", []), scale)
                 found.setdefault(step.key, set()).update(one for text in texts for one in _called(text))
@@ -209,9 +212,14 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
         raise BrittleError(f"{at}: no step is called {step!r}{did_you_mean(step, labels)}")
     if "{" not in arm and arm not in recipe.arms:
         raise BrittleError(f"{at}: no arm is called {arm!r}{did_you_mean(arm, recipe.arms)}")
+    target = target_of(inner[-1]) if inner else None
+    if target is not None:
+        if "{" not in target and target not in recipe.arms:
+            raise BrittleError(f"{at}: no arm is called {target!r}{did_you_mean(target, recipe.arms)}")
+        inner = inner[:-1]
     known = labels.get(step)
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
         raise BrittleError(f"{at}: no attack of {step!r} is called {inner[-1]!r}{did_you_mean(inner[-1], known)}")
-    measures = {*MEASURES, *NAMES, *BY_IMAGE}
+    measures = {*MEASURES, *NAMES, *BY_IMAGE, "clean_error"} if target is None else set(ERRORS)
     if known and "{" not in measure and measure not in measures:
         raise BrittleError(f"{at}: no measure is called {measure!r}{did_you_mean(measure, measures)}")

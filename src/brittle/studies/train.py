@@ -15,6 +15,7 @@ from brittle.records import Manifest
 from brittle.run.spec import Spec
 from brittle.studies.opening import device_of
 from brittle.studies.perturbations import picked
+from brittle.studies.pictured import EVERY, FILMSTRIP, GRID, TWENTIETH
 from brittle.studies.registry import register_study
 from brittle.studies.trainer import Given, Training, check_labelled, given_of
 from brittle.text import counted, duration, percent
@@ -127,8 +128,18 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     missing = len(manifest.settings["networks"]) - len(last)
     if missing or not sentences:
         sentences.append(f"{counted(missing, 'network')} of {len(manifest.settings['networks'])} not finished yet.")
+    pictures = []
+    for name in last.index if manifest.settings.get("pictures") else ():
+        what = f"of {name}, made by its generator" if len(last) > 1 else "made by the generator"
+        pictures.append((f"Images {what} while it learnt, from left to right, a row for each class", FILMSTRIP, name))
+        pictures.append((f"The last images {what}, a column for each class", GRID, name))
+    if pictures:
+        sentences.append(f"In pictures/ it moves ({EVERY}, {TWENTIETH}); in generated/ are images as data.")
     heads = ("network", "test accuracy", "training accuracy", "parameters", "GFLOPs", "epochs", "time")
-    return Told(tuple(sentences), "epoch", "test accuracy" if len(last) > 1 else "accuracy", tuple(curves), heads, rows)
+    shown = tuple((caption, f"pictures/{name}/{file}") for caption, file, name in pictures)
+    return Told(
+        tuple(sentences), "epoch", "test accuracy" if len(last) > 1 else "accuracy", tuple(curves), heads, rows, shown
+    )
 
 
 register_study("train", TrainSpec, tell)

@@ -22,8 +22,10 @@ from brittle.run.study import Done, Files, Unit
 from brittle.studies.cards import JUDGED, card_of, csv_of, table_of
 from brittle.studies.logs import Logs, check_loggers
 from brittle.studies.perturbations import picked
+from brittle.studies.pictured import pictures_of
 from brittle.train.batches import Pixels
 from brittle.train.classifier import Setting, train
+from brittle.train.frames import Shows
 from brittle.train.halves import positions_on
 from brittle.train.lightning import Precision, fabric_of
 from brittle.train.loop import Progress
@@ -123,7 +125,9 @@ class Training:
             whole("a seed", seed, least=0)
         for name, one in given.items():
             architecture = trainable(name)
-            architecture.build(len(one.classes))  # or it is refused
+            task = recipe.task(architecture.build(len(one.classes)))  # or it is refused
+            if devices > 1 and isinstance(task, Shows):
+                raise BrittleError(f"expected one device for a recipe that shows what it makes, got {devices}")
         fabric_of(precision, device, 1)
         check_loggers(log)
         return Training(given, recipe, tuple(seeds), tuple(on), precision, device, devices, tuple(log), spec)
@@ -159,6 +163,7 @@ class Training:
                 "test_images": len(first.test),
                 "training_fingerprints": list(dict.fromkeys(one.train.fingerprint for one in given)),
                 "test_fingerprints": list(dict.fromkeys(one.test.fingerprint for one in given)),
+                **({"pictures": True} if self._shows() else {}),
             },
             **about(command),
         )
@@ -196,7 +201,8 @@ class Training:
         card = card_of(place.architecture, place.on, network, made, setting, self._examples(place), given.test)
         table = table_of(unit.key, card, made, len(setting.held_out))
         numbers = csv_of(table.drop_columns("seconds").to_pylist())
-        return Done(table, {f"logs/{unit.key}.csv": numbers, **kept, **files_of(unit.key, made.state, card)})
+        files_ = pictures_of(unit.key, made, given.classes) | {f"logs/{unit.key}.csv": numbers, **kept}
+        return Done(table, files_ | files_of(unit.key, made.state, card))
 
     def joined(self, unit: Unit, parts: Sequence[tuple[Unit, Done]]) -> Mapping[str, bytes]:
         """Nothing."""
@@ -205,6 +211,11 @@ class Training:
     def count(self, table: pa.Table) -> int:
         """Nothing that adds up."""
         return 0
+
+    def _shows(self) -> bool:
+        """Whether its trainings have something to show; the cache knows the others by settings without it."""
+        name, given = next(iter(self.given_for.items()))
+        return isinstance(self.recipe.task(trainable(name).build(len(given.classes))), Shows)
 
     def _positions(self, place: Place) -> list[int]:
         labels = self.given_for[place.architecture].train.labels

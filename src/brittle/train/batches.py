@@ -7,6 +7,7 @@ any generator has to be kept.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import torch
@@ -165,7 +166,7 @@ class Batches:
     def rows(self, step: int) -> Tensor:
         """The images of a step, by position."""
         epoch, part = divmod(step, self.per_epoch)
-        order = torch.randperm(len(self.pixels), generator=keyed(self.seed, "order", epoch))
+        order = _order(len(self.pixels), self.seed, epoch)
         start, stop = (len(order) * one // self.per_epoch for one in (part, part + 1))
         return order[start:stop]
 
@@ -176,6 +177,11 @@ class Batches:
         values = self.augmentation.picked(self.pixels.values, rows, generator)
         images, labels = self.normalised.images(values), self.pixels.labels[rows]
         return Batch(images, labels, self.normalised, step, self.steps, self.per_epoch)
+
+
+@lru_cache(maxsize=2)  # of an epoch: for a small network, drawing it anew takes as long as the rest of a step
+def _order(count: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(count, generator=keyed(seed, "order", epoch))
 
 
 def keyed(seed: int, purpose: str, number: int) -> torch.Generator:

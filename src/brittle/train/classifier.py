@@ -1,6 +1,7 @@
 """One classifier, trained: from pixels to weights and a row for each epoch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from brittle.train.batches import Batches, Normalised, Pixels, seed_of
+from brittle.train.frames import Frames, Shows
 from brittle.train.lightning import Precision, fabric_of, quiet
 from brittle.train.loop import Loop, Progress, Row
 from brittle.train.recipe import Networks, Recipe
@@ -20,15 +22,22 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _BATCH = 500
+GENERATED = 2_000
+"""Images that are kept of a generator, classes in turn."""
 
 
 class Trained(NamedTuple):
-    """A state dict on the CPU, a row of numbers for each epoch, the seconds that all took, and why it ended early."""
+    """A state dict on the CPU, a row of numbers for each epoch, the seconds that all took, and why it ended early.
+
+    frames, generated: of a task that shows something.
+    """
 
     state: dict[str, Tensor]
     rows: list[dict[str, float]]
     seconds: float
     stopped: str | None
+    frames: Sequence[Tensor] = ()
+    generated: Pixels | None = None
 
 
 @final
@@ -54,8 +63,8 @@ class Setting:
 
     @cached_property
     def normalised(self) -> Normalised:
-        """By mean and std of the images to train on."""
-        return Normalised.of(self.pixels)
+        """As the recipe has it, of the images to train on."""
+        return self.recipe.normalised(self.pixels)
 
 
 def train(
@@ -116,19 +125,32 @@ def _train(
         return _judged(next(iter(networks.values())), held_out, normalised)
 
     with quiet():
-        loop = Loop(recipe.task(net), batches, fabric, judge=judge, scratch=scratch, on_step=on_step, on_row=on_row)
+        with seeded(setting.seed, "weights beside the classifier"):
+            task = recipe.task(net)
+        frames = Frames(task, batches.steps, scratch) if isinstance(task, Shows) else None
+        after = (lambda step: None) if frames is None else frames.after
+        loop = Loop(task, batches, fabric, judge=judge, after=after, scratch=scratch, on_step=on_step, on_row=on_row)
         rows, seconds, stopped = loop.run()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    return Trained(state, rows, seconds, stopped)
+    if frames is None or not isinstance(task, Shows):
+        return Trained(state, rows, seconds, stopped)
+    return Trained(state, rows, seconds, stopped, frames.all(), task.generated(GENERATED, setting.seed))
 
 
 def initialised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """With weights that belong to the seed, and channels last, which CPUs and GPUs convolve faster."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed_of(seed, "weights"))
+    with seeded(seed, "weights"):
         net = build()
     net.to(memory_format=torch.channels_last)
     return net
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """The global generator with a seed of its own, for what draws from no other."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(seed, purpose))
+        yield
 
 
 def _judged(net: nn.Module, held_out: Pixels, normalised: Normalised) -> Row:

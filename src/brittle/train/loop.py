@@ -58,7 +58,8 @@ class Loop:
     """A task on batches. ``fabric`` says on what, and how exactly; rows come one an epoch.
 
     judge: adds its numbers to those of an epoch. scratch: a folder for what a stopped training goes on from.
-    on_step: is told how far it is, some times a second. on_row: all epochs' numbers, as each is complete.
+    after: is called with the number of steps made, after each. on_step: is told how far it is, some times a second.
+    on_row: all epochs' numbers, as each is complete.
     """
 
     def __init__(
@@ -68,12 +69,13 @@ class Loop:
         fabric: "Fabric",
         *,
         judge: Judge = lambda networks: {},
+        after: Callable[[int], None] = lambda step: None,
         scratch: Path | None = None,
         on_step: Callable[[Progress], None] | None = None,
         on_row: Callable[[list[dict[str, float]]], None] | None = None,
     ) -> None:
         self.task, self.fabric, self.judge = task, fabric, judge
-        self.batches = batches
+        self.batches, self.after = batches, after
         self.checkpoint = None if scratch is None else scratch / CHECKPOINT
         self.on_step, self.on_row = on_step, on_row
         self.networks = {
@@ -104,6 +106,7 @@ class Loop:
                         self._row(time.perf_counter() - started)
                     return now.rows, time.perf_counter() - started, str(reason)
                 now.step += 1
+                self.after(now.step)
                 self._tell(begun)
                 if now.step % self.batches.per_epoch == 0:
                     self._row(time.perf_counter() - started)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from brittle.catalog import Entry, Registry
-from brittle.train.batches import Augmentation, Batch
+from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
 
 RECIPES: Registry[Entry] = Registry("recipe", example="standard")
 """Recipes by name; their options are written as those of attacks are: ``standard,epochs=12,peak_rate=0.4``."""
@@ -60,5 +60,8 @@ class Recipe(Protocol):
     @property
     def augmentation(self) -> Augmentation: ...
 
+    def normalised(self, pixels: Pixels) -> Normalised:
+        """What the network sees of images, these being those that it is trained on."""
+
     def task(self, net: nn.Module) -> Task:
-        """The classifier ``net`` with all that training it takes."""
+        """The classifier ``net`` with all that training it takes; BrittleError for one that it cannot train."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
 from brittle.catalog import option, register_in
-from brittle.train.batches import Augmentation, Batch
+from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
 from brittle.train.recipe import RECIPES, Move, Networks
 from brittle.train.schedule import one_cycle
 
@@ -35,6 +35,9 @@ class Standard:
     @property
     def augmentation(self) -> Augmentation:
         return Augmentation(self.flip, self.shift)
+
+    def normalised(self, pixels: Pixels) -> Normalised:
+        return Normalised.of(pixels)
 
     def task(self, net: nn.Module) -> "Classifying":
         """SGD on the smoothed cross-entropy."""

@@ -11,7 +11,7 @@ from brittle.attacks.budget.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register_in
 from brittle.models.modes import evaluating
 from brittle.train.attacked import Watch, attacked, check_trainable_by, divergence, ramped
-from brittle.train.batches import Augmentation, Batch
+from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe, Task
 from brittle.train.standard import Standard
 
@@ -48,6 +48,10 @@ class Trades:
     @property
     def augmentation(self) -> Augmentation:
         found: Augmentation = self.recipe.augmentation
+        return found
+
+    def normalised(self, pixels: Pixels) -> Normalised:
+        found: Normalised = self.recipe.normalised(pixels)
         return found
 
     def task(self, net: nn.Module) -> "Trading":

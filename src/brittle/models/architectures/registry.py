@@ -1,6 +1,6 @@
 """The architectures by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 
@@ -8,8 +8,10 @@ from torch import nn
 
 from brittle.data.fit import Fit
 from brittle.models.architectures import families
+from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
+from brittle.models.architectures.mlp import MLP, CodeClassifier
 from brittle.models.architectures.mnist_cnn import MnistCNN
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -18,13 +20,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)  # of the training images, and what the published weights were trained with
 CIFAR10_STD = (0.2471, 0.2435, 0.2616)
 
+_MNIST, _CIFAR = Fit(channels=1, height=28, width=28), Fit(channels=3, height=32, width=32)
+
 
 def _cifar(
     name: str, summary: str, build: Callable[[int], nn.Module], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Architecture:
-    fit = Fit(channels=3, height=32, width=32)
     return Architecture(
-        name=name, summary=summary, build=build, fit=fit, class_names=CIFAR10_CLASSES, mean=mean, std=std
+        name=name, summary=summary, build=build, fit=_CIFAR, class_names=CIFAR10_CLASSES, mean=mean, std=std
     )
 
 
@@ -42,14 +45,61 @@ def _family(name: str, summary: str, build: Callable[[int], nn.Module]) -> Archi
     return _cifar(name, summary, build, CIFAR10_MEAN, CIFAR10_STD)
 
 
+def _mnist(name: str, summary: str, build: Callable[[int], nn.Module]) -> Architecture:
+    return Architecture(name=name, summary=summary, build=build, fit=_MNIST, class_names=tuple("0123456789"))
+
+
+def _mlp(*hidden: int) -> Architecture:
+    name = f"fc{'-'.join(map(str, (*hidden, 10)))}"
+    what = "dense layers with sigmoids" if hidden else "a softmax classifier"
+    return _mnist(name, f"{what} for MNIST (arXiv:1312.6199)", partial(_dense, hidden))
+
+
+def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
+    return MLP(28 * 28, hidden, classes)
+
+
+def _autoencoded(classes: int) -> nn.Module:
+    return CodeClassifier(28 * 28, [400], sigmoid=True, classes=classes)
+
+
+def _variational(classes: int) -> nn.Module:
+    return CodeClassifier(28 * 28, [400, 50], sigmoid=False, head=[100], classes=classes)
+
+
+_WIDE = 196
+_SHALLOW = (2, 1, 2, 1), (2, 1, 2)
+_DEEP = (1, 2, 1, 2, 1, 1, 1, 2), (2, 1, 1, 1, 2, 1, 2)
+"""Strides of a discriminator, and what its generator enlarges by; the deep ones are the assignment's."""
+
+
+def _discriminator(
+    name: str, what: str, fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]]
+) -> Architecture:
+    return Architecture(
+        name=name,
+        summary=f"a discriminator with a class head, {what} (arXiv:1610.09585)",
+        build=partial(_playing, fit, width, shape),
+        fit=fit,
+        class_names=CIFAR10_CLASSES if fit.channels == 3 else tuple("0123456789"),
+        mean=(0.5,) * fit.channels,
+        std=(0.5,) * fit.channels,
+    )
+
+
+def _playing(fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]], classes: int) -> nn.Module:
+    return Discriminator(fit.channels, fit.height, width, *shape, classes)
+
+
 _ALL = (
-    Architecture(
-        name="mnist-cnn",
-        summary="four convolutions for MNIST",
-        build=MnistCNN,
-        fit=Fit(channels=1, height=28, width=28),
-        class_names=tuple("0123456789"),
-    ),
+    _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
+    *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
+    _mnist("ae400-10", "a softmax classifier on an autoencoder's code (arXiv:1312.6199)", _autoencoded),
+    _mnist("vae400-50-100-10", "a classifier on the mean code of a variational autoencoder", _variational),
+    _discriminator("acgan-mnist", "four wide layers for MNIST", _MNIST, _WIDE, _SHALLOW),
+    _discriminator("acgan-mnist-slim", "four narrow layers for MNIST", _MNIST, 32, _SHALLOW),
+    _discriminator("acgan-cifar10", "eight wide layers for CIFAR-10", _CIFAR, _WIDE, _DEEP),
+    _discriminator("acgan-cifar10-slim", "four narrow layers for CIFAR-10", _CIFAR, 64, _SHALLOW),
     *(_cifar_resnet(depth) for depth in (20, 32, 44, 56)),
     _family("resnet50-slim", "all of resnet50 at a quarter of its width", families.resnet50_slim),
     _family("densenet169-slim", "a third of densenet169's layers at half of their growth", families.densenet169_slim),
