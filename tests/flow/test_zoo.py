@@ -293,7 +293,7 @@ BAD_SPECS = {
     "mobilenetv2": r"unknown model 'mobilenetv2'; did you mean 'mobilenet-v2'\?",
     "resnet20:x": r"unknown model 'resnet20:x'; did you mean 'resnet20'\?",
     "torchvision": "unknown model 'torchvision'",
-    "zzz": "unknown model 'zzz'; known: densenet169, densenet169-slim, digits-cnn, hf:REPO, inception-v3,",
+    "zzz": "unknown model 'zzz'; known: acgan-cifar10, acgan-cifar10-slim, acgan-mnist,",
     "torchvision:squeezenet10": r"torchvision has no image classifier 'squeezenet10'; did you mean 'squeezenet1_0'\?",
     "torchvision:fcn_resnet50": "torchvision has no image classifier 'fcn_resnet50'",
     "torchvision:": "torchvision has no image classifier ''; 'brittle models' says how to list the names",

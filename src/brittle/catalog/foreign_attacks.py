@@ -266,7 +266,7 @@ ATTACKS_THERE: tuple[Attack, ...] = (
     Attack(
         "",
         'random noise is no attack; `brittle run` with study = "noise" measures it',
-        field="noise gaussian uniform-noise salt-and-pepper",
+        field="gaussian uniform-noise salt-and-pepper",
         torchattacks="GN",
         foolbox="L2AdditiveGaussianNoiseAttack LinfAdditiveUniformNoiseAttack SaltAndPepperNoiseAttack",
         cleverhans="noise",

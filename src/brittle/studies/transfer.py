@@ -78,7 +78,7 @@ def check_transfer(
     first = models[0]
     for model in models[1:]:
         for what, one, other in (
-            ("classes", _answers(first), _answers(model)),
+            ("classes", *_classes(first, model)),
             ("image channels", first.image_shape[0], model.image_shape[0]),
         ):
             if one != other:
@@ -89,9 +89,12 @@ def check_transfer(
         _check_names(sources, first.name, model.name)
 
 
-def _answers(model: ModelRecord) -> int:
-    """Its classes, without a last one by which it refuses to answer."""
-    return model.probe.classes - (model.reject == model.probe.classes - 1)
+def _classes(*models: ModelRecord) -> list[int]:
+    """Of each; where they differ, without a last one by which it refuses to answer."""
+    counts = [model.probe.classes for model in models]
+    if len(set(counts)) == 1:
+        return counts
+    return [count - (model.reject == count - 1) for model, count in zip(models, counts, strict=True)]
 
 
 def _check_names(sources: Sources, first: str, second: str) -> None:
