@@ -269,7 +269,6 @@ ATTACKS_THERE: tuple[Attack, ...] = (
         field="gaussian uniform-noise salt-and-pepper",
         torchattacks="GN",
         foolbox="L2AdditiveGaussianNoiseAttack LinfAdditiveUniformNoiseAttack SaltAndPepperNoiseAttack",
-        cleverhans="noise",
     ),
     Attack(
         "",
