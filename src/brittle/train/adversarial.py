@@ -8,12 +8,10 @@ from torch import nn
 
 from brittle.attacks.budget.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register_in
-from brittle.train.attacked import Watch, attacked, check_trainable_by, ramped
+from brittle.train.attacked import Opponent, check_trainable_by
 from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
-from brittle.train.recipe import RECIPES, Move, Networks, Recipe, Task
+from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
-
-_WATCH = "watch"
 
 
 @register_in(RECIPES, "adversarial", paper="arXiv:1706.06083")
@@ -38,45 +36,37 @@ class Adversarial:
 
     @property
     def epochs(self) -> int:
-        return int(self.recipe.epochs)
+        return self.recipe.epochs
 
     @property
     def batch(self) -> int:
-        return int(self.recipe.batch)
+        return self.recipe.batch
 
     @property
     def augmentation(self) -> Augmentation:
-        found: Augmentation = self.recipe.augmentation
-        return found
+        return self.recipe.augmentation
 
     def normalised(self, pixels: Pixels) -> Normalised:
-        found: Normalised = self.recipe.normalised(pixels)
-        return found
+        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Attacking":
         """The other recipe's, whose batches are attacked."""
-        return Attacking(self, self.recipe, net)
+        return Attacking(self, net)
 
 
 @final
 class Attacking:
     """The moves of another task, on attacked images; beside those on clean ones where the loss is a mixture."""
 
-    def __init__(self, recipe: Adversarial, inner: Recipe, net: nn.Module) -> None:
-        self.recipe, self.net = recipe, net
-        self.inner: Task = inner.task(net)
-        self.watch = Watch(net, recipe.attack) if recipe.watch else None
-        self.networks: Networks = {**self.inner.networks, **({_WATCH: self.watch} if self.watch is not None else {})}
-        self.optimisers = self.inner.optimisers
-        self.rate = self.inner.rate
+    def __init__(self, recipe: Adversarial, net: nn.Module) -> None:
+        self.recipe, self.opponent = recipe, Opponent(recipe, net)
+        self.inner, self.networks = self.opponent.inner, self.opponent.networks
+        self.optimisers, self.rate = self.inner.optimisers, self.inner.rate
 
     def moves(self, networks: Networks, batch: Batch) -> Iterator[Move]:
         """The loss of the batch; "robust" is the accuracy by PGD where it was last looked."""
-        net, recipe, told = self.net, self.recipe, {}
-        if self.watch is not None:
-            told["robust"] = self.watch.look(net, batch) * len(batch.labels)
-        share = min(1.0, batch.progress / recipe.ramp) if recipe.ramp else 1.0
-        harder = batch._replace(images=attacked(net, batch, ramped(recipe.attack, share)))
+        recipe, told = self.recipe, self.opponent.told(batch)
+        harder = batch._replace(images=self.opponent.attacked(batch))
         if recipe.share == 1:
             for move in self.inner.moves(networks, harder):
                 yield move._replace(told={**move.told, **told})

@@ -3,7 +3,7 @@
 import dataclasses
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.text import percent
 from brittle.train.batches import Batch
-from brittle.train.recipe import Stopped
+from brittle.train.recipe import Networks, Recipe, Stopped, Task
 from brittle.types import Images, Labels, Logits
 
 PROBE_STEPS, _PROBED, _PROBES = 10, 128, 8  # gradient steps; images; times an epoch
@@ -114,6 +114,47 @@ def divergence(logits: Logits, reference: Logits) -> Tensor:
     """``KL(reference || logits)`` of the probabilities, ``[B]``."""
     log, wanted = logits.log_softmax(1), reference.log_softmax(1)
     return functional.kl_div(log, wanted, reduction="none", log_target=True).sum(1)
+
+
+class Against(Protocol):
+    """What recipes that train against an attack have in common."""
+
+    @property
+    def attack(self) -> Any: ...
+
+    @property
+    def ramp(self) -> float: ...
+
+    @property
+    def watch(self) -> bool: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+@final
+class Opponent:
+    """Whom another recipe's task trains against: the attack as strong as it is by now, and the watch."""
+
+    def __init__(self, against: Against, net: nn.Module) -> None:
+        self.against, self.net = against, net
+        self.inner: Task = against.recipe.task(net)
+        self.watch = Watch(net, against.attack) if against.watch else None
+
+    @property
+    def networks(self) -> Networks:
+        """Those of the other task, and what the watch remembers."""
+        return self.inner.networks if self.watch is None else {**self.inner.networks, "watch": self.watch}
+
+    def told(self, batch: Batch) -> dict[str, Tensor]:
+        """``robust``: the accuracy by PGD where it was last looked, as a sum over the batch."""
+        return {} if self.watch is None else {"robust": self.watch.look(self.net, batch) * len(batch.labels)}
+
+    def attacked(self, batch: Batch, *, away: Logits | None = None) -> Images:
+        """The batch, attacked within the budget that it has by now; see ``attacked``."""
+        ramp = self.against.ramp
+        share = min(1.0, batch.progress / ramp) if ramp else 1.0
+        return attacked(self.net, batch, ramped(self.against.attack, share), away=away)
 
 
 @final

@@ -10,12 +10,10 @@ from torch import nn
 from brittle.attacks.budget.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register_in
 from brittle.models.modes import evaluating
-from brittle.train.attacked import Watch, attacked, check_trainable_by, divergence, ramped
+from brittle.train.attacked import Opponent, check_trainable_by, divergence
 from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
-from brittle.train.recipe import RECIPES, Move, Networks, Recipe, Task
+from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
-
-_WATCH = "watch"
 
 
 @register_in(RECIPES, "trades", paper="arXiv:1901.08573")
@@ -39,47 +37,39 @@ class Trades:
 
     @property
     def epochs(self) -> int:
-        return int(self.recipe.epochs)
+        return self.recipe.epochs
 
     @property
     def batch(self) -> int:
-        return int(self.recipe.batch)
+        return self.recipe.batch
 
     @property
     def augmentation(self) -> Augmentation:
-        found: Augmentation = self.recipe.augmentation
-        return found
+        return self.recipe.augmentation
 
     def normalised(self, pixels: Pixels) -> Normalised:
-        found: Normalised = self.recipe.normalised(pixels)
-        return found
+        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Trading":
         """The other recipe's, with the divergence added to its loss."""
-        return Trading(self, self.recipe, net)
+        return Trading(self, net)
 
 
 @final
 class Trading:
     """The moves of another task, each with the divergence added to its loss."""
 
-    def __init__(self, recipe: Trades, inner: Recipe, net: nn.Module) -> None:
-        self.recipe, self.net = recipe, net
-        self.inner: Task = inner.task(net)
-        self.watch = Watch(net, recipe.attack) if recipe.watch else None
-        self.networks: Networks = {**self.inner.networks, **({_WATCH: self.watch} if self.watch is not None else {})}
-        self.optimisers = self.inner.optimisers
-        self.rate = self.inner.rate
+    def __init__(self, recipe: Trades, net: nn.Module) -> None:
+        self.recipe, self.net, self.opponent = recipe, net, Opponent(recipe, net)
+        self.inner, self.networks = self.opponent.inner, self.opponent.networks
+        self.optimisers, self.rate = self.inner.optimisers, self.inner.rate
 
     def moves(self, networks: Networks, batch: Batch) -> Iterator[Move]:
         """The loss of the batch; "robust" is the accuracy by PGD where it was last looked."""
-        net, recipe, told = next(iter(networks.values())), self.recipe, {}
-        if self.watch is not None:
-            told["robust"] = self.watch.look(self.net, batch) * len(batch.labels)
-        share = min(1.0, batch.progress / recipe.ramp) if recipe.ramp else 1.0
+        net, recipe, told = next(iter(networks.values())), self.recipe, self.opponent.told(batch)
         with torch.no_grad(), evaluating(self.net), batch.autocast():
             answers = self.net(batch.images).float()
-        harder = attacked(self.net, batch, ramped(recipe.attack, share), away=answers)
+        harder = self.opponent.attacked(batch, away=answers)
         turned = divergence(net(harder), net(batch.images)).mean()
         for move in self.inner.moves(networks, batch):
             loss = move.loss + recipe.beta * turned
