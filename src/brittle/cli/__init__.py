@@ -2,8 +2,10 @@
 
 import sys
 
+import brittle.cli.check
 import brittle.cli.explain
 import brittle.cli.looking
+import brittle.cli.machine
 import brittle.cli.study
 import brittle.cli.training
 import brittle.cli.trust  # noqa: F401 - and this

@@ -14,7 +14,7 @@ import typer
 from brittle.errors import BrittleError
 
 _INTERRUPTED = 130
-_RESUMABLE = ("audit", "demo", "craft", "fit", "train", "run", "study")
+_RESUMABLE = ("audit", "check", "demo", "craft", "fit", "train", "run", "study")
 
 
 def run(app: typer.Typer) -> int:
