@@ -15,11 +15,12 @@ class Extra:
     name: str
     modules: tuple[str, ...]
     gives: str
+    instead: str = ""  # of the command, where an extra cannot say it
 
     @property
     def command(self) -> str:
         """What to type to get it."""
-        return f"pip install 'brittle[{self.name}]'"
+        return self.instead or f"pip install 'brittle[{self.name}]'"
 
     @property
     def missing(self) -> list[str]:
@@ -30,9 +31,19 @@ class Extra:
 EXTRAS = {
     one.name: one
     for one in (
+        Extra("advlib", ("adv_lib",), "attacks called advlib:NAME"),
+        Extra("art", ("art",), "attacks called art:NAME"),
+        Extra("foolbox", ("foolbox",), "attacks called foolbox:NAME"),
         Extra("lpips", ("lpips",), "LPIPS among the measures of what is crafted"),
         Extra("onnx", ("onnxruntime",), "models called onnx:FILE"),
         Extra("timm", ("timm",), "models called timm:NAME"),
+        Extra(
+            "torchattacks",
+            ("torchattacks",),
+            "attacks called torchattacks:NAME",
+            # It pins a version of requests that others here cannot work with, and does not need it to attack.
+            "pip install --no-deps torchattacks",
+        ),
         Extra("train", ("lightning_fabric",), "brittle train, and recipes that train"),
         Extra("transformers", ("transformers",), "models called hf:REPO"),
     )

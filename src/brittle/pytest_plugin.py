@@ -7,15 +7,15 @@ import pytest
 
 
 @pytest.fixture
-def assert_robust(record_property: Callable[[str, object], None]) -> Callable[..., Any]:
+def assert_robust(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """``brittle.assert_robust``; what it measures also stands in the JUnit XML, as properties of the test."""
     from brittle.testing import assert_robust as asserted
 
     def asserting(*args: Any, **options: Any) -> Any:
         __tracebackhide__ = True
         measured = asserted(*args, **options)
-        for key in ("value", "low", "high", "of"):
-            record_property(f"robust_accuracy.{key}", getattr(measured, key))
+        said = ((f"robust_accuracy.{key}", getattr(measured, key)) for key in ("value", "low", "high", "of"))
+        request.node.user_properties.extend(said)
         return measured
 
     return asserting

@@ -1,16 +1,15 @@
 """Robustness as a step of a pipeline: ``brittle check``, ``brittle.assert_robust`` and the fixture of that name."""
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 import brittle
 from brittle.data import load_data
 from brittle.errors import BrittleError
 from brittle.extras import EXTRAS, needed
 from brittle.models import load_model
+from brittle.run.spec import read_spec
 from conftest import Cli
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +20,7 @@ attacks = ["fgsm,eps=0.1", "deepfool"]
 [[models]]
 model = "digits-cnn"
 """
+NOISE = 'study = "noise"\ndata = "digits"\n[[models]]\nmodel = "digits-cnn"\n'
 
 
 def written(folder: Path, gate: str, spec: str = SPEC) -> Path:
@@ -42,14 +42,12 @@ def test_a_gate_is_an_exit_code_and_a_table_in_markdown(
     assert (tmp_path / "runs" / "gate" / "manifest.json").is_file()
     text = told.read_text()
     assert text.startswith("before\n### brittle check gate.toml: passed\n")
-    assert "| Clean accuracy at least 90.0 % | 100 % | 75.7 to 100 % | 12 of 12 | met |" in text
+    assert "| Clean accuracy at least 90.0 % | 100 % | 75.8 to 100 % | 12 of 12 | met |" in text
     assert "| `deepfool` | 100 % | 0 % |" in text
     under = cli("check", written(tmp_path, "[gate]\nfail_under = {robust_accuracy = 0.5}\n"))
     assert under.code == 4
     assert under.err.splitlines()[-1] == "brittle: --fail-under: robust_accuracy is 0, under 0.5"
     assert under.err.count("(resumed)") == 2  # what is asked of a run is no part of it
-    doubted = cli("check", written(tmp_path, "[gate]\nstrict = true\n", SPEC.replace("eps=0.1", "eps=0.5")))
-    assert doubted.code in (0, 2, 3)  # another attack before those that are there: the run is refused, or grows
     assert "### brittle check gate.toml: failed" in told.read_text()
 
 
@@ -60,11 +58,7 @@ def test_a_gate_is_an_exit_code_and_a_table_in_markdown(
         ("[gate]\nfail_under = {robust_acuracy = 0.5}\n", SPEC, "did you mean 'robust_accuracy'?"),
         ("[gate]\nfail_under = {robust_accuracy = 40}\n", SPEC, "a fraction of at most 1"),
         ("[gate]\nstrikt = true\n", SPEC, "did you mean 'strict'?"),
-        (
-            "",
-            SPEC.replace("audit", "noise").replace('attacks = ["fgsm,eps=0.1", "deepfool"]\n', ""),
-            "expected an audit",
-        ),
+        ("", NOISE, "expected an audit with a table [gate]"),
     ],
 )
 def test_a_wrong_gate_is_told_before_any_work(gate: str, spec: str, message: str, cli: Cli, tmp_path: Path) -> None:
@@ -81,8 +75,8 @@ def test_robustness_is_asserted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (weak.count, weak.of) == (int((~audit.records["fooled"]).sum()), 24)
     with pytest.raises(AssertionError, match=r"at least 0.4, got 0 % \(0 of 24; .*; deepfool fools the most"):
         brittle.assert_robust(classifier, digits, [brittle.FGSM(eps=0.05), "deepfool"], at_least=0.4)
+    monkeypatch.setattr("brittle.measure.gate.is_doubt", lambda code: code == "few-examples")
     with pytest.raises(AssertionError, match="doubts: few-examples"):
-        monkeypatch.setattr("brittle.measure.gate.is_doubt", lambda code: code == "few-examples")
         brittle.assert_robust(classifier, digits, "fgsm,eps=0.05", at_least=0, strict=True)
     with pytest.raises(BrittleError, match="a fraction of at most 1"):
         brittle.assert_robust(classifier, digits, "fgsm", at_least=40)
@@ -104,17 +98,10 @@ def test_the_fixture_tells_the_numbers_to_the_junit_file(pytester: pytest.Pytest
 
 
 def test_what_pyproject_says_of_plugins_and_extras_is_so() -> None:
-    if (sys := __import__("sys")) and sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = read_spec(ROOT / "pyproject.toml")[0]["project"]
     assert project["entry-points"]["pytest11"] == {"brittle.pytest_plugin": "brittle.pytest_plugin"}
-    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev"}
-    for name, extra in EXTRAS.items():
-        asked = {Requirement(one).name for one in project["optional-dependencies"][name]}
-        assert len(extra.modules) <= len(asked)
-    assert entry_points  # they are read from what is installed, which may be older than this file
+    named = {name for name, extra in EXTRAS.items() if not extra.instead}
+    assert named == set(project["optional-dependencies"]) - {"dev"}
 
 
 def test_doctor_says_what_to_do(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +118,7 @@ def test_doctor_says_what_to_do(cli: Cli, tmp_path: Path, monkeypatch: pytest.Mo
     assert len(bad) == 1
     assert "is not writable" in bad[0]
     assert bad[0].endswith("set BRITTLE_CACHE to a folder that is")
-    assert ill.out.count("pip install 'brittle[") == len(EXTRAS)
+    assert ill.out.count("pip install ") == len(EXTRAS)
     with pytest.raises(BrittleError, match=r"pip install 'brittle\[timm\]'"):
         needed("timm", "models called timm:NAME need it")
 
