@@ -46,6 +46,7 @@ EXTRAS = {
         ),
         Extra("train", ("lightning_fabric",), "brittle train, and recipes that train"),
         Extra("transformers", ("transformers",), "models called hf:REPO"),
+        Extra("view", ("starlette", "uvicorn", "duckdb"), "brittle view, the explorer in the browser"),
     )
 }
 

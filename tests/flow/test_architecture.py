@@ -58,7 +58,7 @@ SEES = {
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
     "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }
-TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "cli", "__main__"]
+TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "view", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60

@@ -23,8 +23,9 @@ class Guard:
     """Stands before an ASGI application. hosts: names that it answers by; None: any, which only goes with a token.
 
     A page of another site can make a browser ask us, and can let its own name point at us (DNS rebinding). So the Host
-    must be ours, ``Sec-Fetch-Site`` and ``Origin`` must be none or our own, and what changes something is JSON, which no
-    form of another site can send. token: asked for in ``?token=`` once, and kept as a cookie.
+    must be ours, ``Sec-Fetch-Site`` and ``Origin`` must be none or our own, but where somebody follows a link, and what
+    changes something is JSON, which no form of another site can send. token: asked for in ``?token=`` once, and kept
+    as a cookie.
     """
 
     def __init__(self, app: Any, *, hosts: Collection[str] | None, token: str | None) -> None:
@@ -61,7 +62,8 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts is not None and urlsplit(f"//{host}").hostname not in self.hosts:
             return f"expected to be asked by this machine's own name, got {host[:60]!r}"
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        follows = scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not follows:
             return "expected to be asked by a page of this server, not of another site"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:

@@ -24,10 +24,10 @@ SORTS = {
 _EQUAL = ("run", "model", "goal", "attack", "class", "outcome")
 _TABLE = """CREATE TABLE examples (
     run INTEGER, model_at INTEGER, goal_at INTEGER, attack_at INTEGER, model VARCHAR, goal VARCHAR, attack VARCHAR,
-    example VARCHAR, position BIGINT, class VARCHAR, before VARCHAR, after VARCHAR, before_confidence FLOAT,
-    after_confidence FLOAT, outcome VARCHAR, kept_8bit BOOLEAN, norm VARCHAR, distance DOUBLE, l0 BIGINT, l1 DOUBLE,
-    l2 DOUBLE, linf DOUBLE, forwards BIGINT, backwards BIGINT, flags VARCHAR[])"""
-_ROWS = """INSERT INTO examples SELECT ?, m.at, g.at, a.at, r.model, r.goal, r.attack, r.example, r.position,
+    example VARCHAR, position BIGINT, label BIGINT, class VARCHAR, before VARCHAR, after VARCHAR,
+    before_confidence FLOAT, after_confidence FLOAT, outcome VARCHAR, kept_8bit BOOLEAN, norm VARCHAR, distance DOUBLE,
+    l0 BIGINT, l1 DOUBLE, l2 DOUBLE, linf DOUBLE, forwards BIGINT, backwards BIGINT, flags VARCHAR[])"""
+_ROWS = """INSERT INTO examples SELECT ?, m.at, g.at, a.at, r.model, r.goal, r.attack, r.example, r.position, r.label,
     coalesce(l.name, 'class ' || r.label), coalesce(p.name, 'class ' || r.clean_prediction),
     coalesce(q.name, 'class ' || r.adversarial_prediction), r.clean_confidence, r.adversarial_confidence,
     CASE WHEN r.clean_prediction <> r.label THEN 'wrong before' WHEN r.fooled THEN 'fooled' ELSE 'withstood' END,
@@ -76,8 +76,13 @@ class Index:
             "attacks": _numbered(
                 [one.label for one in manifest.attacks], norm=[distance_norm(one.norm) for one in manifest.attacks]
             ),
-            "classes": pa.table({"model": [one for one, _, _ in classes], "at": [at for _, at, _ in classes],
-                                 "name": [name for _, _, name in classes]}),
+            "classes": pa.table(
+                {
+                    "model": [one for one, _, _ in classes],
+                    "at": [at for _, at, _ in classes],
+                    "name": [name for _, _, name in classes],
+                }
+            ),
         }
         with self._lock:
             for name, table in small.items():
@@ -107,12 +112,8 @@ class Index:
     def choices(self, asked: Mapping[str, str]) -> dict[str, list[str]]:
         """What each filter may be, of the run that is asked for."""
         where, values = _where({"run": asked.get("run", "")})
-        made = {
-            name: [one["x"] for one in self._ask(f"SELECT DISTINCT {name} AS x FROM examples {where} ORDER BY x", values)]
-            for name in ("model", "goal", "attack", "class")
-        }
-        flags = self._ask(f"SELECT DISTINCT unnest(flags) AS x FROM examples {where} ORDER BY x", values)
-        return made | {"outcome": list(OUTCOMES), "flag": [one["x"] for one in flags]}
+        made = {name: self._kinds(name, where, values) for name in ("model", "goal", "attack", "class")}
+        return made | {"outcome": list(OUTCOMES), "flag": self._kinds("unnest(flags)", where, values)}
 
     def beside(self, example: str, position: int) -> list[dict[str, Any]]:
         """Everything that there is of an example, in any run: by its id and place."""
@@ -121,6 +122,16 @@ class Index:
             " ORDER BY run, model_at, goal_at, attack_at LIMIT 200",
             [example, position],
         )
+
+    def label(self, run: int, model: int, position: int) -> tuple[str, int]:
+        """An example's id and label, as a run knows it of a model; LookupError where there is none."""
+        found = self._ask(
+            "SELECT example, label FROM examples WHERE run = ? AND model_at = ? AND position = ? LIMIT 1",
+            [run, model, position],
+        )
+        if not found:
+            raise LookupError("no such example")
+        return found[0]["example"], found[0]["label"]
 
     def one(self, at: Sequence[int]) -> dict[str, Any]:
         """The row at (run, model, goal, attack, position); LookupError where there is none."""
@@ -132,6 +143,9 @@ class Index:
         if not found:
             raise LookupError("no such example")
         return found[0]
+
+    def _kinds(self, what: str, where: str, values: list[Any]) -> list[str]:
+        return [one["x"] for one in self._ask(f"SELECT DISTINCT {what} AS x FROM examples {where} ORDER BY x", values)]
 
     def _ask(self, question: str, values: list[Any]) -> list[dict[str, Any]]:
         with self._lock:
@@ -166,7 +180,8 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
 
 
 def _numbered(names: Sequence[str], **more: Sequence[str]) -> pa.Table:
-    return pa.table({"name": list(names), "at": list(range(len(names))), **{key: list(one) for key, one in more.items()}})
+    columns = {"name": list(names), "at": list(range(len(names)))}
+    return pa.table(columns | {key: list(one) for key, one in more.items()})
 
 
 def _line(error: Exception) -> str:
