@@ -36,6 +36,7 @@ EXTRAS = {
         Extra("foolbox", ("foolbox",), "attacks called foolbox:NAME"),
         Extra("lpips", ("lpips",), "LPIPS among the measures of what is crafted"),
         Extra("onnx", ("onnxruntime",), "models called onnx:FILE"),
+        Extra("robustbench", ("robustbench",), "models called robustbench:NAME"),
         Extra("timm", ("timm",), "models called timm:NAME"),
         Extra(
             "torchattacks",
