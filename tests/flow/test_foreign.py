@@ -34,7 +34,7 @@ def signs(model: Any, images: Images, size: float = 1.0, times: int = 1, noisy: 
     """An attack as other libraries have them: of a module, with draws from whatever generator is at hand."""
     start = images + 1e-4 * (torch.randn_like(images) + random.random() + np.random.rand()) if noisy else images
     leaf = start.clone().requires_grad_()
-    model(leaf).logsumexp(1).sum().backward()
+    model(leaf).amax(1).neg().sum().backward()
     return (images + size * leaf.grad.sign()).clamp(0, 1).detach()
 
 

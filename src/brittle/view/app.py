@@ -65,6 +65,7 @@ class Explorer:
         """Every question that there is."""
         gets: dict[str, Any] = {
             "/": self.page,
+            "/favicon.ico": self.no_icon,
             "/api/runs": self.list_runs,
             "/api/examples": self.examples,
             "/api/choices": self.choices,
@@ -95,6 +96,10 @@ class Explorer:
         flags = {code: one.sentence for code, one in FLAGS.items()}
         context = {"sorts": list(SORTS), "flags": flags, "runs": len(self.runs)}
         return HTMLResponse(page(HERE, "page.html.j2", context, styles=["page.css"], scripts=[script]))
+
+    @_answered
+    def no_icon(self, request: Request) -> Any:
+        return Response(status_code=204)
 
     @_answered
     def list_runs(self, request: Request) -> Any:

@@ -76,17 +76,18 @@
     const change = made("div", { class: "change" },
       made("img", { src: pictures("change"), alt: "The change around grey" }),
       made("p", { class: "quiet", text: factor > 1 ? `the change, amplified ${factor.toLocaleString("en")} times` : "the change, as strong as it is" }));
-    const likely = made("div", { class: "answers" });
+    const likely = made("div", { class: "answers" }, made("p", { class: "quiet", text: "asking the model" }));
     const list = made("dl", { class: "facts" });
     for (const [term, value] of facts) list.append(made("dt", { text: term }), made("dd", { text: value }));
     panel.replaceChildren(made("div", { class: "sides" }, made("div", {}, stage, knobs), made("div", {}, change, likely)), list);
     draw();
     Promise.resolve(answers).then((found) => {
+      likely.replaceChildren();
       for (const [title, rows] of [["before", found.before], ["after", found.after]]) {
         const entries = rows.map((one) => made("li", {}, Object.assign(made("i"), { style: `width:${100 * one.probability}%` }), made("span", { text: one.class }), made("span", { text: percent(one.probability) })));
         likely.append(made("div", {}, made("b", { text: `${title}: likeliest` }), made("ol", {}, ...entries)));
       }
-    }).catch((error) => likely.append(made("p", { class: "quiet", text: `No more than the records say: ${error.message}` })));
+    }).catch((error) => likely.replaceChildren(made("p", { class: "quiet", text: `No more than the records say: ${error.message}` })));
     return { closer, flip };
   }
 

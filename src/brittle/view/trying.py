@@ -2,7 +2,8 @@
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -14,7 +15,7 @@ from brittle.catalog.describe import options
 from brittle.catalog.options import options_of
 from brittle.data import examples_of
 from brittle.errors import BrittleError
-from brittle.goals import Goal, Targeted, Untargeted
+from brittle.goals import Goal, Rounding, Targeted, Untargeted
 from brittle.models.around import Around
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.run.attack import Found, attack, check_access, check_goal
@@ -51,10 +52,11 @@ def _choices(one: Any) -> list[str]:
 
 @final
 class Watched(Around):
-    """A classifier that notes the smallest margin of each pass that it is asked for; its counts are the inner one's."""
+    """A classifier that notes the smallest margin of each pass of an attack; its counts are the inner one's."""
 
     def __init__(self, inner: Classifier, goal: Goal, curve: list[tuple[int, float]]) -> None:
         self.inner, self.goal, self.curve = inner, goal, curve
+        self._attacked = False
 
     def adjusted(self, said: Settings) -> "Watched":
         return Watched(self.inner.adjusted(said), self.goal, self.curve)
@@ -71,10 +73,19 @@ class Watched(Around):
     def backwards(self) -> int:
         return self.inner.backwards
 
+    @contextmanager
+    def settled(self, images: Images, logits: Logits) -> Iterator[Rounding]:
+        """For the time of an attack: what is asked before and after it is none of its curve."""
+        with self.inner.settled(images, logits) as rounding:
+            self._attacked = True
+            try:
+                yield rounding
+            finally:
+                self._attacked = False
+
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         logits = self.inner.logits(images, plain=plain)
-        if not plain:
-            self._note(logits)
+        self._note(logits)
         return logits
 
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
@@ -84,7 +95,7 @@ class Watched(Around):
 
     def _note(self, logits: Logits) -> None:
         rows = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-        if len(logits):
+        if self._attacked and len(logits):
             margins = self.goal[rows].margin(logits.detach())
             self.curve.append((len(self.curve) + 1, float(margins.min())))
 
