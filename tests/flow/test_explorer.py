@@ -73,9 +73,23 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "deep" / "broken").mkdir()
     (folder / "deep" / "broken" / "manifest.json").write_text("{")
     (folder / "one" / "report.html").write_text("<p>its page")
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "claims.json").write_text(json.dumps(LEDGER))
+    (folder / "thesis" / "index.html").write_text("its claims")
     (folder / "secret.html").write_text("secret")
     (folder / "one" / "link.html").symlink_to(folder / "secret.html")
     return folder
+
+
+LEDGER = {
+    "name": "thesis",
+    "title": "A thesis",
+    "source": "",
+    "scale": "smoke",
+    "data": "",
+    "published_data": "",
+    **dict.fromkeys(("arms", "judged", "doubts", "plots", "deviations", "steps"), ()),
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +101,10 @@ def test_the_runs_below_a_folder(app: Any, shelf: Path) -> None:
     found = ask(app, "/api/runs").json
     assert [one["name"] for one in found] == ["deep/two", "one"]
     assert (found[1]["models"], found[1]["examples"], found[1]["page"]) == (["a", "b"], 40, "report.html")
+    (study,) = ask(app, "/api/studies").json
+    assert (study["name"], study["title"], set(study["verdicts"].values())) == ("thesis", "A thesis", {0})
+    assert ask(app, "/study/0/index.html").body == b"its claims"
+    assert ask(app, "/study/0/claims.json").status == ask(app, "/study/1/index.html").status == 404
     for folder, message in ((shelf / "none", "a folder with runs"), (shelf / "deep" / "broken", "expected runs below")):
         with pytest.raises(BrittleError, match=message):
             shelved([folder])

@@ -20,7 +20,7 @@ from brittle.view.guard import Guard
 from brittle.view.index import SORTS, Index
 from brittle.view.opened import Models
 from brittle.view.pictures import best, drawn, factor_of, original_of, pair
-from brittle.view.shelf import Shelved, shelf_of, shelved
+from brittle.view.shelf import Shelved, page_file, shelf_of, shelved, studies_in
 from brittle.view.trying import Trial, forms
 
 HERE = Path(__file__).parent
@@ -57,6 +57,7 @@ class Explorer:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folder = folders[0]
         self.runs = shelved(folders)
+        self.studies = studies_in(folders)
         self.index = Index(self.runs)
         self.models = Models()
         self.trials: dict[int, Trial] = {}
@@ -73,7 +74,9 @@ class Explorer:
             f"/api/answers/{_AT}": self.answers,
             f"/picture/{_AT}/{{what}}.png": self.picture,
             "/original/{run:int}/{model:int}/{position:int}.png": self.original,
-            "/run/{run:int}/{path:path}": self.file,
+            "/run/{run:int}/{path:path}": self.run_file,
+            "/study/{study:int}/{path:path}": self.study_file,
+            "/api/studies": self.list_studies,
             "/api/attacks/{run:int}/{model:int}": self.attacks,
             "/api/trial/{trial:int}": self.trial,
             "/trial/{trial:int}/{what}.png": self.trial_picture,
@@ -152,10 +155,19 @@ class Explorer:
         return _png(drawn(image, image, "original")[0])
 
     @_answered
-    def file(self, request: Request) -> Any:
-        place, kind = self.run(request.path_params["run"]).file(request.path_params["path"])
-        # Whatever a page of a run does, it does as nobody: it may come from elsewhere.
-        return FileResponse(place, media_type=kind, headers={"content-security-policy": "sandbox allow-scripts"})
+    def run_file(self, request: Request) -> Any:
+        return _page(self.run(request.path_params["run"]).place, request)
+
+    @_answered
+    def study_file(self, request: Request) -> Any:
+        number = request.path_params["study"]
+        if number >= len(self.studies):
+            raise LookupError("no such study")
+        return _page(self.studies[number].place, request)
+
+    @_answered
+    def list_studies(self, request: Request) -> Any:
+        return [one.told() for one in self.studies]
 
     @_answered
     def attacks(self, request: Request) -> Any:
@@ -219,6 +231,12 @@ def fresh_token() -> str:
 def _at(request: Request) -> tuple[int, int, int, int, int]:
     said = request.path_params
     return said["run"], said["model"], said["goal"], said["attack"], said["position"]
+
+
+def _page(folder: Path, request: Request) -> Response:
+    """A file of a page; whatever it does, it does as nobody, as it may come from elsewhere."""
+    place, kind = page_file(folder, request.path_params["path"])
+    return FileResponse(place, media_type=kind, headers={"content-security-policy": "sandbox allow-scripts"})
 
 
 def _png(content: bytes) -> Response:

@@ -214,6 +214,13 @@
       if (run.study === "audit") name.addEventListener("click", async () => { examples.form.run.value = run.run; await examples.choices(); examples.load(); });
       return made("tr", {}, made("th", { scope: "row" }, name), made("td", { text: run.study }), made("td", { text: run.models.join(", ") }), made("td", { text: run.data }), made("td", { text: run.examples.toLocaleString("en"), class: "number" }), made("td", { text: run.attacks.join(", ") }), made("td", {}, page));
     }));
+    const studies = await asked("/api/studies");
+    find(".studies").hidden = !studies.length;
+    find(".studies tbody").replaceChildren(...studies.map((study) => {
+      const claims = Object.entries(study.verdicts).filter(([, count]) => count).map(([verdict, count]) => `${count} ${verdict}`).join(", ");
+      const page = study.page ? made("a", { href: `/study/${study.number}/${study.page}`, text: "page" }) : made("span", { text: "\u2013" });
+      return made("tr", {}, made("th", { scope: "row", text: study.name }), made("td", { text: study.title }), made("td", { text: study.scale }), made("td", { text: claims }), made("td", { text: study.doubts, class: "number" }), made("td", {}, page));
+    }));
     fill(examples.form.run, runs.filter((run) => run.study === "audit").map((run) => [run.run, run.name]), "any");
   }
 

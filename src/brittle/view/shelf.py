@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, final
 
 from brittle.errors import BrittleError
+from brittle.measure.ledger import Ledger
 from brittle.records import MANIFEST, Manifest, View, read_manifest
+from brittle.repeat import LEDGER, PAGE
 
-PAGES = ("report.html", "index.html", "ledger.html")
+PAGES = ("report.html", "index.html")
 SHOWN = {".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml"}
 """Files of a run that a browser may have, and what they are; no others."""
 
@@ -35,14 +37,6 @@ class Shelved:
             raise LookupError("no such model or goal")
         return View(self.manifest, self.manifest.models[model], goals[goal])
 
-    def file(self, path: str) -> tuple[Path, str]:
-        """A file of its pages and its kind; LookupError for any other, and for whatever lies outside of the run."""
-        place = (self.place / path).resolve()
-        kind = SHOWN.get(place.suffix.lower())
-        if kind is None or not place.is_relative_to(self.place.resolve()) or not place.is_file():
-            raise LookupError("no such file")
-        return place, kind
-
     def told(self) -> dict[str, Any]:
         """What a list says of it."""
         one = self.manifest
@@ -60,6 +54,52 @@ class Shelved:
             "images": one.images,
             "tries": one.study == "audit" and one.spec is not None and one.images != "none",
         }
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A published experiment, repeated. ledger: its claims with their verdicts."""
+
+    number: int
+    name: str
+    place: Path
+    ledger: Ledger
+
+    def told(self) -> dict[str, Any]:
+        """What a list says of it."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "title": self.ledger.title,
+            "scale": self.ledger.scale,
+            "verdicts": self.ledger.counts,
+            "doubts": len(self.ledger.doubts),
+            "page": PAGE if (self.place / PAGE).is_file() else None,
+        }
+
+
+def page_file(folder: Path, path: str) -> tuple[Path, str]:
+    """A file of the pages in a folder and its kind; LookupError for any other, and for whatever lies outside of it."""
+    place = (folder / path).resolve()
+    kind = SHOWN.get(place.suffix.lower())
+    if kind is None or not place.is_relative_to(folder.resolve()) or not place.is_file():
+        raise LookupError("no such file")
+    return place, kind
+
+
+def studies_in(folders: Sequence[Path]) -> list[Study]:
+    """Published experiments that were repeated below some folders, as far as their claims have been judged."""
+    found: list[Study] = []
+    for folder in folders:
+        for path in sorted(folder.rglob(LEDGER)):
+            try:
+                ledger = Ledger.model_validate_json(path.read_bytes())
+            except (ValueError, OSError):
+                continue
+            name = folder.name if path.parent == folder else str(path.parent.relative_to(folder))
+            found.append(Study(len(found), name, path.parent.resolve(), ledger))
+    return found
 
 
 def shelved(folders: Sequence[Path]) -> list[Shelved]:
