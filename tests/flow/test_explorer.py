@@ -54,7 +54,12 @@ def ask(app: Any, path: str, *, method: str = "GET", headers: dict[str, str] = H
     body = b"" if content is None else json.dumps(content).encode()
     sent: list[dict[str, Any]] = []
 
+    bodies = iter([body])
+
     async def receive() -> dict[str, Any]:
+        body = next(bodies, None)
+        if body is None:  # nothing more comes, as long as the answer is waited for
+            await asyncio.Event().wait()
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:

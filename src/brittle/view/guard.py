@@ -80,7 +80,7 @@ class Guard:
             kept = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             kept = None
-        return "" if kept is None else kept.value
+        return "" if kept is None else str(kept.value)
 
 
 async def _refuse(send: Any, reason: str) -> None:
