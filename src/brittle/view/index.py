@@ -103,8 +103,10 @@ class Index:
             raise BrittleError(f"expected sort as {', '.join(SORTS)}, got {sort!r}")
         order = f"{SORTS[sort]} {'DESC' if asked.get('falling') == '1' else 'ASC'} NULLS LAST, run, position, attack_at"
         offset = int(_number(asked, "offset") or 0)
+        # The order is that of few columns; the others are read of the rows that it ends with.
+        chosen = f"SELECT rowid AS at FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {max(offset, 0)}"
         found = self._ask(
-            f"SELECT {_COLUMNS} FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {max(offset, 0)}", values
+            f"SELECT {_COLUMNS} FROM examples JOIN ({chosen}) ON examples.rowid = at ORDER BY {order}", values
         )
         (count,) = self._ask(f"SELECT count(*) AS n FROM examples {where}", values)
         return Page(count["n"], found)

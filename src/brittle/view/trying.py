@@ -145,11 +145,12 @@ class Trial:
 
     def told(self) -> dict[str, Any]:
         """How it stands: the curve until now, and when it is finished, what came of it."""
-        curve = self.curve[:: max(1, -(-len(self.curve) // POINTS))] + self.curve[-1:]
+        passes = [*self.curve]  # of a thread that goes on
+        curve = [*passes[: -1 : max(1, -(-len(passes) // POINTS))], *passes[-1:]]
         said: dict[str, Any] = {
             "trial": self.number,
             "attack": label_of(self.method),
-            "passes": len(self.curve),
+            "passes": len(passes),
             "curve": curve,
             "error": self.error,
             "done": self.found is not None or bool(self.error),
