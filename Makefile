@@ -40,6 +40,9 @@ constraints: test-newest
 dist: .venv-dist/installed
 	rm -rf build dist && mkdir -p build/source && git archive HEAD | tar -x -C build/source
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .venv-dist/bin/python -m build --outdir dist build/source
+	# setuptools gives the sdist the times of its making: packed again, with the commit's.
+	sdist=$$(ls dist/*.tar.gz) && mkdir build/again && tar -xzf $$sdist -C build/again && \
+	tar --sort=name --mtime=@$$(git log -1 --format=%ct) --owner=0 --group=0 --numeric-owner -C build/again -cf - . | gzip -n > $$sdist
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
