@@ -149,7 +149,7 @@ def test_names_are_values_and_never_questions(app: Any) -> None:
     assert found["total"] > 0 and {row["class"] for row in found["rows"]} == {"x'; DROP TABLE examples; --"}
     script = (Path(trying.__file__).parent / "page.js").read_text()
     assert "innerHTML" not in script and "insertAdjacentHTML" not in script and "eval(" not in script
-    for query in ("sort=distance;", "least=x", "offset=x"):
+    for query in ("sort=distance;", "least=x", "offset=x", "offset=inf", "run=nan"):
         answer = ask(app, f"/api/examples?{query}")
         assert answer.status == 400 and answer.body.startswith(b"expected ")
 
@@ -212,6 +212,7 @@ def test_a_run_has_its_page_as_nobody(app: Any) -> None:
         ({"host": "evil.example"}, "GET"),
         ({"host": "127.0.0.1.evil.example"}, "GET"),
         ({}, "GET"),
+        ({"host": "["}, "GET"),
         (HERE | {"origin": "https://evil.example"}, "GET"),
         (HERE | {"origin": "null"}, "GET"),
         (HERE | {"sec-fetch-site": "cross-site"}, "GET"),

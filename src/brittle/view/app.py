@@ -43,7 +43,7 @@ def _answered(method: Answer) -> Callable[["Explorer", Request], Awaitable[Respo
             answer = await run_in_threadpool(method, self, request)
         except LookupError as error:
             return PlainTextResponse(str(error.args[0]) if error.args else "no such thing", 404)
-        except (BrittleError, ValueError) as error:
+        except (BrittleError, TypeError, ValueError) as error:
             return PlainTextResponse(str(error), 400)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 

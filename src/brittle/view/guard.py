@@ -60,13 +60,13 @@ class Guard:
     def _reason(self, scope: Any, headers: dict[str, str]) -> str | None:
         """Why it is refused; None where it is not."""
         host = headers.get("host", "")
-        if self.hosts is not None and urlsplit(f"//{host}").hostname not in self.hosts:
+        if self.hosts is not None and _name(host) not in self.hosts:
             return f"expected to be asked by this machine's own name, got {host[:60]!r}"
         follows = scope["method"] == "GET" and headers.get("sec-fetch-dest") == "document"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not follows:
             return "expected to be asked by a page of this server, not of another site"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return "expected to be asked by a page of this server, not of another origin"
         if scope["method"] not in _SAFE and headers.get("content-type", "").partition(";")[0] != "application/json":
             return "expected JSON"
@@ -81,6 +81,14 @@ class Guard:
         except CookieError:
             kept = None
         return "" if kept is None else str(kept.value)
+
+
+def _name(host: str) -> str | None:
+    """The name in a Host header, without its port; None where it is no name."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 async def _refuse(send: Any, reason: str) -> None:

@@ -1,5 +1,6 @@
 """The records of all audits as one table that answers a question at once: DuckDB over the Parquet files."""
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, final
@@ -176,9 +177,12 @@ def _where(asked: Mapping[str, str]) -> tuple[str, list[Any]]:
 def _number(asked: Mapping[str, str], name: str) -> float | None:
     text = asked.get(name)
     try:
-        return float(text) if text else None
+        number = float(text) if text else 0.0
     except ValueError:
-        raise BrittleError(f"expected {name} as a number, got {text!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise BrittleError(f"expected {name} as a number, got {text!r}")
+    return number if text else None
 
 
 def _numbered(names: Sequence[str], **more: Sequence[str]) -> pa.Table:

@@ -3,5 +3,7 @@
 from brittle.attacks.foreign import adv_lib, art, foolbox, torchattacks
 from brittle.attacks.foreign.guest import welcome
 
-for _library in (foolbox.LIBRARY, art.LIBRARY, torchattacks.LIBRARY, adv_lib.LIBRARY):
+LIBRARIES = (foolbox.LIBRARY, art.LIBRARY, torchattacks.LIBRARY, adv_lib.LIBRARY)
+
+for _library in LIBRARIES:
     welcome(_library)
