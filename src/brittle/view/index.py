@@ -28,7 +28,8 @@ _TABLE = """CREATE TABLE examples (
     example VARCHAR, position BIGINT, label BIGINT, class VARCHAR, before VARCHAR, after VARCHAR,
     before_confidence FLOAT, after_confidence FLOAT, outcome VARCHAR, kept_8bit BOOLEAN, norm VARCHAR, distance DOUBLE,
     l0 BIGINT, l1 DOUBLE, l2 DOUBLE, linf DOUBLE, forwards BIGINT, backwards BIGINT, flags VARCHAR[])"""
-_ROWS = """INSERT INTO examples SELECT ?, m.place, g.place, a.place, r.model, r.goal, r.attack, r.example, r.position, r.label,
+_ROWS = """INSERT INTO examples SELECT ?, m.place, g.place, a.place, r.model, r.goal, r.attack, r.example, r.position,
+    r.label,
     coalesce(l.name, 'class ' || r.label), coalesce(p.name, 'class ' || r.clean_prediction),
     coalesce(q.name, 'class ' || r.adversarial_prediction), r.clean_confidence, r.adversarial_confidence,
     CASE WHEN r.clean_prediction <> r.label THEN 'wrong before' WHEN r.fooled THEN 'fooled' ELSE 'withstood' END,
