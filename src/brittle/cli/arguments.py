@@ -25,6 +25,12 @@ def at_least(least: int) -> Callable[[Any], int]:
     return read
 
 
+def workers_or_cluster(value: Any) -> int | str:
+    """Reads a number of processes, or what stands for a Ray cluster."""
+    text = str(value)
+    return text if text.partition(":")[0] == "ray" else at_least(1)(text)
+
+
 Attacks = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"),
@@ -118,7 +124,12 @@ EightBit = Annotated[
     bool, typer.Option("--eight-bit", help="every attack ends on an image that a PNG can hold, and is graded by it")
 ]
 Workers = Annotated[
-    int, typer.Option(parser=at_least(1), metavar="N", help="processes to share the work; the records do not change")
+    Any,
+    typer.Option(
+        parser=workers_or_cluster,
+        metavar="N",
+        help="processes to share the work, or ray[:ADDRESS], a Ray cluster; the records do not change",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="print the spec, the plan and an estimate of the time; write nothing")

@@ -6,13 +6,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from brittle.records import Manifest
+from brittle.run.executors import Workers
 from brittle.run.store import Store
 from brittle.run.study import Done, Study, Unit
+from brittle.text import duration
 
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
 ENOUGH, ENOUGH_TO_BEGIN = 4.0, 0.3
 """Seconds of a try after which no more is tried, in a dry run and in any."""
 _TOO_LONG = 15.0  # seconds of one example
+
+
+def shared_by(workers: Workers, seconds: float) -> str:
+    """What several processes of this machine may make of it; nothing of a cluster, whose size is not known here."""
+    if not isinstance(workers, int) or workers == 1:
+        return ""
+    return f", shared by {workers} workers at best {duration(seconds / workers)}"
 
 
 def tries(
