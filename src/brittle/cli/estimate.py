@@ -17,11 +17,12 @@ ENOUGH, ENOUGH_TO_BEGIN = 4.0, 0.3
 _TOO_LONG = 15.0  # seconds of one example
 
 
-def shared_by(workers: Workers, seconds: float) -> str:
-    """What several processes of this machine may make of it; nothing of a cluster, whose size is not known here."""
-    if not isinstance(workers, int) or workers == 1:
-        return ""
-    return f", shared by {workers} workers at best {duration(seconds / workers)}"
+def estimated(seconds: float, workers: Workers, spread: str = "") -> str:
+    """The line that ends a plan. Of a cluster, whose size is not known here, it tells what one process would take."""
+    several = ""
+    if isinstance(workers, int) and workers > 1:
+        several = f", shared by {workers} workers at best {duration(seconds / workers)}"
+    return f"\nestimated from a few examples of each: {duration(seconds)} in all{spread}{several}; nothing was written"
 
 
 def tries(

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from brittle.api import write_page
 from brittle.cli.app import STARTED
-from brittle.cli.estimate import ENOUGH, ENOUGH_TO_BEGIN, shared_by, tries
+from brittle.cli.estimate import ENOUGH, ENOUGH_TO_BEGIN, estimated, tries
 from brittle.cli.results import print_results
 from brittle.errors import BrittleError
 from brittle.records import Manifest
@@ -99,11 +99,7 @@ def _print_plan(spec: Spec, study: Study, workers: Workers, command: str) -> Non
         spread = f", {duration(total / doubt)} to {duration(total * doubt)} as images differ"
     else:
         spread = ""
-    console.print(
-        Text(
-            f"\nestimated from a few examples of each: {duration(total)} in all{spread}{shared_by(workers, total)}; nothing was written"
-        )
-    )
+    console.print(Text(estimated(total, workers, spread)))
 
 
 def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:

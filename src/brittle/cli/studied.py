@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.cli.estimate import ENOUGH_TO_BEGIN, shared_by, tries
+from brittle.cli.estimate import ENOUGH_TO_BEGIN, estimated, tries
 from brittle.measure.ledger import Ledger
 from brittle.recipes.arms import asked_for
 from brittle.recipes.format import SCALES, Scale
@@ -87,11 +87,7 @@ def print_plan(made: Prepared, workers: Workers) -> None:
             total += seconds
         table.add_row(step.folder, spec.study, *cells, NONE if seconds is None else duration(seconds))
     console.print(table)
-    console.print(
-        Text(
-            f"\nestimated from a few examples of each: {duration(total)} in all{shared_by(workers, total)}; nothing was written"
-        )
-    )
+    console.print(Text(estimated(total, workers)))
     if unknown:
         console.print(Text(f"not in it, as they read what earlier steps write: {', '.join(unknown)}"), soft_wrap=True)
 
