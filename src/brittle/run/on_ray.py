@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +33,7 @@ class Ray:
     """Does units on a cluster; a lost process or machine loses what was being done there, and another does it.
 
     address: of a cluster that this machine belongs to, or ``"auto"``; without one, a cluster of this machine's
-    processors is made for the run. A piece that takes its process down with it ``TRIES`` times is given up, the rest is
+    processors is made, which ends with this process. A piece that takes its process down with it ``TRIES`` times is given up, the rest is
     done, and then a BrittleError says so. More is asked for than the cluster has places, so that one that grows by
     demand does. cpus, gpus: of each piece; a share of a GPU lets several use it.
     """
@@ -44,21 +44,20 @@ class Ray:
                 f"expected the address of a cluster that this machine is part of, as 10.0.0.1:6379 or auto, got"
                 f" {address!r}; submit the command as a Ray job there"
             )
-        self.address, self.cpus, self.gpus = address, cpus, gpus
+        self.ray, self.cpus, self.gpus = _joined(address), cpus, gpus
 
     def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
         """Pieces as they are finished, wherever."""
-        setting = sent((study, manifest, os.getcwd()))
-        with _cluster(self.address) as ray:
-            yield from _Tasks(ray, self, setting, pieces, files).do()
+        yield from _Tasks(self, sent((study, manifest, os.getcwd())), pieces, files).do()
 
 
 @final
 class _Tasks:
     """What is being done, and what came of it."""
 
-    def __init__(self, ray: Any, wanted: Ray, setting: bytes, pieces: Pieces, files: Files) -> None:
-        self.ray, self.wanted, self.pieces = ray, wanted, pieces
+    def __init__(self, wanted: Ray, setting: bytes, pieces: Pieces, files: Files) -> None:
+        self.wanted, self.pieces = wanted, pieces
+        self.ray = ray = wanted.ray
         self.setting = ray.put(setting)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -176,9 +175,8 @@ def _piece(setting: list[Any], key: str, reader: Any, piece: Unit) -> Made | Exc
         return error
 
 
-@contextmanager
-def _cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected; one that was connected before stays so."""
+def _joined(address: str | None) -> Any:
+    """Ray, connected until this process ends; a connection that there is already is used."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -187,24 +185,16 @@ def _cluster(address: str | None) -> Iterator[Any]:
     except ImportError:
         raise BrittleError("--workers ray needs Ray, which is not installed: pip install 'brittle[ray]'") from None
     if ray.is_initialized():
-        yield ray
-        return
+        return ray
     path = os.pathsep.join(dict.fromkeys(one or os.getcwd() for one in sys.path))
-    connect = partial(
-        ray.init, runtime_env={"env_vars": {"PYTHONPATH": path}}, logging_level="ERROR", log_to_driver=False
-    )
+    with_path = {"env_vars": {"PYTHONPATH": path}}
+    connect = partial(ray.init, runtime_env=with_path, logging_level="ERROR", log_to_driver=False)
     try:
         if address is None:
             connect(include_dashboard=False)
         else:
             connect(address=address)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise BrittleError(f"cannot join the Ray cluster {address or 'of this machine'}: {_line(error)}") from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
+        raise BrittleError(f"cannot join the Ray cluster {address or 'of this machine'}: {reason}") from None
+    return ray
