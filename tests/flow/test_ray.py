@@ -25,12 +25,13 @@ def cluster() -> Iterator[Any]:
     """A machine and another one, both of them this one, with a place each."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pytest.importorskip("ray", reason="Ray is not installed: pip install 'brittle[ray]'")
+        ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'brittle[ray]'")
         from ray.cluster_utils import Cluster
 
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         found.add_node(num_cpus=1)
         yield found
+        ray.shutdown()
         found.shutdown()
 
 

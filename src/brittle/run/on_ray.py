@@ -33,9 +33,9 @@ class Ray:
     """Does units on a cluster; a lost process or machine loses what was being done there, and another does it.
 
     address: of a cluster that this machine belongs to, or ``"auto"``; without one, a cluster of this machine's
-    processors is made, which ends with this process. A piece that takes its process down with it ``TRIES`` times is given up, the rest is
-    done, and then a BrittleError says so. More is asked for than the cluster has places, so that one that grows by
-    demand does. cpus, gpus: of each piece; a share of a GPU lets several use it.
+    processors is made, which ends with this process. A piece that takes its process down with it ``TRIES`` times is
+    given up, the rest is done, and then a BrittleError says so. More is asked for than the cluster has places, so that
+    one that grows by demand does. cpus, gpus: of each piece; a share of a GPU lets several use it.
     """
 
     def __init__(self, address: str | None = None, *, cpus: float = 1, gpus: float = 0) -> None:
