@@ -39,7 +39,7 @@ class Costs(NamedTuple):
 
 
 class Simulated(NamedTuple):
-    """work, span: seconds, of all units together and until the last is on the disk. took: seconds of this simulation."""
+    """work, span: seconds, of all units together and until the last is on the disk. took: those of this simulation."""
 
     workers: int
     work: float
