@@ -29,6 +29,7 @@ def cluster() -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        Ray(found.address)  # this process belongs to the machine that stays
         found.add_node(num_cpus=1)
         yield found
         ray.shutdown()
