@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brittle.errors import BrittleError, did_you_mean
+from brittle.places import place_of
 
 if TYPE_CHECKING:
     from brittle.run.spec import ModelSpec
@@ -51,15 +52,20 @@ Budgets = Annotated[
     typer.Option(metavar="SIZE", help="budget of the level, one for each --norm; default: what papers report"),
 ]
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
+Out = Annotated[
+    Path, typer.Option(parser=place_of, metavar="DIR", help="run directory; the same command again resumes it")
+]
 OutUnlessDry = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="run directory; the same command again resumes it. A --dry-run needs none"
+        "--out",
+        parser=place_of,
+        metavar="DIR",
+        help="run directory; the same command again resumes it. A --dry-run needs none",
     ),
 ]
 Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
+Directory = Annotated[Path, typer.Argument(parser=place_of, metavar="DIR", help="run directory")]
 Model = Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")]
 Models = Annotated[
     list[str], typer.Option("--model", metavar="SPEC", help="[NAME=]model spec, repeatable. See: brittle models")

@@ -84,7 +84,7 @@ def run(
     Later, for an image that cannot be decoded or a full disk: what is finished is kept, and the same call resumes once
     the fault is mended.
     """
-    directory, watch = Path(out), watch or Logged()
+    directory, watch = checks.place("out", out), watch or Logged()
     executor = executor_of(workers)
     check_place(directory)
     stored = stored_manifest(directory)
