@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from brittle.errors import BrittleError
-from brittle.places import place_of
+from brittle.places import is_remote, place_of
 
 
 def whole(name: str, value: Any, *, least: int) -> int:
@@ -19,7 +19,7 @@ def whole(name: str, value: Any, *, least: int) -> int:
 
 def place(name: str, value: Any) -> Path:
     """A path, which may be text, and that an URL."""
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) and not is_remote(value):
         raise BrittleError(f"expected {name} as a path, got {brief(value)}")
     return place_of(value)
 

@@ -18,9 +18,11 @@ _TRIES = 4  # of a read that gives less than there is
 
 def place_of(text: str | os.PathLike[str]) -> Path:
     """A path of this machine, or of what an URL names."""
+    if is_remote(text):
+        return text  # type: ignore[return-value]
     named = os.fspath(text)
-    if isinstance(text, Path) or "://" not in named:
-        return text if is_remote(text) else Path(named)  # type: ignore[return-value]
+    if "://" not in named:
+        return Path(named)
     try:
         from upath import UPath
     except ImportError:

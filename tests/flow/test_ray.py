@@ -48,7 +48,7 @@ def test_a_cluster_gives_the_files_of_one_process(cluster: Any, tmp_path: Path) 
 @pytest.mark.filterwarnings("ignore")
 def test_machines_that_are_lost_lose_nothing(cluster: Any, tmp_path: Path) -> None:
     """One after each few pieces of work, and a new one in its place."""
-    killed = []
+    killed: list[Any] = []
 
     class Killing(killable.Watching):
         def done(self, unit: Unit, table: pa.Table, count: int, seconds: float | None) -> None:

@@ -17,7 +17,7 @@ from brittle.errors import BrittleError
 from brittle.places import content_of, place_of
 
 
-class Faulty(MemoryFileSystem):
+class Faulty(MemoryFileSystem):  # type: ignore[misc]
     """Every so manyth write fails, and every so manyth read gives half of what there is."""
 
     protocol = "faulty"
@@ -80,7 +80,7 @@ def test_with_faults_it_ends_as_without(begin: int, bucket: str, tmp_path: Path)
     """Each failed write ends the run, in one line; the same call goes on."""
     killable.ran(killable.small_audit(), tmp_path / "whole")
     Faulty.fails, Faulty.cuts = every(5, begin), every(3, begin)
-    said = []
+    said: list[str] = []
     while not said or said[-1]:
         said.append("")
         try:

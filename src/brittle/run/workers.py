@@ -87,13 +87,14 @@ def made(study: Study, manifest: Manifest, piece: Unit, files: Files) -> Made:
 def sent(setting: Any) -> bytes:
     """What another process gets; BrittleError where a user's own object cannot go there."""
     try:
-        return cloudpickle.dumps(setting)
+        content: bytes = cloudpickle.dumps(setting)
     except Exception as error:  # whatever it says to being pickled
         reason = " ".join(str(error).split())[:200]
         raise BrittleError(
             f"the classifier or the data cannot be sent to another process ({type(error).__name__}: {reason});"
             " use one worker"
         ) from None
+    return content
 
 
 @final
