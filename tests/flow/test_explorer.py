@@ -269,7 +269,7 @@ def test_an_attack_is_tried_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [one["run"] for one in ask(app, "/api/examples?attack=deepfool(norm=linf)").json["rows"]] == [kept["run"]]
     for wrong, message in (
         ({"attack": "deepfol"}, b"did you mean 'deepfool'?"),
-        ({"options": {"norm": "l9x"}}, b"expected norm"),
+        ({"options": {"norm": "l9x"}}, b"unknown norm 'l9x'"),
         ({"target": "11th"}, b"expected a class"),
         ({"position": 77}, b"no such example"),
     ):
