@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newest test-lowest lint bench constraints clean
+.PHONY: demo test test-newest test-lowest lint bench constraints dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
@@ -36,6 +36,14 @@ constraints: test-newest
 	{ echo '# Written by `make constraints`: what `make test` installs. Names and versions only.'; \
 	.venv-newest/bin/python -m pip freeze --exclude-editable | sed "s/$$/; python_version >= '$$python'/"; } > constraints.txt
 
+# What is committed, with the commit's time: the same commit gives the same bytes.
+dist: .venv-dist/installed
+	rm -rf build dist && mkdir -p build/source && git archive HEAD | tar -x -C build/source
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .venv-dist/bin/python -m build --outdir dist build/source
+	# setuptools gives the sdist the times of its making: packed again, with the commit's.
+	sdist=$$(ls dist/*.tar.gz) && mkdir build/again && tar -xzf $$sdist -C build/again && \
+	tar --sort=name --mtime=@$$(git log -1 --format=%ct) --owner=0 --group=0 --numeric-owner -C build/again -cf - . | gzip -n > $$sdist
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -53,5 +61,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	.venv-bench/bin/python -m pip install --quiet --no-deps -r bench/requirements-alone.txt
 	touch $@
 
+.venv-dist/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-dist
+	.venv-dist/bin/python -m pip install --quiet build
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-newest .venv-lowest .venv-bench build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-dist .venv-newest .venv-lowest .venv-bench build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

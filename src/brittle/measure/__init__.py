@@ -8,6 +8,7 @@ from brittle.measure.curves import accuracy_at, curve, thin
 from brittle.measure.defences import JudgedAlone, JudgedDefence, judge_defences, judge_each
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
+from brittle.measure.gate import Asked, Gate, Judgement
 from brittle.measure.leaderboard import leaderboard
 from brittle.measure.models import (
     AttackSummary,
@@ -31,6 +32,7 @@ __all__ = [
     "MEASURES",
     "NORMS",
     "OVERALL",
+    "Asked",
     "AttackSummary",
     "Budget",
     "Case",
@@ -39,8 +41,10 @@ __all__ = [
     "Curve",
     "Definition",
     "Family",
+    "Gate",
     "JudgedAlone",
     "JudgedDefence",
+    "Judgement",
     "Leaderboard",
     "Measured",
     "Side",
