@@ -5,14 +5,15 @@
   const OWN = "drawn"; // the number of the user's own image
 
   // What each attack may be asked: [option, words, default, least, step], or choices, or yes and no.
-  const NORM = ["norm", "Norm", ["l2", "linf"]];
+  // Where the run has the same attack, its values are the defaults.
+  const NORM = ["norm", "Norm", ["linf", "l2"]];
   const NAMES = { l0: "pixels", l2: "L2", linf: "L\u221e" };
   const FORMS = {
     fgsm: ["FGSM", "One step up the slope of the loss, as large as the budget.", [NORM, ["eps", "Budget: size of the step", 0.1, 0, 0.01]]],
     pgd: ["PGD", "Many small steps, each brought back to within the budget.", [
       NORM, ["eps", "Budget", 0.1, 0, 0.01], ["steps", "Steps", 20, 1, 1], ["random_start", "Start at random", false]]],
     deepfool: ["DeepFool", "Steps to the nearest boundary of the network, as its slopes show it; no budget.", [
-      NORM, ["max_steps", "Steps at the most", 50, 1, 1], ["overshoot", "How far beyond the boundary, as a share", 0.02, 0, 0.01]]],
+      ["norm", "Norm", ["l2", "linf"]], ["max_steps", "Steps at the most", 50, 1, 1], ["overshoot", "How far beyond the boundary, as a share", 0.02, 0, 0.01]]],
     "few-pixel": ["One pixel", "Evolves the places and colours of a few pixels by the probabilities alone, without slopes.", [
       ["eps", "Pixels that may change", 1, 1, 1], ["population", "Candidates of a generation", 100, 16, 4],
       ["generations", "Generations", 20, 0, 1], ["levels", "Values of a channel", 2, 2, 1]]],
@@ -81,6 +82,7 @@
     if (drawable) clear();
     choices(by("target"), [["", "leave its class"], ...made.classes.map((name, k) => [k, `become ${name}`])]);
     choices(by("meant"), [["", "what the network sees"], ...made.classes.map((name, k) => [k, name])]);
+    form();
     if (by("known")) listKnown();
     by("shown").hidden = true;
     by("told").textContent = "No attack yet.";
@@ -177,10 +179,13 @@
   function form() {
     const name = document.querySelector("input[name=attack]:checked").value;
     by("about").textContent = FORMS[name][1];
-    by("options").replaceChildren(...FORMS[name][2].map(([option, words, value, min, step]) => {
+    const known = exhibit.made.known.find((one) => one.attack === name)?.options ?? {};
+    by("options").replaceChildren(...FORMS[name][2].map(([option, words, usual, min, step]) => {
+      const value = Array.isArray(usual) ? usual : known[option] ?? usual;
       if (Array.isArray(value)) {
         const select = element("select", { name: option });
         choices(select, value.map((one) => [one, NAMES[one]]));
+        if (option in known) select.value = known[option];
         return element("label", {}, words, select);
       }
       const kind = typeof value === "boolean" ? { type: "checkbox", checked: value } : { type: "number", value, min, step: "any" };
@@ -399,6 +404,5 @@
     if (running) running.stopped = true;
     choose(Number(by("network").value));
   });
-  form();
   choose(0);
 })();

@@ -52,8 +52,8 @@ def sequence_of(network: Network, images: Images) -> nn.Sequential:
     """The network, normalisation included, as a copy whose layers follow one another, float32 on the CPU.
 
     It consists of ``Scale``, Conv2d, Linear, ReLU, Sigmoid, Tanh, MaxPool2d, AvgPool2d and Flatten; batch norms and
-    other arithmetic by channel are taken into the layer before. images: ``[B, C, H, W]``, B >= 2, on which it is held against
-    the network. BrittleError that names the layer for anything else.
+    other arithmetic by channel are taken into the layer before. images: ``[B, C, H, W]``, B >= 2, on which it is held
+    against the network. BrittleError that names the layer for anything else.
     """
     images = images.detach().float().cpu()
     walk = _Walk(network)
