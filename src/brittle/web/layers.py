@@ -82,6 +82,7 @@ class _Walk(fx.Interpreter):
         except Exception as error:  # tracing runs the user's code
             _refuse(network, f"its path cannot be read ({type(error).__name__})")
         super().__init__(traced)
+        self.extra_traceback = False  # an error of one line stays one
         self.layers: list[nn.Module] = []
         self.last: fx.Node | None = None
 
@@ -150,6 +151,9 @@ class _Walk(fx.Interpreter):
             old = torch.zeros(len(weight)) if before.bias is None else before.bias.double()
             folded.weight.copy_(before.weight.double() * weight.double().view(-1, *[1] * (before.weight.ndim - 1)))
             folded.bias = nn.Parameter((old * weight.double() + bias.double()).float())
+        elif isinstance(before, Scale):
+            old = before.get_buffer("weight"), before.get_buffer("bias")
+            self.layers[-1] = Scale(old[0] * weight, old[1] * weight + bias)
         elif bool((weight != 1).any() | (bias != 0).any()):
             self.layers.append(Scale(weight, bias))
 
