@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,14 @@ import brittle
 from brittle.catalog import attacks_from
 from brittle.goals import Targeted, Untargeted
 from brittle.models.network import Network
+from brittle.pages.pictures import amplification
 from brittle.run.attack import attack
 from brittle.run.plan import attack_specs
 from brittle.run.spec import read_spec
 from brittle.studies import spec_of
 from brittle.web.export import is_known
 from brittle.web.layers import sequence_of
-from brittle.web.page import HERE, MATHS, Exhibit, Known, explorer_page
+from brittle.web.page import HERE, MATHS, RULE, Exhibit, Known, explorer_page
 from conftest import Cli
 
 NODE = next(filter(None, map(shutil.which, ("node", "nodejs"))), None)
@@ -153,6 +155,19 @@ def test_the_page_finds_what_python_finds(channels: int) -> None:
         assert [row["steps"] for row in rows] == found.steps.tolist(), what
         if question["name"] != "few-pixel":  # whose memory forgets some candidates in Python
             assert [row["backwards"] for row in rows] == found.backwards.tolist(), what
+
+
+def test_a_change_is_amplified_by_the_one_rule() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread = [torch.randn(3000, generator=generator) * size for size in (0.0, 1e-4, 0.3, 1.0, 3.0, 17.0, 80.0)]
+    single = torch.zeros(3000)
+    single[5] = 40.0
+    changes = [change.tolist() for change in (*spread, single)]
+    script = """
+    const { changes, rule } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+    console.log(JSON.stringify(changes.map((change) => amplification(change, rule))));
+    """
+    assert in_node(script, {"changes": changes, "rule": RULE}) == [amplification(np.array(one)) for one in changes]
 
 
 class Joined(nn.Module):

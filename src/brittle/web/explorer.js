@@ -2,7 +2,7 @@
 (() => {
   const by = (id) => document.getElementById(id);
   const content = JSON.parse(by("content").textContent);
-  const OWN = "drawn"; // the number of the user's own image
+  const OWN = "drawn"; // in place of the number of an image: the user's own
 
   // What each attack may be asked: [option, words, default, least, step], or choices, or yes and no.
   // Where the run has the same attack, its values are the defaults.
@@ -21,9 +21,14 @@
   const FIXED = { fgsm: {}, pgd: { step_size: null }, deepfool: { candidates: 10 }, "few-pixel": { scale: 0.5 } };
 
   let exhibit; // {made, network, images, answers}
-  let own; // the drawn image
   let running = null; // what can be stopped
   let found = null; // the result that is shown
+
+  // What is drawn is the image, until another is chosen.
+  const drawing = new Drawing(by("canvas"), () => {
+    for (const one of document.querySelectorAll("input[name=image]:checked")) one.checked = false;
+  });
+  by("clear").addEventListener("click", () => drawing.clear());
 
   const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
   const few = (value) => (value === 0 ? "0" : Number(value.toPrecision(3)).toString());
@@ -51,15 +56,6 @@
     if (label) canvas.setAttribute("aria-label", label);
   }
 
-  // The one rule of amplification; see brittle.pages.pictures.
-  function amplification(levels) {
-    const { factors, cutOff, lossy, grey } = content.rule;
-    if (!levels.some(Boolean)) return 1;
-    const [low, high] = [-grey - 0.501, 255 - grey + 0.501];
-    const cut = (factor) => levels.reduce((count, d) => count + (d * factor < low || d * factor > high), 0);
-    return factors.reduce((best, factor) => (cut(factor) <= (factor <= lossy ? Math.floor(cutOff * levels.length) : 0) ? factor : best), 1);
-  }
-
   // ---- which network, which image
 
   function choose(number) {
@@ -79,7 +75,7 @@
     }));
     const drawable = made.shape[0] === 1;
     by("drawing").hidden = !drawable;
-    if (drawable) clear();
+    if (drawable) drawing.clear(made.shape);
     choices(by("target"), [["", "leave its class"], ...made.classes.map((name, k) => [k, `become ${name}`])]);
     choices(by("meant"), [["", "what the network sees"], ...made.classes.map((name, k) => [k, name])]);
     form();
@@ -91,88 +87,12 @@
   function chosen() {
     const at = document.querySelector("input[name=image]:checked")?.value ?? OWN;
     if (at === OWN) {
+      const image = drawing.image();
       const meant = by("meant").value;
-      return { image: own, label: meant === "" ? argmax(exhibit.network.logits(own)) : Number(meant), id: OWN };
+      return { image, label: meant === "" ? argmax(exhibit.network.logits(image)) : Number(meant), id: OWN };
     }
     return { image: exhibit.images[at], label: exhibit.made.labels[at], id: exhibit.made.ids[at] };
   }
-
-  // ---- drawing: ink of 0 to 1, in four times the network's pixels
-
-  const FINE = 4;
-  let [ink, pen] = [null, null];
-
-  function clear() {
-    const [, height, width] = exhibit.made.shape;
-    ink = new Float32Array(FINE * FINE * height * width);
-    pen = [(FINE * height) / 2, (FINE * width) / 2];
-    show();
-  }
-
-  function show() {
-    const [, height, width] = exhibit.made.shape;
-    const canvas = by("canvas");
-    Object.assign(canvas, { width: FINE * width, height: FINE * height });
-    const data = new ImageData(FINE * width, FINE * height);
-    ink.forEach((v, at) => { data.data.set([255 * v, 255 * v, 255 * v, 255], 4 * at); });
-    data.data.set([255, 90, 60, 255], 4 * (Math.floor(pen[0]) * FINE * width + Math.floor(pen[1])));
-    canvas.getContext("2d").putImageData(data, 0, 0);
-    own = Float32Array.from({ length: height * width }, (_, at) => {
-      let sum = 0;
-      for (let dy = 0; dy < FINE; dy += 1) {
-        for (let dx = 0; dx < FINE; dx += 1) {
-          sum += ink[(FINE * Math.floor(at / width) + dy) * FINE * width + FINE * (at % width) + dx];
-        }
-      }
-      return sum / FINE ** 2;
-    });
-  }
-
-  function dot() {
-    const [, height, width] = exhibit.made.shape;
-    const radius = (FINE * Math.max(height, width)) / 20;
-    const [rows, columns] = [FINE * height, FINE * width];
-    for (let y = Math.max(0, Math.ceil(pen[0] - radius)); y <= Math.min(rows - 1, pen[0] + radius); y += 1) {
-      for (let x = Math.max(0, Math.ceil(pen[1] - radius)); x <= Math.min(columns - 1, pen[1] + radius); x += 1) {
-        if ((y - pen[0]) ** 2 + (x - pen[1]) ** 2 <= radius ** 2) ink[y * columns + x] = 1;
-      }
-    }
-    for (const one of document.querySelectorAll("input[name=image]:checked")) one.checked = false; // the drawn one it is
-  }
-
-  function moved(to, drawing) {
-    const [, height, width] = exhibit.made.shape;
-    const from = pen;
-    const count = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1])));
-    for (let one = 1; one <= count; one += 1) {
-      pen = [0, 1].map((axis) => {
-        const value = from[axis] + ((to[axis] - from[axis]) * one) / count;
-        return Math.min(Math.max(value, 0), FINE * [height, width][axis] - 1);
-      });
-      if (drawing) dot();
-    }
-    show();
-  }
-
-  function place(event) {
-    const box = by("canvas").getBoundingClientRect();
-    const [, height, width] = exhibit.made.shape;
-    return [((event.clientY - box.top) / box.height) * FINE * height, ((event.clientX - box.left) / box.width) * FINE * width];
-  }
-
-  by("canvas").addEventListener("pointerdown", (event) => {
-    by("canvas").setPointerCapture(event.pointerId);
-    pen = place(event);
-    moved(pen, true);
-  });
-  by("canvas").addEventListener("pointermove", (event) => { if (event.buttons) moved(place(event), true); });
-  by("canvas").addEventListener("keydown", (event) => {
-    const way = { ArrowUp: [-2, 0], ArrowDown: [2, 0], ArrowLeft: [0, -2], ArrowRight: [0, 2], " ": [0, 0] }[event.key];
-    if (!way) return;
-    event.preventDefault();
-    moved([pen[0] + way[0], pen[1] + way[1]], event.shiftKey || event.key === " ");
-  });
-  by("clear").addEventListener("click", clear);
 
   // ---- which attack
 
@@ -287,7 +207,7 @@
     const [before, after] = [softmax(found.before), softmax(logits)];
     const [first, now] = [argmax(found.before), argmax(logits)];
     const levels = differenceOf(image, found.original).map((d) => 255 * d);
-    const factor = amplification(levels);
+    const factor = amplification(levels, content.rule);
     const { grey } = content.rule;
     const change = factor > 1 ? `amplified ${factor.toLocaleString("en")} times` : "as strong as it is";
     paint(by("original"), found.original.map((v) => 255 * v), `The original, taken for ${classes[first]}`);

@@ -15,8 +15,11 @@ from brittle.web.layers import sequence_of
 from brittle.web.written import images_written, layers_written
 
 HERE = Path(__file__).parent
-MATHS = ("draws.js", "network.js", "attacks.js")
-"""What computes; the rest shows. They know nothing of a page."""
+MATHS = ("draws.js", "network.js", "attacks.js", "pictures.js")
+"""What computes; they know nothing of a page."""
+RULE = {"factors": FACTORS, "cutOff": CUT_OFF, "lossy": LOSSY, "grey": GREY}
+"""Of amplification."""
+SHOWS = ("drawing.js", "explorer.js")
 
 
 @final
@@ -55,15 +58,14 @@ def explorer_page(exhibits: Sequence[Exhibit], data: str, *, seed: int = 0) -> s
     BrittleError for what is no network of a few known layers, and for what does not fit into a page.
     """
     written = [_written(one) for one in exhibits]
-    rule = {"factors": FACTORS, "cutOff": CUT_OFF, "lossy": LOSSY, "grey": GREY}
     context = {
         "networks": [one.name for one in exhibits],
         "images": min(len(one.images) for one in exhibits),
         "known": any(one.known for one in exhibits),
         "data": data,
-        "content": {"networks": written, "seed": seed, "rule": rule, "pixelated": PIXELATED},
+        "content": {"networks": written, "seed": seed, "rule": RULE, "pixelated": PIXELATED},
     }
-    scripts = [(HERE / name).read_text(encoding="utf-8") for name in (*MATHS, "explorer.js")]
+    scripts = [(HERE / name).read_text(encoding="utf-8") for name in (*MATHS, *SHOWS)]
     made = page(HERE, "explorer.html.j2", context, styles=("explorer.css",), scripts=scripts)
     size = len(made.encode("utf-8"))
     if size > LIMIT:
