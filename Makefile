@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newest test-lowest lint bench constraints dist clean
+.PHONY: demo test test-newest test-lowest lint bench constraints dist explorer clean
 
 demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
@@ -28,6 +28,13 @@ lint: $(VENV)/installed
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m bench
+
+# The page of docs/explorer.md.
+explorer: $(VENV)/installed
+	mkdir -p build/docs
+	rm -f build/docs/explorer.html
+	$(BIN)/brittle run docs/explorer/digits.toml --out build/explorer
+	$(BIN)/brittle export build/explorer --web build/docs/explorer.html
 
 # What the tests have just passed with is written down for `make test`. An older Python has not all of it, and gets what
 # there is for it.

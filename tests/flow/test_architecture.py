@@ -45,6 +45,7 @@ ORDER = [
     "studies",
     "recipes",
     "report",
+    "web",
 ]
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
 SEES = {
