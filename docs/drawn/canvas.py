@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -85,11 +86,13 @@ class Canvas:
     def text(self, point: Point, label: str, *, step: int = 0, until: int | None = None, side: str = "right") -> None:
         """Words beside a place: right, left, above or below it."""
         x, y = self._xy(point)
-        side = {"right": "left"}.get(side, side) if x > SIZE - 12 * len(label) - 9 else side
+        side = {"right": "left"}.get(side, side) if x > SIZE - 8.5 * len(label) - 9 else side
         move = {"right": (9, 5), "left": (-9, 5), "above": (0, -10), "below": (0, 20)}[side]
         anchor = {"right": "start", "left": "end"}.get(side, "middle")
         words = html.escape(label)
-        self._add(f'<text x="{x + move[0]:.1f}" y="{y + move[1]:.1f}" text-anchor="{anchor}">{words}</text>', step, until)
+        self._add(
+            f'<text x="{x + move[0]:.1f}" y="{y + move[1]:.1f}" text-anchor="{anchor}">{words}</text>', step, until
+        )
 
     def arrow(self, start: Point, end: Point, *, kind: str = "way", step: int = 0, until: int | None = None) -> None:
         """From one place to another."""
@@ -115,7 +118,9 @@ class Canvas:
         if drawn:
             self._add(f'<path class="{kind}" d="M{drawn}{"Z" if closed else ""}"/>', step, until)
 
-    def line(self, normal: Tensor, gap: float, *, kind: str = "surface", step: int = 0, until: int | None = None) -> None:
+    def line(
+        self, normal: Tensor, gap: float, *, kind: str = "surface", step: int = 0, until: int | None = None
+    ) -> None:
         """All points p with ``<normal, p> = gap``, as far as the window goes."""
         across, along = at(normal), (-at(normal)[1], at(normal)[0])
         size = across[0] ** 2 + across[1] ** 2
@@ -172,7 +177,7 @@ class Canvas:
 
 def _rings(canvas: Canvas, polygon: npt.NDArray[np.float64], starts: Sequence[int]) -> str:
     drawn = ""
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in pairwise(starts):
         corners = (canvas._xy((float(a), float(b))) for a, b in polygon[first:last])
         drawn += "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in corners) + "Z"
     return drawn

@@ -42,7 +42,7 @@ def before_and_after(text: str) -> str:
     found = method(_classifier(), images, Untargeted(labels), rng=Rng(0, tuple("abcd")[:_COUNT]))
     said = _classifier().logits(found.images, plain=True).argmax(1)
     rows = "".join(_row(*one) for one in zip(images, found.images, labels.tolist(), said.tolist(), strict=True))
-    return f'<table><thead><tr><th>image</th><th>change</th><th>result</th></tr></thead><tbody>{rows}</tbody></table>'
+    return f"<table><thead><tr><th>image</th><th>change</th><th>result</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(image: Tensor, found: Tensor, label: int, said: int) -> str:
@@ -57,7 +57,9 @@ def _row(image: Tensor, found: Tensor, label: int, said: int) -> str:
 
 def _picture(picture: object, below: str, alt: str) -> str:
     shown = embedded(picture, _BYTES)  # type: ignore[arg-type]
-    return f'<img class="pixelated" src="{shown.uri}" alt="{html.escape(alt)}" width="8" height="8"> {html.escape(below)}'
+    return (
+        f'<img class="pixelated" src="{shown.uri}" alt="{html.escape(alt)}" width="8" height="8"> {html.escape(below)}'
+    )
 
 
 def film(text: str) -> str:

@@ -8,13 +8,12 @@ from typing import Any, ClassVar, final
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.utils.math.latex2mathml import tex2mathml
-from drawn import digits, scenes
-from drawn.scene import SCENES
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-
+from drawn import digits, scenes
+from drawn.scene import SCENES
 
 _ = scenes  # imported for its pictures
 

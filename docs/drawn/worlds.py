@@ -1,4 +1,4 @@
-"""Classifiers of two pixels, by formula: the box of valid images is the unit square, and a boundary is a curve in it."""
+"""Classifiers of two pixels, by formula: the box of valid images is the unit square, and boundaries are curves."""
 
 import math
 from typing import final
@@ -11,7 +11,7 @@ from brittle.types import Images, Logits
 
 
 def image(right: float, up: float) -> Tensor:
-    """The image ``[1, 1, 2]`` at a point: its first pixel is the coordinate to the right, its second the one upwards."""
+    """The image ``[1, 1, 2]`` at a point: its first pixel is how far to the right, its second how far up."""
     return torch.tensor([right, up]).view(1, 1, 2)
 
 

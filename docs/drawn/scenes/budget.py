@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 from brittle.attacks import APGD, FGSM, PGD, Attack
@@ -13,7 +12,6 @@ from drawn import worlds
 from drawn.canvas import Canvas, at
 from drawn.scene import scene
 from drawn.watched import watch
-
 
 _SEEN = 0.004  # shorter steps would be dots
 

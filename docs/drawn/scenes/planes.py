@@ -126,7 +126,7 @@ def linearised() -> Canvas:
             canvas.line(*tangent(classifier, here, 3, other), kind="seen", step=step, until=step + 1)
         step = canvas.say(f"{named('x', number + 1)} is the nearest point of the nearest plane.")
         canvas.arrow(here, there, step=step)
-        canvas.dot(there, named("x", number + 1) if number < 2 else "", step=step)
+        canvas.dot(there, named("x", number + 1) if number < 2 else "", step=step, side=("above", "right")[number % 2])
     for other in range(3):
         canvas.line(*tangent(classifier, x, 3, other), kind="first")
     canvas.dot(x, "x₀", kind="image", side="below")
