@@ -41,6 +41,7 @@ from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.directions import Directions, DirectionsSpec
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
@@ -184,6 +185,13 @@ def small_boundary() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
 
 
+def small_directions() -> Directions:
+    """Units and directions of two networks, with pictures."""
+    spec = DirectionsSpec(models=[], data="", count=3, top=2, shown=2)
+    data = examples()
+    return Directions.of({"one": classifier(), "two": classifier(1)}, dict.fromkeys(("one", "two"), data), spec)
+
+
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -232,6 +240,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "activation": small_activation,
     "alternate": small_alternate,
     "boundary": small_boundary,
+    "directions": small_directions,
     "stability": small_stability,
     "train": small_train,
     "generator": small_generator,
