@@ -28,7 +28,7 @@ def blind_page(blind: Blind, directory: Path) -> str:
     """
     groups = list(dict.fromkeys(trial.group for trial in blind.trials))
     room = LIMIT // (2 * len(blind.trials)) - _AROUND
-    sections = [
+    sections: list[dict[str, Any]] = [
         {"name": group, "trials": [_trial(one, number, directory, room) for number, one in mine]}
         for group in groups
         for mine in [[(at, one) for at, one in enumerate(blind.trials) if one.group == group]]
