@@ -50,6 +50,7 @@ from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
+from brittle.studies.rubbish import RubbishSpec
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
@@ -132,6 +133,10 @@ def small_fit() -> Fitting:
 
 def small_noise() -> PerImage:
     return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
+
+
+def small_rubbish() -> PerImage:
+    return per_image(RubbishSpec(models=[], data=""))
 
 
 def small_first_step() -> PerImage:
@@ -233,6 +238,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "rubbish": small_rubbish,
     "first-step": small_first_step,
     "evolution": small_evolution,
     "generated": small_generated,

@@ -14,6 +14,7 @@ from brittle.studies import (
     fit,
     generated,
     noise,
+    rubbish,
     stability,
     train,
 )  # for their registrations
@@ -33,6 +34,7 @@ _ = (
     fit,
     generated,
     noise,
+    rubbish,
     stability,
     train,
 )
