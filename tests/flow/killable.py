@@ -41,6 +41,7 @@ from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.density import Likelihoods
 from brittle.studies.directions import Directions, DirectionsSpec
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
@@ -56,6 +57,7 @@ from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
 from brittle.train.acgan import Acgan
+from brittle.train.densities import PcaGaussian, VariationalBound
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -197,6 +199,14 @@ def small_directions() -> Directions:
     return Directions.of({"one": classifier(), "two": classifier(1)}, dict.fromkeys(("one", "two"), data), spec)
 
 
+def small_density() -> Likelihoods:
+    """Two densities, one of which is learnt; two networks, and other data."""
+    densities = (PcaGaussian(components=3), VariationalBound(epochs=2, batch=8, hidden=6, code=2, draws=2))
+    by_name = {"one": classifier(), "two": classifier(1)}
+    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    return Likelihoods(made, labelled(24, data=1), {"more": examples(5, data=2)}, densities, (brittle.FGSM(eps=0.2),))
+
+
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -246,6 +256,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "activation": small_activation,
     "alternate": small_alternate,
     "boundary": small_boundary,
+    "density": small_density,
     "directions": small_directions,
     "stability": small_stability,
     "train": small_train,

@@ -188,6 +188,61 @@ def alternate(
 
 
 @explain.command()
+def density(
+    model: Models,
+    data: Data,
+    out: Out,
+    train_data: Annotated[str, typer.Option("--train-data", metavar="SPEC", help="what densities are fitted to")],
+    train_limit: Annotated[
+        int, typer.Option("--train-limit", parser=at_least(2), metavar="N", help="so many images of --train-data")
+    ] = 10_000,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--density",
+            metavar="NAME",
+            help="pca-gaussian, vae or pixel-cnn, NAME[,option=value...], repeatable; default: all three",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="NAME[,option=value...], repeatable; default: minimal,norm=l2"),
+    ] = None,
+    other: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="other data, which no density has seen, repeatable")
+    ] = None,
+    weights: Weights = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """How likely adversarial examples are, by densities of training images, beside noise and other data."""
+    from brittle.cli.running import run_spec
+    from brittle.run.spec import parsed
+    from brittle.studies.density import DensitySpec
+
+    asked = {
+        "models": models_of(model, weights, mean, std),
+        "data": data,
+        "train_data": train_data,
+        "train_limit": train_limit,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+        "others": other or [],
+        **({"densities": method} if method else {}),
+        **({"attacks": attack} if attack else {}),
+    }
+    run_spec(lambda: parsed(DensitySpec, asked, "brittle explain density"), out, workers=workers, dry_run=dry_run)
+
+
+@explain.command()
 def directions(
     model: Models,
     data: Data,
