@@ -129,6 +129,9 @@ class Likelihoods:
                 raise BrittleError(
                     f"expected images of {_said(shape)}, as densities are of one size, got {_said(found)} from {name}"
                 )
+        called = [_called(one) for one in self.others.values()]
+        if len(set(called)) < len(called):
+            raise BrittleError(f"expected other data of different names, got {', '.join(called)}")
         for source in self.sources.of.values():
             for method in self.attacks:
                 check_access(method, source.classifier)
@@ -180,7 +183,7 @@ class Likelihoods:
             return Done(_SCHEMA.empty_table(), {file_of(unit.at.name, self.labels): self._fit(unit, files)})
         if unit.at.kind == "other":
             data = self.others[unit.at.name]
-            images = {f"{OTHER}{data.source}": data.images(*unit.span)}
+            images = {_called(data): data.images(*unit.span)}
             return self._told("", images, data.ids[unit.start : unit.stop], unit, torch.ones(len(unit)).bool(), files)
         classifier = self.sources.of[unit.at.name].classifier
         shard = self.sources.shard(unit.at.name, unit, manifest)
@@ -243,6 +246,11 @@ def values_of(net: nn.Module, images: Images) -> Tensor:
     """Log densities, float64 ``[N]``, one image at a time: then no result depends on others."""
     with torch.no_grad():
         return torch.cat([net(images[k : k + 1]).double().cpu() for k in range(len(images))])
+
+
+def _called(data: Examples) -> str:
+    """In records and quantities, whose parts slashes separate."""
+    return OTHER + data.source.rpartition("/")[2]
 
 
 def _said(shape: Sequence[int]) -> str:
