@@ -20,6 +20,7 @@ from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.device import usable
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.factory import made_by
+from brittle.models.fitted import load_fitted
 from brittle.models.network import Network
 from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
@@ -179,6 +180,11 @@ _SOURCES = (
         "hf:REPO",
         "classifier of the Hugging Face hub, or a folder of save_pretrained (pip install brittle[transformers])",
         load_pretrained,
+    ),
+    ModelSource(
+        "sklearn:KIND:DATA",
+        "linear, svm, tree, forest or knn of scikit-learn, fitted on the spot to 10,000 images, or KIND,limit=N",
+        load_fitted,
     ),
     ModelSource(
         "python:package.module:factory",
