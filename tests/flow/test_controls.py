@@ -57,7 +57,7 @@ def test_data_of_fewer_classes_are_those_of_the_first(tmp_path: Path) -> None:
         (load_data, "few:11:digits", "expected data of at least 11 classes with names, got 10"),
         (load_data, "few:2:digist", "did you mean 'digits'"),
         (load_model, "sklearn:svn:digits", "unknown classifier 'svn' in 'sklearn:svn:digits'; did you mean 'svm'?"),
-        (load_model, "sklearn:svm", "unknown classifier"),
+        (load_model, "sklearn:svm", "expected a classifier of scikit-learn as sklearn:KIND[,limit=N]:DATA"),
         (load_model, "sklearn:svm:digist", "did you mean 'digits'"),
     ],
 )

@@ -115,7 +115,8 @@ class PixelCNN(nn.Module):
 
     def _mixed(self, levels: Tensor, given: Tensor) -> Tensor:
         count = self.channels
-        weights, means, scales, slopes = given.split([1, count, count, count * (count - 1) // 2], 1)
+        weights, means = given[:, 0], given[:, 1 : 1 + count]
+        scales, slopes = given[:, 1 + count : 1 + 2 * count], given[:, 1 + 2 * count :]
         own, at = [], 0
         for channel in range(count):
             middle = means[:, channel]
@@ -123,8 +124,9 @@ class PixelCNN(nn.Module):
                 middle = middle + slopes[:, at].tanh() * levels[:, before, None]
                 at += 1
             own.append(logistic(levels[:, channel, None] - middle, scales[:, channel], levels[:, channel, None]))
-        every = torch.stack(own).sum(0) + weights[:, 0].log_softmax(1)
-        return every.logsumexp(1)
+        every = torch.stack(own).sum(0) + weights.log_softmax(1)
+        likely: Tensor = every.logsumexp(1)
+        return likely
 
 
 def logistic(apart: Tensor, log_scale: Tensor, levels: Tensor) -> Tensor:
@@ -151,4 +153,5 @@ class _Masked(nn.Conv2d):
         self.register_buffer("mask", before.float().view(size, size), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._conv_forward(images, self.weight * self.mask, self.bias)
+        seen: Tensor = self._conv_forward(images, self.weight * self.mask, self.bias)
+        return seen
