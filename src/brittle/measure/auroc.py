@@ -5,7 +5,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from brittle.measure.intervals import Z95
+from brittle.measure.intervals import Z95, wilson
 from brittle.measure.models import Measured
 
 Values = npt.NDArray[np.float64]
@@ -15,19 +15,24 @@ def auroc(low: Values, high: Values) -> Measured:
     """P(a value of ``low`` is below one of ``high``), ties by half: the area under the ROC curve.
 
     Its 95 % interval is DeLong et al. 1988's, on the log-odds, so that it stays in [0, 1]; none where either set has
-    fewer than two values, or where the sets do not overlap and nothing is known of how near they are.
+    fewer than two values. Where the sets do not overlap it is Wilson's of as many pairs as the smaller set has values:
+    such pairs are independent.
     """
     if not len(low) or not len(high):
         return Measured(value=None)
     below, above = _shares(high, low), 1 - _shares(low, high)  # of each of low, and of each of high
     area = float(below.mean())
-    if min(len(low), len(high)) < 2 or not 0 < area < 1:
-        return Measured(value=area, of=len(low) + len(high))
+    least, every = min(len(low), len(high)), len(low) + len(high)
+    if least < 2:
+        return Measured(value=area, of=every)
+    if not 0 < area < 1:
+        ends = wilson(round(area) * least, least) or (0.0, 1.0)
+        return Measured(value=area, low=ends[0], high=ends[1], of=every)
     variance = float(below.var(ddof=1)) / len(low) + float(above.var(ddof=1)) / len(high)
     half = Z95 * math.sqrt(variance) / (area * (1 - area))
     odds = math.log(area / (1 - area))
-    ends = [1 / (1 + math.exp(-one)) for one in (odds - half, odds + half)]
-    return Measured(value=area, low=ends[0], high=ends[1], of=len(low) + len(high))
+    low_end, high_end = (1 / (1 + math.exp(-one)) for one in (odds - half, odds + half))
+    return Measured(value=area, low=low_end, high=high_end, of=every)
 
 
 def _shares(others: Values, values: Values) -> Values:
