@@ -41,6 +41,8 @@ from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.density import Likelihoods
+from brittle.studies.directions import Directions, DirectionsSpec
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
@@ -49,11 +51,13 @@ from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
+from brittle.studies.rubbish import RubbishSpec
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
 from brittle.train.acgan import Acgan
+from brittle.train.densities import PcaGaussian, VariationalBound
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -133,6 +137,10 @@ def small_noise() -> PerImage:
     return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
 
 
+def small_rubbish() -> PerImage:
+    return per_image(RubbishSpec(models=[], data=""))
+
+
 def small_first_step() -> PerImage:
     return per_image(FirstStepSpec(models=[], data=""))
 
@@ -184,6 +192,21 @@ def small_boundary() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
 
 
+def small_directions() -> Directions:
+    """Units and directions of two networks, with pictures."""
+    spec = DirectionsSpec(models=[], data="", count=3, top=2, shown=2)
+    data = examples()
+    return Directions.of({"one": classifier(), "two": classifier(1)}, dict.fromkeys(("one", "two"), data), spec)
+
+
+def small_density() -> Likelihoods:
+    """Two densities, one of which is learnt; two networks, and other data."""
+    densities = (PcaGaussian(components=3), VariationalBound(epochs=2, batch=8, hidden=6, code=2, draws=2))
+    by_name = {"one": classifier(), "two": classifier(1)}
+    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    return Likelihoods(made, labelled(24, data=1), {"more": examples(5, data=2)}, densities, (brittle.FGSM(eps=0.2),))
+
+
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -225,6 +248,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "rubbish": small_rubbish,
     "first-step": small_first_step,
     "evolution": small_evolution,
     "generated": small_generated,
@@ -232,6 +256,8 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "activation": small_activation,
     "alternate": small_alternate,
     "boundary": small_boundary,
+    "density": small_density,
+    "directions": small_directions,
     "stability": small_stability,
     "train": small_train,
     "generator": small_generator,

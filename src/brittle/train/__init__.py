@@ -4,6 +4,8 @@ from brittle.train.acgan import Acgan
 from brittle.train.adversarial import Adversarial
 from brittle.train.coding import Autoencoder, Variational
 from brittle.train.decayed import Szegedy
+from brittle.train.noisy import Noisy
+from brittle.train.pools import Pools
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
 from brittle.train.trades import Trades
@@ -14,6 +16,8 @@ __all__ = [
     "Adversarial",
     "Autoencoder",
     "Move",
+    "Noisy",
+    "Pools",
     "Recipe",
     "Standard",
     "Stopped",
