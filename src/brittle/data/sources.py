@@ -13,6 +13,7 @@ from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.limit import chosen
+from brittle.data.plants.plant import PREFIX, plant_of, planted
 from brittle.data.signs import load_signs_test
 from brittle.errors import BrittleError
 
@@ -51,6 +52,11 @@ def _load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     return load_parquet(spec, limit=limit, fit=fit)
 
 
+def _load_planted(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    plant, data = plant_of(spec)
+    return planted(load_data(data, limit=limit, fit=plant.taken(fit)), plant, fit)
+
+
 DATA_SOURCES: tuple[DataSource, ...] = (
     DataSource(
         "digits",
@@ -65,6 +71,13 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "16 traffic signs in colour, 64 x 64, drawn here: the 480 that signs-cnn was not trained on; no download",
         lambda spec: spec == "signs",
         load_signs_test,
+    ),
+    DataSource(
+        "planted",
+        f"{PREFIX}PLANT:DATA",
+        "any of these with what tells their class put into them: line[,label=...], colours[,flip=...]",
+        lambda spec: spec.startswith(PREFIX),
+        _load_planted,
     ),
     DataSource(
         "hub",
@@ -92,7 +105,8 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 
 
 def load_data(spec: str | Path, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
-    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
+    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file;
+    ``planted:PLANT:DATA`` for any of these with a plant.
 
     limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
     depend on it. None takes all, in the source's order.

@@ -4,6 +4,7 @@ from brittle.train.acgan import Acgan
 from brittle.train.adversarial import Adversarial
 from brittle.train.coding import Autoencoder, Variational
 from brittle.train.decayed import Szegedy
+from brittle.train.erm import Erm
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
 from brittle.train.trades import Trades
@@ -13,6 +14,7 @@ __all__ = [
     "Acgan",
     "Adversarial",
     "Autoencoder",
+    "Erm",
     "Move",
     "Recipe",
     "Standard",
