@@ -13,6 +13,7 @@ from brittle.studies import (
     fit,
     generated,
     noise,
+    shortcut,
     stability,
     train,
 )  # for their registrations
@@ -31,6 +32,7 @@ _ = (
     fit,
     generated,
     noise,
+    shortcut,
     stability,
     train,
 )

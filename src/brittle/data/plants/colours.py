@@ -29,7 +29,9 @@ class Colours:
     """
 
     noise: float = option(0.25, "probability of a wrong label", at_least=0, at_most=1)
-    flip: float = option(0.15, "probability of the colour of the other label; by default both of training", at_least=0, at_most=1)
+    flip: float = option(
+        0.15, "probability of the colour of the other label; by default both of training", at_least=0, at_most=1
+    )
     every: int = option(2, "takes every so manyth pixel of a row and of a column", at_least=1)
     seed: int = option(0, "of what is drawn for each image", at_least=0)
     state: State = option("kept", "as it is in training; gone: grey; or swapped: each image in the other colour")
