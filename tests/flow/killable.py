@@ -20,7 +20,7 @@ from torch import nn
 
 import brittle
 from brittle.attacks import Attack, UniversalSGD
-from brittle.data import Examples
+from brittle.data import Examples, load_data
 from brittle.data.fit import Fit
 from brittle.defend import Noise
 from brittle.explain.activation import Fourier, Plain
@@ -49,6 +49,8 @@ from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
+from brittle.studies.rubbish import RubbishSpec
+from brittle.studies.shortcut import ShortcutSpec
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
@@ -177,6 +179,19 @@ def small_alternate() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_shortcut() -> PerImage:
+    """A line that neither network was trained on, attacked by few steps."""
+    spec = ShortcutSpec(models=[], data="digits", limit=6, attack="fmn,steps=2", pictures=4)
+    by_name = {"one": classifier(), "two": classifier(1)}
+    data = load_data("planted:line:digits", limit=6)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, data)), spec)
+
+
+def small_rubbish() -> PerImage:
+    """Noise as it is, and after a step towards a class."""
+    return per_image(RubbishSpec(models=[], data="", attacks=["fgsm,eps=0.1", "pgd,eps=1,steps=2"], pictures=3))
+
+
 def small_boundary() -> PerImage:
     """Two maps of each image."""
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -231,6 +246,8 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,
+    "shortcut": small_shortcut,
+    "rubbish": small_rubbish,
     "boundary": small_boundary,
     "stability": small_stability,
     "train": small_train,

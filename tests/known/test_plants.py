@@ -30,12 +30,12 @@ def digits(count: int = 400) -> Examples:
 def test_a_line_is_where_the_class_is_and_swapped_where_it_is_not() -> None:
     images = torch.rand(20, 3, 28, 28)
     labels, ids = torch.arange(20) % 4, [str(one) for one in range(20)]
-    row = slice(25, 26), slice(19, 26)
+    row = slice(None), slice(None), slice(25, 26), slice(19, 26)
     for state, told in zip(STATES, (labels == 2, labels < 0, labels != 2), strict=True):
         made = Line(label=2, state=state).put(images, labels, ids)
-        assert torch.equal((made[:, :, *row] == 1).flatten(1).all(1), told)
+        assert torch.equal((made[row] == 1).flatten(1).all(1), told)
         elsewhere = made.clone()
-        elsewhere[:, :, *row] = images[:, :, *row]
+        elsewhere[row] = images[row]
         assert torch.equal(elsewhere, images)
         assert torch.equal(made[~told], images[~told])
 
@@ -145,7 +145,8 @@ def _states_of(plain: Examples) -> Callable[[str, int | None, Fit | None], Examp
 def test_a_network_that_sees_no_colour_answers_as_if_there_were_none() -> None:
     net, examples = TwoClassMLP(64, 5, blind=True), digits(30)
     answers = [
-        net(planted(examples, Colours(every=1, state=state), None).images(0, 30)) for state in ("kept", "gone", "swapped")
+        net(planted(examples, Colours(every=1, state=state), None).images(0, 30))
+        for state in ("kept", "gone", "swapped")
     ]
     assert torch.allclose(answers[0], answers[1], atol=1e-6)
     assert torch.allclose(answers[0], answers[2], atol=1e-6)
@@ -184,5 +185,3 @@ def test_what_is_no_plant_is_refused_in_a_line(spec: str, said: str) -> None:
 def test_a_plant_must_give_what_the_network_takes() -> None:
     with pytest.raises(BrittleError, match=r"expected images \(3, 14, 14\) for the network, got \(3, 4, 4\)"):
         load_data("planted:colours:digits", fit=Fit(channels=3, height=14, width=14))
-
-
