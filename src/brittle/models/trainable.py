@@ -14,6 +14,7 @@ from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.mlp import MLP, CodeClassifier
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 from brittle.models.digits_cnn import DigitsCNN
+from brittle.models.inputs import on_inputs
 from brittle.models.signs_cnn import SignsCNN
 
 
@@ -81,7 +82,8 @@ TRAINABLE: Mapping[str, Architecture] = MappingProxyType({**ARCHITECTURES, **{on
 
 
 def trainable(name: str) -> Architecture:
-    """The architecture of this name; BrittleError with the nearest for any other."""
-    if name not in TRAINABLE:
-        raise BrittleError(f"unknown architecture {name!r}{did_you_mean(name, TRAINABLE)}")
-    return TRAINABLE[name]
+    """The architecture of this name, or of ``NAME@INPUT[+INPUT...]``; BrittleError with the nearest for any other."""
+    base, at, inputs = name.partition("@")
+    if base not in TRAINABLE:
+        raise BrittleError(f"unknown architecture {base!r}{did_you_mean(base, TRAINABLE)}")
+    return on_inputs(name, TRAINABLE[base], inputs) if at else TRAINABLE[base]
