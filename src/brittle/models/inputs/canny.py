@@ -12,6 +12,7 @@ _REACH = 8  # steps along which a weak edge may hang on a strong one
 _SOFT = 0.1  # of the threshold that an attacker differentiates
 _THINNED = 0.1  # of its slope that is left where another edge is stronger: it may be so no longer after a step
 _TINY = 1e-12
+_TIE = 1e-9  # both sides of a step are as steep: which one stays must not be left to rounding
 
 
 @final
@@ -54,7 +55,7 @@ class Canny(nn.Module):
         steep = torch.atan2(slopes[:, 1:], slopes[:, :1]).div(torch.pi / 4).round().remainder(4)
         around = filtered(magnitude, self.shifts, 1)
         ahead, behind = around[:, :4], around[:, 4:]
-        largest = (magnitude >= ahead) & (magnitude > behind) & (steep == self.numbers)
+        largest = (magnitude > ahead - _TIE) & (magnitude > behind + _TIE) & (steep == self.numbers)
         return largest.to(magnitude.dtype).sum(1, keepdim=True)
 
     def _hanging(self, thin: Tensor) -> Tensor:
