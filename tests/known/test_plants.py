@@ -167,21 +167,6 @@ def test_two_logits_of_one_number_lose_what_a_sigmoid_does_and_all_parameters_de
     assert all(float(one.detach().abs().sum()) == 0 for one in (net.first.bias, net.second.bias))
 
 
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ("planted:line", "expected planted:PLANT:DATA"),
-        ("planted:lime:digits", "unknown plant 'lime'; did you mean 'line'?"),
-        ("planted:line,label=-1:digits", "label"),
-        ("planted:colours:signs", "expected grey images to colour, got 3 channels"),
-    ],
-)
-def test_what_is_no_plant_is_refused_in_a_line(spec: str, said: str) -> None:
-    with pytest.raises(BrittleError, match=said) as caught:
-        load_data(spec)
-    assert "\n" not in str(caught.value)
-
-
 def test_a_plant_must_give_what_the_network_takes() -> None:
     with pytest.raises(BrittleError, match=r"expected images \(3, 14, 14\) for the network, got \(3, 4, 4\)"):
         load_data("planted:colours:digits", fit=Fit(channels=3, height=14, width=14))
