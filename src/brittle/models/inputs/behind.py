@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from brittle.errors import BrittleError, did_you_mean
 from brittle.models.architectures.architecture import Architecture
@@ -41,6 +41,8 @@ class Behind(nn.Module):
 
     All but the image itself are of the luma of colours (ITU-R 601), or of grey as it is.
     """
+
+    luma: Tensor
 
     def __init__(self, channels: int, inputs: Sequence[nn.Module], net: nn.Module) -> None:
         super().__init__()
@@ -81,8 +83,7 @@ def on_inputs(name: str, base: Architecture, inputs: str) -> Architecture:
 def _built(base: Architecture, names: Sequence[str], classes: int) -> nn.Module:
     """The base's first convolution takes other channels, with weights as PyTorch begins any."""
     net, inputs = base.build(classes), [INPUTS[one][1]() for one in names]
-    given = base.fit.channels
-    channels = sum(given if isinstance(one, nn.Identity) else int(one.outputs) for one in inputs)  # type: ignore[arg-type]
+    channels = sum(base.fit.channels if isinstance(one, nn.Identity) else _outputs(one) for one in inputs)
     place, first = next(iter((at, one) for at, one in net.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)))
     if not isinstance(first, nn.Conv2d):
         raise BrittleError(f"expected an architecture of convolutions for {'+'.join(names)}, got {base.name}")
@@ -93,8 +94,14 @@ def _built(base: Architecture, names: Sequence[str], classes: int) -> nn.Module:
             first.out_channels,
             first.kernel_size,  # type: ignore[arg-type]
             stride=first.stride,  # type: ignore[arg-type]
-            padding=first.padding,
+            padding=first.padding,  # type: ignore[arg-type]
             bias=first.bias is not None,
         ),
     )
-    return Behind(given, inputs, net)
+    return Behind(base.fit.channels, inputs, net)
+
+
+def _outputs(made: nn.Module) -> int:
+    count = made.outputs
+    assert isinstance(count, int)
+    return count

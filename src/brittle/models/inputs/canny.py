@@ -29,6 +29,10 @@ class Canny(nn.Module):
     """
 
     outputs = 1
+    blur: Tensor
+    slopes: Tensor
+    shifts: Tensor
+    numbers: Tensor
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()

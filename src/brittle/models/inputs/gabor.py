@@ -21,6 +21,7 @@ class Gabor(nn.Module):
     """
 
     outputs = _DIRECTIONS
+    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()

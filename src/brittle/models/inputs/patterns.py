@@ -19,6 +19,8 @@ class Patterns(nn.Module):
     of them: which of two such numbers is larger means nothing to a convolution. Backwards: a soft step.
     """
 
+    shifts: Tensor
+
     def __init__(self, margin: float) -> None:
         super().__init__()
         self.margin = margin
