@@ -16,6 +16,7 @@ from brittle.studies import (
     generated,
     noise,
     rubbish,
+    shortcut,
     stability,
     train,
 )  # for their registrations
@@ -37,6 +38,7 @@ _ = (
     generated,
     noise,
     rubbish,
+    shortcut,
     stability,
     train,
 )

@@ -4,6 +4,7 @@ from brittle.train.acgan import Acgan
 from brittle.train.adversarial import Adversarial
 from brittle.train.coding import Autoencoder, Variational
 from brittle.train.decayed import Szegedy
+from brittle.train.erm import Erm
 from brittle.train.noisy import Noisy
 from brittle.train.pools import Pools
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
@@ -15,6 +16,7 @@ __all__ = [
     "Acgan",
     "Adversarial",
     "Autoencoder",
+    "Erm",
     "Move",
     "Noisy",
     "Pools",
