@@ -4,6 +4,7 @@ from brittle.train.acgan import Acgan
 from brittle.train.adversarial import Adversarial
 from brittle.train.coding import Autoencoder, Variational
 from brittle.train.decayed import Szegedy
+from brittle.train.quantised import Quantised
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
 from brittle.train.trades import Trades
@@ -14,6 +15,7 @@ __all__ = [
     "Adversarial",
     "Autoencoder",
     "Move",
+    "Quantised",
     "Recipe",
     "Standard",
     "Stopped",
