@@ -25,9 +25,10 @@ def rounded(values: Tensor, low: Tensor, high: Tensor, bits: int) -> Tensor:
     """
     most = (1 << bits) - 1
     step = ((high - low) / most).clamp_min(1e-12)
-    within = values.clamp(low, high)
-    exact = low + ((within.detach() - low) / step).round() * step
-    return within + (exact - within.detach())
+    inside = (values >= low) & (values <= high)
+    nearest = values.detach().clamp(low, high)  # whose gradient would be halved at both ends
+    exact = low + ((nearest - low) / step).round() * step
+    return torch.where(inside, values + (exact - values.detach()), exact)
 
 
 class _Rounding(nn.Module):

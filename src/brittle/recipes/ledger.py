@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple, TypeVar, final
 
 import numpy as np
 import pandas as pd
 
 from brittle.data.perturbation import read_perturbation
+from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
 from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of
@@ -32,7 +33,11 @@ from brittle.records import (
     stored_images,
 )
 from brittle.studies import STUDIES
+from brittle.studies.opening import name_of
 from brittle.studies.perturbations import FILE
+
+
+T = TypeVar("T")
 
 
 @final
@@ -104,12 +109,31 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
             found = joined([found, passes_of(place, manifest)])
         if manifest.transfer is not None:
             found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
-        parts.append(found.below(step.key))
+        parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
     return Seen(joined(parts), list(accuracies.values()), curves)
+
+
+def _by_arms(found: Quantities, asked: Asked) -> Quantities:
+    """An arm behind defences is the defended model: what a run calls by both goes by the arm's name alone, and the bare
+    one, which an audit puts beside it under that name, by none."""
+    arms = {
+        name_of(network.model_copy(update={"name": arm}), each): arm
+        for arm, network in asked.arms.items()
+        for each in defences_from(network.defences)
+    }
+    if not arms:
+        return found
+
+    def named(every: Mapping[str, T]) -> dict[str, T]:
+        heads = {key: key.partition("/") for key in every}
+        kept = {key: head for key, head in heads.items() if head[0] not in arms.values()}
+        return {"".join((arms.get(head[0], head[0]), *head[1:])): every[key] for key, head in kept.items()}
+
+    return Quantities(named(found.known), named(found.each))
 
 
 def passes_of(place: Path, manifest: Manifest) -> Quantities:

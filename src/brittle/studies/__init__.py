@@ -2,6 +2,7 @@
 
 from brittle.studies import (
     activation,
+    amplification,
     alternate,
     audit,
     boundary,
@@ -20,6 +21,7 @@ from brittle.studies.registry import STUDIES, spec_of
 
 _ = (
     activation,
+    amplification,
     alternate,
     audit,
     boundary,

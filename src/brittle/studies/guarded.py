@@ -58,9 +58,7 @@ def behind(
     return {**models, **beside}, {name: Guard(bare, tuple(defences), clean) for name, bare in names.items()}
 
 
-def with_clean(
-    guards: Mapping[str, Guard], models: Sequence[ModelSpec], sources: Sources
-) -> dict[str, Guard]:
+def with_clean(guards: Mapping[str, Guard], models: Sequence[ModelSpec], sources: Sources) -> dict[str, Guard]:
     """The guards, each with the images that it is fitted on."""
     specs = {name_of(one, each): one for one in models for each in defences_from(one.defences)}
     return {
