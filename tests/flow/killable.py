@@ -35,8 +35,8 @@ from brittle.run.store import Store
 from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
-from brittle.studies.amplification import AmplificationSpec
 from brittle.studies.alternate import AlternateSpec
+from brittle.studies.amplification import AmplificationSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec

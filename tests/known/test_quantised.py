@@ -136,5 +136,5 @@ def test_a_change_is_measured_by_what_it_changes() -> None:
 
 @pytest.mark.parametrize("net", [nn.Sequential(nn.Flatten()), nn.Linear(4, 2)])
 def test_what_has_no_layers_to_round_is_refused(net: nn.Module) -> None:
-    with pytest.raises(brittle.BrittleError, match="expected a network with layers that are torch.nn.Conv2d or Linear"):
+    with pytest.raises(brittle.BrittleError, match=r"expected a network with layers that are torch\.nn"):
         quantise(net, 4, 4)

@@ -38,7 +38,7 @@ class JudgedDefence(Plain):
 
 
 class JudgedDetector(Plain):
-    """A model that may refuse an answer, at a budget, for a goal: what it refuses, of clean images and of attacked ones.
+    """A model that may refuse an answer, at a budget, for a goal: how many clean images it refuses, and attacked ones.
 
     Attacked are the images that both answer rightly before, and that some change within the budget makes the bare model
     take for another class. The other rates are shares of them, so that one can be held against another: the true

@@ -36,7 +36,6 @@ from brittle.studies import STUDIES
 from brittle.studies.opening import name_of
 from brittle.studies.perturbations import FILE
 
-
 T = TypeVar("T")
 
 
@@ -53,7 +52,7 @@ class Seen(NamedTuple):
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
     """The ledger of a study in a directory, of whatever of it has been done."""
     steps = steps_of(recipe, asked, out=str(directory))
-    seen = _seen(recipe, steps, directory)
+    seen = _seen(recipe, asked, steps, directory)
     figures = published(recipe)
     judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
     chance = 1 / recipe.data.classes
@@ -89,7 +88,7 @@ def _judged(
     return found if noise is None else found.model_copy(update={"noise": noise})
 
 
-def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
+def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> Seen:
     parts, accuracies = [facts()], {}
     curves = dict[str, list[Curve]]()
     for step in steps:

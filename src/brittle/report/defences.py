@@ -79,18 +79,18 @@ def defences_section(
         "tables": [
             _table("Defences, judged", told),
             *refusing,
-            _below("Each attack by itself", each) | {"folded": True},
+            _below("Each attack by itself", each, folded=True),
         ],
     }
 
 
 def _table(title: str, told: Told) -> dict[str, Any]:
     rows = [[row[0], *map(told_cell, row[1:])] for row in told.rows]
-    return {"title": title, "heads": told.heads, "rows": rows}
+    return {"title": title, "heads": told.heads, "rows": rows, "sentences": (), "folded": False}
 
 
-def _below(title: str, told: Told) -> dict[str, Any]:
-    return _table(title, told) | {"sentences": told.sentences}
+def _below(title: str, told: Told, *, folded: bool = False) -> dict[str, Any]:
+    return _table(title, told) | {"sentences": told.sentences, "folded": folded}
 
 
 def _beside(one: JudgedDefence) -> tuple[Cell, ...]:

@@ -2,8 +2,8 @@
 
 from brittle.studies import (
     activation,
-    amplification,
     alternate,
+    amplification,
     audit,
     boundary,
     certify,

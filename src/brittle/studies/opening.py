@@ -88,8 +88,8 @@ def opened_sources(
         for each in defences_from(one.defences):
             if images_wanted(each) and loaded[name_of(one, each)].reject is not None:
                 raise BrittleError(
-                    f"expected --defence-data of other images than those of --data for {label_of_all(each)}, which would"
-                    f" know what it is asked again; got {data} for both"
+                    f"expected --defence-data of other images than those of --data for {label_of_all(each)}, which"
+                    f" would know what it is asked again; got {data} for both"
                 )
     return Sources.made_of(
         loaded,
