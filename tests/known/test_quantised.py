@@ -90,7 +90,7 @@ def test_the_smaller_product_has_the_gradient_of_the_one_that_is_published() -> 
         published = (columns.T @ columns - torch.eye(out)).square().sum()
         (wanted,) = torch.autograd.grad(published, weight)
         torch.testing.assert_close(found, wanted)
-        assert float(published - orthogonality(layer)) == pytest.approx(max(0, out - into), abs=1e-4)
+        assert float((published - orthogonality(layer)).detach()) == pytest.approx(max(0, out - into), abs=1e-4)
 
 
 def trained(recipe: Recipe) -> tuple[nn.Module, dict[str, float]]:

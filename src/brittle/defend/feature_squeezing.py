@@ -48,7 +48,7 @@ class FeatureSqueezing:
 
     def __post_init__(self) -> None:
         for one in self.squeezers:
-            if not hasattr(one, "step"):
+            if not hasattr(one, "step") or DEFENCES.entry_of(one).drawn:
                 raise BrittleError(f"expected squeezers that change the image alone, got {label_of(one)}")
 
     def fitted(self, classifier: Classifier, clean: Examples) -> "Squeezed":
