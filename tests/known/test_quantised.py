@@ -111,7 +111,7 @@ def test_a_network_learns_with_its_roundings_and_keeps_weights_that_are_not_roun
     assert len(weights.detach()[0].unique()) > 4
     assert row["loss"] < 0.6
     assert closer["orthogonality"] < 0.5 * row["orthogonality"]
-    assert float(orthogonality(near)) < 0.5 * float(orthogonality(net))
+    assert float(orthogonality(near).detach()) < 0.5 * float(orthogonality(net).detach())
 
 
 def test_recipes_compose_either_way() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 import pandas as pd
 import torch
 from pydantic import Field
+from torch import nn
 
 from brittle.attacks import Attack
 from brittle.catalog import attacks_from, label_of, traits_of
@@ -17,7 +18,6 @@ from brittle.measure import Curve, Told
 from brittle.measure.attack import median
 from brittle.measure.told import Cell, Sized
 from brittle.models.classifier import Classifier
-from brittle.models.quantised import layers_to_quantise
 from brittle.records import Manifest
 from brittle.rng import Rng
 from brittle.run.attack import attack_graded
@@ -43,7 +43,7 @@ class AmplificationSpec(PerImageSpec):
         study = super().open()
         self.made()
         for one in study.sources.of.values():
-            layers_to_quantise(network_of(one.classifier).net)
+            network_of(one.classifier)
         return study
 
     def made(self) -> list[Attack]:
@@ -54,7 +54,7 @@ class AmplificationSpec(PerImageSpec):
 def work(spec: AmplificationSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
     """The relative size of each change in the pixels, behind each convolution and linear layer, and in the logits."""
     network = network_of(classifier)
-    own = {name for name, one in network.net.named_modules() if hasattr(one, "weight") and one.weight.ndim > 1}
+    own = {name for name, one in network.net.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
     layers = [one.name for one in layers_of(network, shard.images[:1]) if one.name in own]
     goal, rng = Untargeted(shard.labels, network.reject), Rng(spec.seed, shard.ids)
     changed = {}
