@@ -66,7 +66,8 @@ class QuantisedConv2d(_Rounding, nn.Conv2d):
     """A convolution with rounded weights of rounded inputs."""
 
     def forward(self, values: Tensor) -> Tensor:
-        return self._conv_forward(self.inputs(values), self.weights(), self.bias)
+        convolved: Tensor = self._conv_forward(self.inputs(values), self.weights(), self.bias)
+        return convolved
 
 
 class QuantisedLinear(_Rounding, nn.Linear):
