@@ -224,6 +224,8 @@ def test_true_positives_are_counted_among_the_images_that_fall_without_the_detec
     (one,) = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers)
     counts = [(rate.count, rate.of) for rate in (one.refused, one.unaware, one.aware, one.worst)]
     assert counts == [(1, 10), (6, 7), (5, 7), (3, 7)]
+    untried = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers[:0])
+    assert (untried[0].unaware.value, untried[0].aware.count) == (None, 5)
     assert judge_detectors(made, seen, transfers) == []  # none may refuse
 
 

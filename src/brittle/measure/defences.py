@@ -237,15 +237,19 @@ def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
     clean = sides.own.drop_duplicates("position").set_index("position").reindex(sides.images.index)
     refused = clean["clean_prediction"] == sides.model.reject
     by_gradients = sides.labels(lambda spec: spec.access == "gradient")
-    unaware, aware, others = (
-        _fallen(rows, budget, sides.images.index)
-        for rows in (sides.unaware, sides.own[sides.own["attack"].isin(by_gradients)], sides.others)
+
+    def caught(*tried: "pd.Series[bool] | None") -> Measured:
+        through = [one for one in tried if one is not None]
+        if not through or not attacked.any():
+            return Measured(value=None)
+        return rate(int((attacked & ~pd.concat(through, axis=1).any(axis=1)).sum()), int(attacked.sum()))
+
+    unaware, aware, blind, others = (
+        sides.lost(sides.unaware, budget),
+        sides.lost(sides.own, budget, only=by_gradients),
+        sides.lost(sides.own, budget),
+        sides.lost(sides.others, budget),
     )
-    blind = _fallen(sides.own, budget, sides.images.index)
-
-    def caught(through: "pd.Series[bool]") -> Measured:
-        return rate(int((attacked & ~through).sum()), int(attacked.sum())) if attacked.any() else Measured(value=None)
-
     return JudgedDetector(
         model=sides.model.name,
         bare=sides.model.defends or "",
@@ -254,7 +258,7 @@ def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
         refused=rate(int(refused.sum()), len(refused)),
         unaware=caught(unaware),
         aware=caught(aware),
-        worst=caught(unaware | aware | blind | others),
+        worst=caught(unaware, blind, others),
     )
 
 
