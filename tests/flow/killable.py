@@ -22,7 +22,7 @@ import brittle
 from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples, load_data
 from brittle.data.fit import Fit
-from brittle.defend import Noise
+from brittle.defend import Noise, Quantised, defended
 from brittle.explain.activation import Fourier, Plain
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
@@ -36,6 +36,7 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
 from brittle.studies.alternate import AlternateSpec
+from brittle.studies.amplification import AmplificationSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
@@ -223,6 +224,14 @@ def small_stability() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_amplification() -> PerImage:
+    """A network, and the same with few bits."""
+    spec = AmplificationSpec(models=[], data="", attacks=["fgsm,eps=0.1"])
+    few = defended(classifier(), Quantised(bits=2, images=20), clean=examples(20, 1))
+    by_name = {"one": classifier(), "few bits": few}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
 def small_certify() -> PerImage:
     spec = CertifySpec(models=[], data="", norm="l2", eps=[0.1], attack="deepfool")
     net = seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10)))
@@ -266,6 +275,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "activation": small_activation,
     "alternate": small_alternate,
     "shortcut": small_shortcut,
+    "amplification": small_amplification,
     "boundary": small_boundary,
     "density": small_density,
     "directions": small_directions,

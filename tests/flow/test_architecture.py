@@ -65,7 +65,7 @@ TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "view", 
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 26  # `brittle audit` has as many options
+PARAMETERS = 27  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:

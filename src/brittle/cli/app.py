@@ -12,6 +12,7 @@ from brittle.cli.arguments import (
     BatchSize,
     Budgets,
     Data,
+    DefenceData,
     Defences,
     Device,
     DryRun,
@@ -88,6 +89,7 @@ def audit(
     eps: Budgets = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     target: Targets = None,
     limit: Limit = None,
     seed: Seed = 0,
@@ -113,7 +115,7 @@ def audit(
     gate = gate_of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
-            models=models_of(model, weights, mean, std, reject, trained_on, defence),
+            models=models_of(model, weights, mean, std, reject, trained_on, defence, defence_data),
             data=data,
             limit=limit,
             attacks=attack or [],
@@ -144,6 +146,7 @@ def fit(
     out: OutUnlessDry = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     limit: Limit = None,
     test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
     seed: Seed = 0,
@@ -160,7 +163,7 @@ def fit(
 
     run_spec(
         lambda: FitSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             data=data,
             limit=limit,
             test_data=test_data,
@@ -189,6 +192,7 @@ def craft(
     ] = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
     attack: Annotated[
         list[str] | None,
@@ -211,7 +215,7 @@ def craft(
 
     run_spec(
         lambda: CraftSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             photographs=photographs,
             targets=target or ["untargeted"],
             attacks=attack or ["craft"],

@@ -88,6 +88,10 @@ Defences = Annotated[
         help="NAME[,field=value...] before each model, repeatable, in this order. See: brittle defences",
     ),
 ]
+DefenceData = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="clean images for defences that are fitted on some; not those that are attacked"),
+]
 Reject = Annotated[
     str | None,
     typer.Option(metavar="CLASS", help="name or index of the class that means: no answer; reaching it is no success"),
@@ -159,6 +163,7 @@ def models_of(
     reject: str | None = None,
     trained_on: Sequence[str] | None = None,
     defences: Sequence[str] | None = None,
+    defence_data: str | None = None,
 ) -> "list[ModelSpec]":
     """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
     from brittle.run.spec import ModelSpec
@@ -179,6 +184,7 @@ def models_of(
             reject=reject,
             trained_on=given["--trained-on"].get(key),
             defences=list(defences or []),
+            defence_data=defence_data,
         )
         for key, (name, spec) in zip(names, named, strict=True)
     ]

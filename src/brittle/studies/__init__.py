@@ -3,6 +3,7 @@
 from brittle.studies import (
     activation,
     alternate,
+    amplification,
     audit,
     boundary,
     certify,
@@ -24,6 +25,7 @@ from brittle.studies.registry import STUDIES, spec_of
 
 _ = (
     activation,
+    amplification,
     alternate,
     audit,
     boundary,

@@ -7,6 +7,7 @@ from brittle.train.decayed import Szegedy
 from brittle.train.erm import Erm
 from brittle.train.noisy import Noisy
 from brittle.train.pools import Pools
+from brittle.train.quantised import Quantised
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
 from brittle.train.trades import Trades
@@ -20,6 +21,7 @@ __all__ = [
     "Move",
     "Noisy",
     "Pools",
+    "Quantised",
     "Recipe",
     "Standard",
     "Stopped",
