@@ -59,7 +59,7 @@ SEES = {
     "pages": {"errors", "places", "text"},
     "records": {"errors", "places", "types"},
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
-    "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
+    "report": {"errors", "places", "types", "text", "flags", "measure", "records", "pages"},
 }
 TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "view", "cli", "__main__"]
 
