@@ -56,7 +56,7 @@ SEES = {
     "pages": {"errors", "places", "text"},
     "records": {"errors", "places", "types"},
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
-    "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
+    "report": {"errors", "places", "types", "text", "flags", "measure", "records", "pages"},
 }
 TOP = ["api", "repeat", "docs", "notebook", "cli", "__main__"]
 
