@@ -1,6 +1,7 @@
 """A page on which somebody judges pictures without being told which is which, until all are judged."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from brittle.measure.told import Blind, Trial
 from brittle.pages.html import LIMIT, page
 from brittle.pages.pictures import embedded
 from brittle.pages.words import rate_text
+from brittle.places import content_of
 from brittle.report.page import HERE
 from brittle.text import significant
 
@@ -50,7 +52,7 @@ def _trial(trial: Trial, number: int, directory: Path, room: int) -> dict[str, A
 
 def _picture(path: Path, room: int) -> Any:
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content_of(path))) as image:
             return embedded(image.convert("RGB"), room)
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None
