@@ -101,6 +101,9 @@ def _elsewhere(
     trained = _train(fabric, build, setting, scratch)
     if fabric.is_global_zero:
         file.write_bytes(save(trained.state))
+    # Left to the end of the process, threads of the group may outlive what they belong to, and abort it.
+    fabric.barrier()
+    torch.distributed.destroy_process_group()
     return trained.rows, trained.seconds, trained.stopped
 
 
