@@ -1,5 +1,6 @@
 """Shortcuts: do classifiers go by what was planted into their training images, or by what these show?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -86,7 +87,7 @@ def work(spec: ShortcutSpec, classifier: Classifier, shard: Shard) -> Drawn:
         for state in STATES:
             of_label, of_answer = fits[state]
             said = {"contrary": not of_label[row], "follows": of_answer[row]}
-            found = {name: one[row] if state == "kept" else None for name, one in measured.items()}
+            found = {name: one[row] if state == "kept" else _NOTHING[name] for name, one in measured.items()}
             place = {"example": example, "position": shard.start + row, "state": state, "label": int(labels[row])}
             values = {**place, "prediction": int(answers[state][row]), **said, **found}
             for name in COLUMNS:
@@ -108,13 +109,15 @@ COLUMNS = (
 """contrary: the plant fits another class than the label; follows: it fits the answer. The last line: of images as in
 training that are right; shares are of the squared L2 norm."""
 
+_NOTHING: dict[str, Any] = {"met": False, **dict.fromkeys(COLUMNS[-4:], math.nan)}
+
 
 def _attacked(
     spec: ShortcutSpec, plant: Plant, classifier: Classifier, shard: Shard
 ) -> tuple[dict[str, list[Any]], dict[int, Images]]:
-    """The last columns, None where they mean nothing, and the attacked images by row."""
+    """The last columns, with nothing where they mean nothing, and the attacked images by row."""
     rows = (shard.prediction == shard.labels).nonzero().squeeze(1)
-    measured: dict[str, list[Any]] = {name: [None] * len(shard.ids) for name in COLUMNS[-5:]}
+    measured: dict[str, list[Any]] = {name: [nothing] * len(shard.ids) for name, nothing in _NOTHING.items()}
     if not len(rows):
         return measured, {}
     images, logits = shard.images[rows], shard.logits[rows]

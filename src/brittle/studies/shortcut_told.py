@@ -27,9 +27,8 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         contrary = mine[(mine["state"] == "swapped") & mine["contrary"]]
         follows = rate(int(contrary["follows"].sum()), len(contrary))
         kept = mine[mine["state"] == "kept"]
-        change, slope, noise = (mean(kept[f"{name}_inside"].dropna().astype(float)) for name in _INSIDE)
-        met = kept[kept["met"].fillna(False).astype(bool)]
-        distance = Sized(mean(met["distance"].astype(float)), "")
+        change, slope, noise = (mean(kept[f"{name}_inside"].dropna()) for name in _INSIDE)
+        distance = Sized(mean(kept.loc[kept["met"], "distance"]), "")
         rows.append((model.name, *accuracies, follows, change, slope, noise, distance))
         before, gone, swapped = (percent(one.value or 0.0) for one in accuracies)
         sentences.append(
@@ -73,7 +72,7 @@ def _shelves(manifest: Manifest, records: pd.DataFrame) -> tuple[Shelf, ...]:
                 answer, right = by_state.loc[state, "prediction"], by_state.loc[state, "label"]
                 lines = (f"taken for {classes[int(answer)]}",)
                 tiles.append(Tile(f"{name}: {said}", f"{place}-{state}.png", lines, bool(answer == right)))
-            if by_state.loc["kept", "met"] is True or by_state.loc["kept", "met"] == 1:
+            if by_state.loc["kept", "met"]:
                 share = percent(float(by_state.loc["kept", "change_inside"]))
                 tiles.append(Tile(f"{name}: what an attack changes", f"{place}-change.png", (f"{share} in the plant",)))
                 tiles.append(Tile(f"{name}: attacked", f"{place}-attacked.png"))
