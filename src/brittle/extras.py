@@ -36,6 +36,8 @@ EXTRAS = {
         Extra("foolbox", ("foolbox",), "attacks called foolbox:NAME"),
         Extra("lpips", ("lpips",), "LPIPS among the measures of what is crafted"),
         Extra("onnx", ("onnxruntime",), "models called onnx:FILE"),
+        Extra("ray", ("ray",), "units on a cluster, --workers ray"),
+        Extra("remote", ("upath",), "run directories in a storage, --out s3://..."),
         Extra("robustbench", ("robustbench",), "models called robustbench:NAME"),
         Extra("timm", ("timm",), "models called timm:NAME"),
         Extra(

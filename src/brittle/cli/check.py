@@ -10,6 +10,7 @@ from brittle.cli.app import app
 from brittle.cli.arguments import Workers
 from brittle.cli.gate import end_by, judged
 from brittle.errors import BrittleError
+from brittle.places import place_of
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
@@ -18,7 +19,8 @@ _SUMMARY = "GITHUB_STEP_SUMMARY"
 def check(
     spec: Annotated[Path, typer.Argument(metavar="FILE.toml", help="an audit, with a table [gate]")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="run directory; default: runs/ and the name of the file")
+        Path | None,
+        typer.Option(parser=place_of, metavar="DIR", help="run directory; default: runs/ and the name of the file"),
     ] = None,
     workers: Workers = 1,
 ) -> None:

@@ -28,7 +28,8 @@ _TABLE = """CREATE TABLE examples (
     example VARCHAR, position BIGINT, label BIGINT, class VARCHAR, before VARCHAR, after VARCHAR,
     before_confidence FLOAT, after_confidence FLOAT, outcome VARCHAR, kept_8bit BOOLEAN, norm VARCHAR, distance DOUBLE,
     l0 BIGINT, l1 DOUBLE, l2 DOUBLE, linf DOUBLE, forwards BIGINT, backwards BIGINT, flags VARCHAR[])"""
-_ROWS = """INSERT INTO examples SELECT ?, m.at, g.at, a.at, r.model, r.goal, r.attack, r.example, r.position, r.label,
+_ROWS = """INSERT INTO examples SELECT ?, m.place, g.place, a.place, r.model, r.goal, r.attack, r.example, r.position,
+    r.label,
     coalesce(l.name, 'class ' || r.label), coalesce(p.name, 'class ' || r.clean_prediction),
     coalesce(q.name, 'class ' || r.adversarial_prediction), r.clean_confidence, r.adversarial_confidence,
     CASE WHEN r.clean_prediction <> r.label THEN 'wrong before' WHEN r.fooled THEN 'fooled' ELSE 'withstood' END,
@@ -37,9 +38,9 @@ _ROWS = """INSERT INTO examples SELECT ?, m.at, g.at, a.at, r.model, r.goal, r.a
     r.l0, r.l1, r.l2, r.linf, r.forwards, r.backwards, r.flags
     FROM read_parquet(?) r JOIN models m ON r.model = m.name JOIN goals g ON r.goal = g.name
     JOIN attacks a ON r.attack = a.name
-    LEFT JOIN classes l ON l.model = r.model AND l.at = r.label
-    LEFT JOIN classes p ON p.model = r.model AND p.at = r.clean_prediction
-    LEFT JOIN classes q ON q.model = r.model AND q.at = r.adversarial_prediction"""
+    LEFT JOIN classes l ON l.model = r.model AND l.place = r.label
+    LEFT JOIN classes p ON p.model = r.model AND p.place = r.clean_prediction
+    LEFT JOIN classes q ON q.model = r.model AND q.place = r.adversarial_prediction"""
 _COLUMNS = """run, model_at, goal_at, attack_at, model, goal, attack, example, position, class, before, after,
     before_confidence, after_confidence, outcome, kept_8bit, norm, distance, l0, l1, l2, linf, forwards, backwards,
     flags"""
@@ -80,7 +81,7 @@ class Index:
             "classes": pa.table(
                 {
                     "model": [one for one, _, _ in classes],
-                    "at": [at for _, at, _ in classes],
+                    "place": [at for _, at, _ in classes],
                     "name": [name for _, _, name in classes],
                 }
             ),
@@ -105,9 +106,9 @@ class Index:
         order = f"{SORTS[sort]} {'DESC' if asked.get('falling') == '1' else 'ASC'} NULLS LAST, run, position, attack_at"
         offset = int(_number(asked, "offset") or 0)
         # The order is that of few columns; the others are read of the rows that it ends with.
-        chosen = f"SELECT rowid AS at FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {max(offset, 0)}"
+        chosen = f"SELECT rowid AS chosen FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {max(offset, 0)}"
         found = self._ask(
-            f"SELECT {_COLUMNS} FROM examples JOIN ({chosen}) ON examples.rowid = at ORDER BY {order}", values
+            f"SELECT {_COLUMNS} FROM examples JOIN ({chosen}) ON examples.rowid = chosen ORDER BY {order}", values
         )
         (count,) = self._ask(f"SELECT count(*) AS n FROM examples {where}", values)
         return Page(count["n"], found)
@@ -186,7 +187,7 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
 
 
 def _numbered(names: Sequence[str], **more: Sequence[str]) -> pa.Table:
-    columns = {"name": list(names), "at": list(range(len(names)))}
+    columns = {"name": list(names), "place": list(range(len(names)))}
     return pa.table(columns | {key: list(one) for key, one in more.items()})
 
 

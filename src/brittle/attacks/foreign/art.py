@@ -44,13 +44,12 @@ def _attacks() -> dict[str, Any]:
     module: Any = import_module("art.attacks.evasion")
     estimator = import_module("art.estimators.classification").PyTorchClassifier
     base = import_module("art.attacks").EvasionAttack
+    kinds = {name: made for name, made in vars(module).items() if isinstance(made, type) and issubclass(made, base)}
+    found: dict[str, Any] = {name: made for name, made in kinds.items() if not inspect.isabstract(made)}
     return {
         name: made
-        for name, made in vars(module).items()
-        if isinstance(made, type)
-        and issubclass(made, base)
-        and not inspect.isabstract(made)
-        and all(issubclass(estimator, one) for one in made._estimator_requirements)
+        for name, made in found.items()
+        if all(issubclass(estimator, one) for one in made._estimator_requirements)
         and (name in _NORM_OF or NORM in inspect.signature(made.__init__).parameters)
     }
 

@@ -111,7 +111,7 @@ def _made(name: str, guest: Guest) -> type:
     fields: list[tuple[str, Any, Any]] = []
     if len(guest.norms) > 1:
         among = [norm_named(one) for one in guest.norms]
-        default = ... if guest.norm is None else norm_named(guest.norm)
+        default: Any = ... if guest.norm is None else norm_named(guest.norm)
         fields.append((NORM, NormLike, option(default, "norm", among=among)))
     for one in guest.parameters:
         default = ... if one.default is Parameter.empty else one.default
@@ -125,7 +125,7 @@ def _made(name: str, guest: Guest) -> type:
 
     def __call__(self: Any, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:  # noqa: N807
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        whole = {key for key, value in numbers.items() if isinstance(value, int)}
+        whole = {key for key, value in numbers.items() if type(value) is int}
         values = {key: int(one) if key in whole and one == int(one) else one for key, one in values.items()}
         return _attacked(guest, name, values, classifier, images, goal, rng)
 
