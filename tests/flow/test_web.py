@@ -157,12 +157,31 @@ def test_the_page_finds_what_python_finds(channels: int) -> None:
             assert [row["backwards"] for row in rows] == found.backwards.tolist(), what
 
 
+def test_of_equal_pixels_the_first_has_the_gradient_of_their_window() -> None:
+    """As in PyTorch; black images are full of them."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 2, (4, 1, 8, 8), generator=generator).float()
+    classifier = Network(seeded(nn.Sequential(nn.MaxPool2d(3, 2, padding=1), nn.Flatten(), nn.Linear(16, 3))))
+    exhibit = Exhibit("x", classifier, images, torch.zeros(4, dtype=torch.long), "abcd", "rst")
+    script = """
+    const made = JSON.parse(require("fs").readFileSync(0, "utf8"));
+    const network = new Network(made);
+    const gradient = (image) => Array.from(network.linearize(image)[1]([1, 0, 0]));
+    console.log(JSON.stringify(imagesOf(made.images, made.shape).map(gradient)));
+    """
+    (made,) = written(explorer_page([exhibit], "dots"))["networks"]
+    _, back = classifier.linearize(images)
+    expected = back(torch.tensor([[1.0, 0.0, 0.0]]).repeat(4, 1)).flatten(1)
+    assert torch.allclose(torch.tensor(in_node(script, made)), expected, atol=1e-6)
+
+
 def test_a_change_is_amplified_by_the_one_rule() -> None:
     generator = torch.Generator().manual_seed(0)
     spread = [torch.randn(3000, generator=generator) * size for size in (0.0, 1e-4, 0.3, 1.0, 3.0, 17.0, 80.0)]
     single = torch.zeros(3000)
     single[5] = 40.0
-    changes = [change.tolist() for change in (*spread, single)]
+    edges = [torch.full((9,), level) for level in (12.74, 12.76, -12.84, -12.86)]  # half a grey level is forgiven
+    changes = [change.tolist() for change in (*spread, single, *edges)]
     script = """
     const { changes, rule } = JSON.parse(require("fs").readFileSync(0, "utf8"));
     console.log(JSON.stringify(changes.map((change) => amplification(change, rule))));

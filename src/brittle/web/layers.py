@@ -101,8 +101,10 @@ class _Walk(fx.Interpreter):
     def take_affine(self, function: Any, given: Tensor, name: str) -> None:
         """Arithmetic by channel, by what it makes of zeros and of ones."""
         none, one = function(torch.zeros_like(given[:1])), function(torch.ones_like(given[:1]))
-        weight, bias = (one - none).flatten(2), none.flatten(2)
-        if none.shape != given[:1].shape or bool((weight != weight[..., :1]).any() | (bias != bias[..., :1]).any()):
+        if none.shape != given[:1].shape:
+            _refuse(self.network, f"{name} changes the shape")
+        weight, bias = (each.reshape(1, given.shape[1], -1) for each in (one - none, none))
+        if bool((weight != weight[..., :1]).any() | (bias != bias[..., :1]).any()):
             _refuse(self.network, f"{name} is no factor and offset for each channel")
         self._scale(weight[0, :, 0], bias[0, :, 0])
 
@@ -114,10 +116,10 @@ class _Walk(fx.Interpreter):
             weight = (module.running_var + module.eps).rsqrt() * (1 if module.weight is None else module.weight)
             self._scale(weight, (0 if module.bias is None else module.bias) - weight * module.running_mean)
         elif isinstance(module, nn.AdaptiveAvgPool2d):
-            sides = tuple(given.shape[2:]), tuple(made.shape[2:])
-            if any(before % after for before, after in zip(*sides, strict=True)):
-                self._refuse(node, f"makes windows of several sizes of {sides[0]} pixels")
-            self.layers.append(nn.AvgPool2d(tuple(before // after for before, after in zip(*sides, strict=True))))
+            (height, width), (rows, columns) = given.shape[2:], made.shape[2:]
+            if height % rows or width % columns:
+                self._refuse(node, f"makes windows of several sizes of {height} x {width} pixels")
+            self.layers.append(nn.AvgPool2d((height // rows, width // columns)))
         elif module is not None and not isinstance(module, _STILL):
             if objection := _objection(module, given):
                 self._refuse(node, objection)
@@ -132,13 +134,14 @@ class _Walk(fx.Interpreter):
             self.take_affine(lambda x: call(node.target, *_with(x, given, args, named)), given, str(node.name))
             return None
         if name == "mean" and made.numel() == given.shape[0] * given.shape[1] and given.ndim == 4:
-            self.layers.append(nn.AvgPool2d(tuple(given.shape[2:])))
+            self.layers.append(nn.AvgPool2d((given.shape[2], given.shape[3])))
             return nn.Flatten() if made.ndim == 2 else nn.Identity()
         if name in _POOLED:
             options = node.normalized_arguments(self.module, normalize_to_only_use_kwargs=True)
             if options is not None:
                 said = {key: value for key, value in options.kwargs.items() if key != "input"}
-                return _POOLED[name](**said)
+                pooling: nn.Module = _POOLED[name](**said)
+                return pooling
         kind = _CALLED.get(name)
         if kind is None or (kind is nn.Flatten and made.shape != given.flatten(1).shape):
             self._refuse(node, f"is a call of {name}")
@@ -148,12 +151,11 @@ class _Walk(fx.Interpreter):
         before = self.layers[-1] if self.layers else None
         if isinstance(before, (nn.Conv2d, nn.Linear)):
             self.layers[-1] = folded = copy.deepcopy(before)
-            old = torch.zeros(len(weight)) if before.bias is None else before.bias.double()
+            offset = torch.zeros(len(weight)) if before.bias is None else before.bias
             folded.weight.copy_(before.weight.double() * weight.double().view(-1, *[1] * (before.weight.ndim - 1)))
-            folded.bias = nn.Parameter((old * weight.double() + bias.double()).float())
+            folded.bias = nn.Parameter((offset.double() * weight.double() + bias.double()).float())
         elif isinstance(before, Scale):
-            old = before.get_buffer("weight"), before.get_buffer("bias")
-            self.layers[-1] = Scale(old[0] * weight, old[1] * weight + bias)
+            self.layers[-1] = Scale(before.get_buffer("weight") * weight, before.get_buffer("bias") * weight + bias)
         elif bool((weight != 1).any() | (bias != 0).any()):
             self.layers.append(Scale(weight, bias))
 
@@ -163,7 +165,7 @@ class _Walk(fx.Interpreter):
 
 def _with(x: Tensor, given: Tensor, args: Any, named: Any) -> tuple[Any, Any]:
     """The arguments of a call, with x where it is given the layer before."""
-    return fx.node.map_aggregate((args, named), lambda value: x if value is given else value)  # type: ignore[return-value]
+    return fx.node.map_aggregate((args, named), lambda value: x if value is given else value)
 
 
 def _objection(module: nn.Module, given: Tensor) -> str | None:

@@ -48,9 +48,9 @@ def _layer(layer: nn.Module) -> dict[str, Any]:
         window = {"kernel": layer.kernel_size, "stride": layer.stride, "padding": _pair(layer.padding)}
         return {"kind": "convolution", **window, "dilation": layer.dilation, "groups": layer.groups, **_weights(layer)}
     if isinstance(layer, (nn.MaxPool2d, nn.AvgPool2d)):
-        window = {"kernel": layer.kernel_size, "stride": layer.stride, "padding": layer.padding}
+        sizes: dict[str, Any] = {"kernel": layer.kernel_size, "stride": layer.stride, "padding": layer.padding}
         kind = "largest" if isinstance(layer, nn.MaxPool2d) else "mean"
-        return {"kind": kind} | {name: _pair(value) for name, value in window.items()}
+        return {"kind": kind} | {name: _pair(value) for name, value in sizes.items()}
     assert isinstance(layer, (nn.Linear, Scale))
     return {"kind": "linear" if isinstance(layer, nn.Linear) else "scale", **_weights(layer)}
 
