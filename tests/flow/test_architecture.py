@@ -19,6 +19,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 ORDER = [
     "errors",
     "display",
+    "places",
     "checks",
     "text",
     "flags",
@@ -48,11 +49,12 @@ ORDER = [
 SEES = {
     "errors": set(),
     "display": set(),
-    "checks": {"errors"},
+    "places": {"errors"},
+    "checks": {"errors", "places"},
     "text": set(),
     "flags": set(),
-    "pages": {"errors", "text"},
-    "records": {"errors", "types"},
+    "pages": {"errors", "places", "text"},
+    "records": {"errors", "places", "types"},
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
     "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
 }

@@ -28,9 +28,10 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from brittle.errors import BrittleError
+from brittle.places import content_of
 from brittle.records.manifest import AttackSpec, Manifest, ModelRecord, View
 from brittle.records.schema import CERTIFICATES, CERTIFIED, RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
 from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
@@ -122,7 +123,7 @@ def _parquet(folders: Sequence[Path]) -> list[Path]:
 def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
     """One record shard, checked against the schema, if there is one, and against its own seal."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content_of(path)))
         sealed = seal_of(table.schema).records == content_digest(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrittleError(f"{path} is not a record shard ({_line(error)}); {_AGAIN}") from None
@@ -195,7 +196,7 @@ def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[
     """
     stamps: dict[str, Stamp] = {}
     for path in _shards(directory, manifest):
-        stamps |= seal_of(pq.read_schema(path)).files
+        stamps |= seal_of(pq.read_schema(pa.BufferReader(content_of(path)))).files
     originals = {view.record.slug: view.originals for view in manifest.views()}
     looked_at = {
         image_place(directory, folder, position, manifest.shard_size)[0]
@@ -222,7 +223,7 @@ def read_images(directory: Path, slug: str, view: View, positions: list[int]) ->
     for position in positions:
         name, start = image_place(directory, slug, position, view.manifest.shard_size)
         try:
-            stored = load_file(directory / name)
+            stored = load(content_of(directory / name))
         except (OSError, SafetensorError):
             raise LookupError(f"{directory / name} is not there, or damaged") from None
         row = position - start
@@ -242,7 +243,7 @@ def stored_images(directory: Path, slug: str, view: View, positions: Collection[
     images, places = [torch.empty(0, *view.image_shape, dtype=torch.uint8)], []
     files = {image_place(directory, slug, position, size): None for position in sorted(wanted)}
     for name, start in files:
-        stored = load_file(directory / name)
+        stored = load(content_of(directory / name))
         kept = stored["rows"].tolist() if "rows" in stored else range(len(stored["images"]))
         rows = [row for row, kept_row in enumerate(kept) if start + kept_row in wanted]
         images.append(stored["images"][rows])

@@ -1,6 +1,7 @@
 """A page for any study: what it tells of a run, as sentences, a chart, a table and pictures. Needs no template."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from brittle.measure import Curve, Told
 from brittle.measure.told import Cell, Shelf
 from brittle.pages.html import LIMIT, page
 from brittle.pages.pictures import PIXELATED, embedded
+from brittle.places import content_of, place_of
 from brittle.records import FlagRecord, Manifest
 from brittle.report.charts import javascript, plain_chart
 from brittle.report.page import HERE, write_page
@@ -89,7 +91,7 @@ def plain_page(
         [
             {
                 "title": shelf.title,
-                "tiles": [one._asdict() | _picture(one.caption, Path(one.file), each) for one in shelf.tiles],
+                "tiles": [one._asdict() | _picture(one.caption, place_of(one.file), each) for one in shelf.tiles],
             }
             for shelf in shelves
         ],
@@ -98,7 +100,7 @@ def plain_page(
 
 def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content_of(path))) as image:
             small = embedded(image.convert("RGB"), room)
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None
