@@ -115,6 +115,6 @@ def learnt() -> Network:
         optimiser = torch.optim.Adam(net.parameters(), lr=0.05, weight_decay=1e-3)
         for _ in range(200):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(net(points), labels).backward()
+            nn.functional.cross_entropy(net(points), labels).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return network(net.requires_grad_(False))
