@@ -1,6 +1,9 @@
 """What the documentation adds to Sphinx: formulas as MathML, pictures of planes and of digits, and whole HTML pages."""
 
 import html
+import inspect
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
 from typing import Any, ClassVar, final
@@ -51,6 +54,8 @@ class DigitsDirective(SphinxDirective):
 
 def _figure(directive: SphinxDirective, drawn: str, kind: str) -> list[nodes.Node]:
     """A drawing with its caption. Without a script or a style it is a picture and a paragraph."""
+    for file in Path(__file__).parent.rglob("*.py"):  # what draws it has changed: so has the page
+        directive.env.note_dependency(str(file))
     start = nodes.raw("", f'<figure class="{kind}">{drawn}<figcaption>', format="html")
     end = nodes.raw("", "</figcaption></figure>", format="html")
     return [start, *directive.parse_content_to_nodes(), end]
@@ -77,6 +82,31 @@ def _open_pages(app: Sphinx, document: nodes.document, name: str) -> None:
             node.replace_self(page)
 
 
+def _in_points(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Docstrings say ``name: what it is. other: ...`` in a row; here each has a line of its own."""
+    if what not in ("class", "function", "method"):
+        return
+    called = "|".join(inspect.signature(thing).parameters)  # type: ignore[arg-type]
+    if not called:
+        return
+    start = rf"(?:(?<=^)|(?<=[.;)] ))(?=(?:{called})(?:, (?:{called}))*: )"
+    paragraphs = [" ".join(part.split()) for part in "\n".join(lines).split("\n\n")]
+    lines[:] = [line for text in paragraphs for line in _points(re.split(start, text))]
+
+
+def _points(parts: list[str]) -> Iterator[str]:
+    first, *others = parts
+    if first:
+        yield from (first, "")
+    for part in others:
+        names, _, text = part.partition(": ")
+        text, _, raises = text.partition(" Raises ")
+        yield f"- **{names}**: {text}"
+        if raises:
+            yield from ("", f"Raises {raises}")
+    yield ""
+
+
 def _kept_pages(app: Sphinx, failure: Exception | None) -> None:
     """Those pages, beside the page that lists them."""
     if failure is None:
@@ -90,5 +120,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("plane", PlaneDirective)
     app.add_directive("digits", DigitsDirective)
     app.connect("doctree-read", lambda app, document: _open_pages(app, document, app.env.docname))
+    app.connect("autodoc-process-docstring", _in_points)
     app.connect("build-finished", _kept_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

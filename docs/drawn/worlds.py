@@ -1,6 +1,7 @@
 """Classifiers of two pixels, by formula: the box of valid images is the unit square, and boundaries are curves."""
 
 import math
+from functools import cache
 from typing import final
 
 import torch
@@ -100,3 +101,20 @@ def discs() -> Network:
     around = [((0.05, 0.95), (0.5, 0.4), 4.0, 4.0), ((0.9, 0.98), (0.42, 0.34), 4.0, 4.0),
               ((0.98, 0.2), (0.32, 0.42), 4.0, 4.0)]  # fmt: skip
     return network(Rounds([*around, ((0.5, 0.5), (1.0, 1.0), 0.0, 0.0)]))
+
+
+@cache
+def learnt() -> Network:
+    """A small ReLU network that has learnt the classes of ``discs`` from some points; its boundaries have edges."""
+    teacher = discs()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 4))
+        points = torch.rand(512, 1, 1, 2)
+        labels = teacher.logits(points).argmax(1)
+        optimiser = torch.optim.Adam(net.parameters(), lr=0.05, weight_decay=1e-3)
+        for _ in range(200):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(points), labels).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return network(net.requires_grad_(False))

@@ -14,12 +14,12 @@ from drawn.scene import scene
 from drawn.watched import Walk, watch
 
 
-def _end(canvas: Canvas, walk: Walk, x: torch.Tensor, label: str = "") -> None:
+def _end(canvas: Canvas, walk: Walk, x: torch.Tensor, label: str = "found", side: str = "above") -> None:
     """The image, what was found, and the ball around the one that the other lies on."""
     found = walk.outcome.images[0]
     canvas.ball(L2, x, float((found - x).norm()), kind="ball")
     canvas.dot(x, "x", kind="image", side="left")
-    canvas.dot(found, label or "found", kind="found", side="above")
+    canvas.dot(found, label, kind="found", side=side)
 
 
 @scene
@@ -134,5 +134,5 @@ def nearest() -> Canvas:
     canvas.arrow(x, walk.outcome.images[0])
     (a, b), (c, d) = at(x), at(walk.outcome.images[0])
     canvas.text(((a + c) / 2, (b + d) / 2), "r", side="below")
-    _end(canvas, walk, x, "x + r")
+    _end(canvas, walk, x, "x + r", side="right")
     return canvas
