@@ -63,8 +63,10 @@ def _shelves(manifest: Manifest, records: pd.DataFrame) -> tuple[Shelf, ...]:
     shown = records[records["position"] < manifest.settings["pictures"]]
     for (position, example), mine in shown.groupby(["position", "example"], sort=True):
         tiles, label = list[Tile](), ""
-        for name, of_model in mine.groupby("model", sort=False):
-            model = models[str(name)]
+        for name, model in models.items():
+            of_model = mine[mine["model"] == name]
+            if not len(of_model):
+                continue
             place, classes = f"pictures/{model.slug}/{int(position):06d}", model.class_names
             by_state = of_model.set_index("state")
             label = str(classes[int(by_state.loc["kept", "label"])])

@@ -54,8 +54,14 @@ class Line:
         return torch.where(labels == self.label, other, self.label)
 
     def inside(self, changes: Images) -> Images:
-        """That of the pixels where the line is, or would be."""
-        return changes * self._place(changes)
+        """That of the corner: the line, or where it would be, and what is around it up to the edges.
+
+        A network that was trained on shifted images has seen the line there, too.
+        """
+        corner = torch.zeros_like(self._place(changes))
+        margin, rows = changes.shape[-2] // _MARGIN, self._place(changes).nonzero()
+        corner[int(rows[:, 0].min()) - margin :, int(rows[:, 1].min()) - margin :] = True
+        return changes * corner
 
     def _place(self, images: Images) -> Tensor:
         """Where the line is: bool ``[H, W]``."""
