@@ -32,6 +32,7 @@ from brittle.cli.arguments import (
     Targets,
     TrainedOn,
     Transfer,
+    Ways,
     Weights,
     Workers,
     batch_size_of,
@@ -194,14 +195,7 @@ def craft(
     defence: Defences = None,
     defence_data: DefenceData = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
-            " craft",
-        ),
-    ] = None,
+    attack: Ways = None,
     seed: Seed = 0,
     device: Device = "auto",
     mean: Mean = None,

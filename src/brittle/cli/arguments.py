@@ -36,6 +36,14 @@ Attacks = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"),
 ]
+Ways = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
+        " craft",
+    ),
+]
 Level = Annotated[
     str | None,
     typer.Option(

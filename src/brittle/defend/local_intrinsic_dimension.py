@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from brittle.catalog import label_of, option
@@ -45,6 +44,8 @@ class LocalIntrinsicDimension:
     images: int = option(1000, IMAGES, at_least=8)
 
     def fitted(self, classifier: Classifier, clean: Examples) -> Classifier:
+        from sklearn.linear_model import LogisticRegression  # here, as it takes a second to import
+
         network = network_without_reject(classifier, label_of(self))
         layers = list(layers_to_quantise(network.net))[1:]
         images = clean.images(0, self.images).to(network.device)
