@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-newest test-lowest lint bench constraints dist clean
+.PHONY: demo test test-newest test-lowest lint bench constraints dist docs explorer clean
 
 demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
@@ -29,12 +29,28 @@ lint: $(VENV)/installed
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m bench
 
+# The page of docs/explorer.md.
+explorer: $(VENV)/installed
+	mkdir -p build/docs
+	rm -f build/docs/explorer.html
+	$(BIN)/brittle run docs/explorer/digits.toml --out build/explorer
+	$(BIN)/brittle export build/explorer --web build/docs/explorer.html
+# Into build/docs. Warnings are errors, and so are links within the pages that lead nowhere.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	cd docs && ../$(BIN)/python -m drawn.links ../build/docs
+
 # What the tests have just passed with is written down for `make test`. An older Python has not all of it, and gets what
 # there is for it.
 constraints: test-newest
 	python=$$(.venv-newest/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	{ echo '# Written by `make constraints`: what `make test` installs. Names and versions only.'; \
-	.venv-newest/bin/python -m pip freeze --exclude-editable | sed "s/$$/; python_version >= '$$python'/"; } > constraints.txt
+	.venv-newest/bin/python -m pip freeze --exclude-editable | sed "s/$$/; python_version >= '$$python'/"; } > constraints.txt; \
+	{ echo '# Written by `make constraints`: what `make docs` installs beside it. Names and versions only.'; \
+	.venv-newest/bin/python -m pip install --quiet --dry-run --constraint constraints.txt --report - '.[docs]' \
+	| .venv-newest/bin/python -c 'import json, sys; told = [one["metadata"] for one in json.load(sys.stdin)["install"]]; \
+	print(*sorted("{name}=={version}".format(**one) for one in told if one["name"] != "brittle"), sep="\n")' \
+	| sed "s/$$/; python_version >= '$$python'/"; } > docs/constraints.txt
 
 # What is committed, with the commit's time: the same commit gives the same bytes.
 dist: .venv-dist/installed
@@ -47,6 +63,10 @@ dist: .venv-dist/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed docs/constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --constraint docs/constraints.txt --editable '.[docs]'
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt

@@ -45,6 +45,7 @@ ORDER = [
     "studies",
     "recipes",
     "report",
+    "web",
 ]
 # These see less than all that stands to their left; what joins the rooms stands on top, in the order of TOP.
 SEES = {
@@ -58,13 +59,13 @@ SEES = {
     "pages": {"errors", "places", "text"},
     "records": {"errors", "places", "types"},
     "measure": {"errors", "types", "display", "text", "flags", "geometry", "records"},
-    "report": {"errors", "types", "text", "flags", "measure", "records", "pages"},
+    "report": {"errors", "places", "types", "text", "flags", "measure", "records", "pages"},
 }
 TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "view", "cli", "__main__"]
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 26  # `brittle audit` has as many options
+PARAMETERS = 27  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:

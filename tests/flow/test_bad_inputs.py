@@ -154,6 +154,11 @@ CASES: dict[str, list[str]] = {
     weights("resnet20.safetensors"): ["resnet20.safetensors", "another model's"],
     # data
     audit("--data digit"): ["unknown data 'digit'", "did you mean 'digits'?"],
+    audit("--data planted:line"): ["expected planted:PLANT:DATA", "got 'planted:line'"],
+    audit("--data planted:lime:digits"): ["unknown plant 'lime'", "did you mean 'line'?"],
+    audit("--data planted:line,lable=2:digits"): ["plant 'line' has no option 'lable'", "did you mean 'label'?"],
+    audit("--data planted:colours:signs"): ["expected grey images to colour, got 3 channels"],
+    audit("--data planted:colours:digits"): ["expected images (1, 8, 8) for the network, got (3, 4, 4)"],
     audit(RGB, "--data tenn.parquet"): ["no file or folder is called 'tenn.parquet'", "did you mean 'ten.parquet'?"],
     audit(RGB, "--data notes.txt"): ["expected data as digits, ", "got the file 'notes.txt'"],
     audit(RGB, "--data photos/00.jpg"): ["got the file 'photos/00.jpg'", "give the folder 'photos'"],

@@ -12,6 +12,7 @@ from brittle.cli.arguments import (
     BatchSize,
     Budgets,
     Data,
+    DefenceData,
     Defences,
     Device,
     DryRun,
@@ -31,6 +32,7 @@ from brittle.cli.arguments import (
     Targets,
     TrainedOn,
     Transfer,
+    Ways,
     Weights,
     Workers,
     batch_size_of,
@@ -88,6 +90,7 @@ def audit(
     eps: Budgets = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     target: Targets = None,
     limit: Limit = None,
     seed: Seed = 0,
@@ -113,7 +116,7 @@ def audit(
     gate = gate_of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
-            models=models_of(model, weights, mean, std, reject, trained_on, defence),
+            models=models_of(model, weights, mean, std, reject, trained_on, defence, defence_data),
             data=data,
             limit=limit,
             attacks=attack or [],
@@ -144,6 +147,7 @@ def fit(
     out: OutUnlessDry = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     limit: Limit = None,
     test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
     seed: Seed = 0,
@@ -160,7 +164,7 @@ def fit(
 
     run_spec(
         lambda: FitSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             data=data,
             limit=limit,
             test_data=test_data,
@@ -189,15 +193,9 @@ def craft(
     ] = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
-            " craft",
-        ),
-    ] = None,
+    attack: Ways = None,
     seed: Seed = 0,
     device: Device = "auto",
     mean: Mean = None,
@@ -211,7 +209,7 @@ def craft(
 
     run_spec(
         lambda: CraftSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             photographs=photographs,
             targets=target or ["untargeted"],
             attacks=attack or ["craft"],

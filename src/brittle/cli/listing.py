@@ -13,6 +13,7 @@ from brittle.data import DATA_SOURCES
 from brittle.defend import DEFENCES
 from brittle.models import MODELS
 from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
+from brittle.models.inputs import INPUTS
 from brittle.studies import STUDIES
 from brittle.studies.ways import PRESETS
 from brittle.train import RECIPES
@@ -78,6 +79,11 @@ def print_models() -> None:
     for one in ARCHITECTURES.values():
         images = f"{one.fit.channels} x {one.fit.height} x {one.fit.width}"
         table.add_row(one.name, f"{one.parameters:,}", images, Text(one.summary))
+    console.print(table)
+    console.print(Text("\nInputs, to train NAME@INPUT[+INPUT...] of convolutions on", style="bold"))
+    table = _table("input", "what it is")
+    for name, (what, _) in INPUTS.items():
+        table.add_row(name, Text(what))
     console.print(table)
     console.print(Text("\nThe same families for ImageNet, as torchvision trains them", style="bold"))
     table = _table("model", "parameters")

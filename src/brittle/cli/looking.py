@@ -77,14 +77,19 @@ def export(
     directory: Directory,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
     npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
+    web: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="a page that attacks an audit's networks")
+    ] = None,
 ) -> None:
     """Writes what a run has for other programs, to new files."""
+    from brittle.report.export import FORMATS
     from brittle.report.export import export as write
+    from brittle.web.export import web as explorer
 
-    named = {"csv": csv, "npz": npz}
+    named = {"csv": csv, "npz": npz, "web": web}
     targets = {name: target for name, target in named.items() if target is not None}
     if not targets:
-        raise BrittleError("expected --csv or --npz with a file, or both (see: brittle export --help)")
-    write(directory, targets)
+        raise BrittleError("expected --csv, --npz or --web with a file, or several (see: brittle export --help)")
+    write(directory, targets, FORMATS | {"web": explorer})
     for target in targets.values():
         typer.echo(target)

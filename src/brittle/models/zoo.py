@@ -20,6 +20,7 @@ from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.device import usable
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.factory import made_by
+from brittle.models.fitted import load_fitted
 from brittle.models.network import Network
 from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
@@ -185,6 +186,11 @@ _SOURCES = (
         "robustbench:NAME",
         "network of RobustBench (pip install brittle[robustbench]), or DATASET/THREAT/NAME; weights are downloaded",
         load_robustbench,
+    ),
+    ModelSource(
+        "sklearn:KIND:DATA",
+        "linear, svm, tree, forest or knn of scikit-learn, fitted on the spot to 10,000 images, or KIND,limit=N",
+        load_fitted,
     ),
     ModelSource(
         "python:package.module:factory",

@@ -26,7 +26,7 @@ from brittle.run.study import Done, Files, Unit
 from brittle.studies.certifying import Certifying, certified, certifying_units
 from brittle.studies.crossing import crossed
 from brittle.studies.goals import check_goals, goal_of, kind_of
-from brittle.studies.guarded import Guard, beside_bare, patient, with_guards
+from brittle.studies.guarded import Guard, beside_bare, patient, with_clean, with_guards
 from brittle.studies.levels import NORMS, STANDARD, attacks_of
 from brittle.studies.longer import longer_ratio
 from brittle.studies.opening import opened_sources
@@ -115,7 +115,7 @@ class AuditSpec(Spec):
             self.levels,
             transfer=sizes_from(self.at, sources.image_shape) if self.transfer else {} if guards else None,
             trained_on={one.name or one.model: one.trained_on or trained_on(one.model) for one in self.models},
-            guards=guards,
+            guards=with_clean(guards, models, sources),
             spec=asked.toml(),
         )
 
@@ -239,7 +239,7 @@ class Audit:
         goal = goal_of(place.goal, view.record, shard.labels, shard.logits, rng)
         found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
         guard = self.guards.get(place.model)
-        again = None if guard is None else patient(guard, self.sources, self.seed)
+        again = None if guard is None else patient(place.model, guard, self.sources, self.seed)
         longer = longer_ratio(classifier, method, found, shard.logits, rng, start=unit.start, patient=again)
         table = table_of(view, _spec(manifest, place.attack), shard, found, longer)
         return Done(table, self._kept(unit, manifest, found))
