@@ -7,7 +7,7 @@ import typer
 
 from brittle.cli.app import app
 from brittle.cli.arguments import Directory
-from brittle.cli.gate import FailUnder, Gate, Strict
+from brittle.cli.gate import FailUnder, Strict, end_by, gate_of, judged
 from brittle.errors import BrittleError
 
 Json = Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdout")]
@@ -42,13 +42,13 @@ def summary(
 
     if json + csv + latex > 1:
         raise BrittleError("expected one of --json, --csv and --latex, got several; run it once for each")
-    gate = Gate.of(strict, fail_under)
+    gate = gate_of(strict, fail_under)
     opened = Run.open(directory)
     if json or csv or latex:
         typer.echo((results_json if json else results_csv if csv else results_latex)(opened).removesuffix("\n"))
     else:
         print_results(opened)
-    gate.judge(opened)
+    end_by(gate and judged(gate, opened))
 
 
 @app.command()
