@@ -31,13 +31,15 @@ bench: .venv-bench/installed
 
 # The page of docs/explorer.md.
 explorer: $(VENV)/installed
-	mkdir -p build/docs
-	rm -f build/docs/explorer.html
+	mkdir -p build/docs/explorer
+	rm -f build/docs/explorer/digits.html
 	$(BIN)/brittle run docs/explorer/digits.toml --out build/explorer
-	$(BIN)/brittle export build/explorer --web build/docs/explorer.html
+	$(BIN)/brittle export build/explorer --web build/docs/explorer/digits.html
+
 # Into build/docs. Warnings are errors, and so are links within the pages that lead nowhere.
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+	$(MAKE) explorer
 	cd docs && ../$(BIN)/python -m drawn.links ../build/docs
 
 # What the tests have just passed with is written down for `make test`. An older Python has not all of it, and gets what
