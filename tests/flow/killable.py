@@ -20,9 +20,9 @@ from torch import nn
 
 import brittle
 from brittle.attacks import Attack, UniversalSGD
-from brittle.data import Examples
+from brittle.data import Examples, load_data
 from brittle.data.fit import Fit
-from brittle.defend import Noise
+from brittle.defend import Noise, Quantised, defended
 from brittle.explain.activation import Fourier, Plain
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
@@ -36,6 +36,7 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
 from brittle.studies.alternate import AlternateSpec
+from brittle.studies.amplification import AmplificationSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
@@ -52,6 +53,7 @@ from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
 from brittle.studies.rubbish import RubbishSpec
+from brittle.studies.shortcut import ShortcutSpec
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
@@ -137,10 +139,6 @@ def small_noise() -> PerImage:
     return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
 
 
-def small_rubbish() -> PerImage:
-    return per_image(RubbishSpec(models=[], data=""))
-
-
 def small_first_step() -> PerImage:
     return per_image(FirstStepSpec(models=[], data=""))
 
@@ -185,6 +183,19 @@ def small_alternate() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_shortcut() -> PerImage:
+    """A line that neither network was trained on, attacked by few steps."""
+    spec = ShortcutSpec(models=[], data="digits", limit=6, attack="fmn,steps=2", pictures=4)
+    by_name = {"one": classifier(), "two": classifier(1)}
+    data = load_data("planted:line:digits", limit=6)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, data)), spec)
+
+
+def small_rubbish() -> PerImage:
+    """Noise as it is, and after a step towards a class."""
+    return per_image(RubbishSpec(models=[], data="", attacks=["fgsm,eps=0.1", "pgd,eps=1,steps=2"], pictures=3))
+
+
 def small_boundary() -> PerImage:
     """Two maps of each image."""
     by_name = {"one": classifier(), "two": classifier(1)}
@@ -210,6 +221,14 @@ def small_density() -> Likelihoods:
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
+def small_amplification() -> PerImage:
+    """A network, and the same with few bits."""
+    spec = AmplificationSpec(models=[], data="", attacks=["fgsm,eps=0.1"])
+    few = defended(classifier(), Quantised(bits=2, images=20), clean=examples(20, 1))
+    by_name = {"one": classifier(), "few bits": few}
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
@@ -255,6 +274,8 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,
+    "shortcut": small_shortcut,
+    "amplification": small_amplification,
     "boundary": small_boundary,
     "density": small_density,
     "directions": small_directions,

@@ -14,6 +14,7 @@ from brittle.data.few import FEW, first_classes, parts_of
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.limit import chosen
+from brittle.data.plants.plant import PREFIX, plant_of, planted
 from brittle.data.signs import load_signs_test
 from brittle.errors import BrittleError
 
@@ -57,6 +58,11 @@ def _load_few(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     return first_classes(load_data(rest, fit=fit), count, limit)
 
 
+def _load_planted(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    plant, data = plant_of(spec)
+    return planted(load_data(data, limit=limit, fit=plant.taken(fit)), plant, fit)
+
+
 DATA_SOURCES: tuple[DataSource, ...] = (
     DataSource(
         "digits",
@@ -71,6 +77,13 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "16 traffic signs in colour, 64 x 64, drawn here: the 480 that signs-cnn was not trained on; no download",
         lambda spec: spec == "signs",
         load_signs_test,
+    ),
+    DataSource(
+        "planted",
+        f"{PREFIX}PLANT:DATA",
+        "any of these with what tells their class put into them: line[,label=...], colours[,flip=...]",
+        lambda spec: spec.startswith(PREFIX),
+        _load_planted,
     ),
     DataSource(
         "hub",
@@ -105,7 +118,8 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 
 
 def load_data(spec: str | Path, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
-    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
+    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file;
+    ``planted:PLANT:DATA`` for any of these with a plant.
 
     limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
     depend on it. None takes all, in the source's order.

@@ -25,6 +25,7 @@ from brittle.models.network import Network
 from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
+from brittle.models.robustbench import load_robustbench
 from brittle.models.signs_cnn import SignsCNN
 from brittle.models.trained import load_run
 from brittle.models.training import trained
@@ -180,6 +181,11 @@ _SOURCES = (
         "hf:REPO",
         "classifier of the Hugging Face hub, or a folder of save_pretrained (pip install brittle[transformers])",
         load_pretrained,
+    ),
+    ModelSource(
+        "robustbench:NAME",
+        "network of RobustBench (pip install brittle[robustbench]), or DATASET/THREAT/NAME; weights are downloaded",
+        load_robustbench,
     ),
     ModelSource(
         "sklearn:KIND:DATA",

@@ -3,6 +3,7 @@
 from brittle.studies import (
     activation,
     alternate,
+    amplification,
     audit,
     boundary,
     certify,
@@ -16,6 +17,7 @@ from brittle.studies import (
     generated,
     noise,
     rubbish,
+    shortcut,
     stability,
     train,
 )  # for their registrations
@@ -23,6 +25,7 @@ from brittle.studies.registry import STUDIES, spec_of
 
 _ = (
     activation,
+    amplification,
     alternate,
     audit,
     boundary,
@@ -37,6 +40,7 @@ _ = (
     generated,
     noise,
     rubbish,
+    shortcut,
     stability,
     train,
 )
