@@ -10,7 +10,7 @@ from brittle.attacks import Attack
 from brittle.checks import brief
 from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
-from brittle.defend import Defence
+from brittle.defend import Defence, FittedDefence
 from brittle.errors import BrittleError
 from brittle.measure import Compared, Side, comparison
 from brittle.models import load_model
@@ -51,7 +51,8 @@ def audit(
     levels: int | None = None,
     transfer: bool | Sequence[str] = False,
     trained_on: Mapping[str, str] | None = None,
-    defences: Sequence[Defence] = (),
+    defences: Sequence[Defence | FittedDefence] = (),
+    defence_data: Any = None,
     shard_size: int | None = None,
     workers: Workers = 1,
     watch: Watch | None = None,
@@ -67,10 +68,11 @@ def audit(
     (nor the originals). levels: 256, where every attack shall end on what a file of 8 bits can hold, and be graded by
     that. transfer: what is made for each model is graded on every other too; ``True``, or sizes that it is also scaled
     to, such as ``["linf=8/255"]``. trained_on: what the training images of a model are called. defences: what each is
-    put behind, in this order, and judged beside itself without; see ``brittle.defend``. shard_size: examples of one
-    file. workers: processes to share the work among, or ``"ray"`` or ``"ray:ADDRESS"``, a Ray cluster; the records do
-    not depend on it. progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is
-    told instead; by default Python's logger ``brittle`` is.
+    put behind, in this order, and judged beside itself without; see ``brittle.defend``. defence_data: clean images, in
+    the same forms as examples, for those that are fitted on some. shard_size: examples of one file. workers: processes
+    to share the work among, or ``"ray"`` or ``"ray:ADDRESS"``, a Ray cluster; the records do not depend on it.
+    progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is told instead; by
+    default Python's logger ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -79,7 +81,7 @@ def audit(
     if not isinstance(classifier, Mapping):
         checked_classifier(classifier)
     by_name = classifier if isinstance(classifier, Mapping) else {classifier.name: classifier}
-    beside, guards = behind(by_name, defences, seed)
+    beside, guards = behind(by_name, defences, seed, None if defence_data is None else as_examples(defence_data))
     sources = Sources.made_of(beside, dict.fromkeys(beside, as_examples(examples)))
     if attacks is None:
         attacks = attacks_of(shape=sources.image_shape, defended=bool(guards))

@@ -101,6 +101,11 @@ defended model for each value. In a spec it is `defences = ["jpeg"]` of a model,
 `defended(classifier, JPEG(quality=50))` of `brittle.defend`. The same image always gets the same answer: what is drawn
 at random is a function of the seed and of the image. `brittle.docs.defences_markdown()` writes this page.
 
+Some are *fitted on clean images*: `--defence-data SPEC` names them (`defence_data = "SPEC"` in a spec, `clean=` in
+Python). They need no labels, and must not be those that are attacked. A detector rejects what it suspects by one class
+more, which no untargeted attack succeeds with; `fpr` is the share of clean images that it may cost, and `fpr=0.01:0.05`
+makes two.
+
 An audit judges a defended model beside the bare one, and by the worst of all that attacks find who do not know of the
 defence, who do, and who ask for no gradients. Below, *attacker* is what one who knows of it does.
 """

@@ -22,7 +22,7 @@ import brittle
 from brittle.attacks import Attack, UniversalSGD
 from brittle.data import Examples, load_data
 from brittle.data.fit import Fit
-from brittle.defend import Noise
+from brittle.defend import Noise, Quantised, defended
 from brittle.explain.activation import Fourier, Plain
 from brittle.models import Classifier
 from brittle.models.digits_cnn import DigitsCNN
@@ -36,11 +36,14 @@ from brittle.run.study import Study, Unit
 from brittle.run.workers import Local
 from brittle.studies.activation import Activating
 from brittle.studies.alternate import AlternateSpec
+from brittle.studies.amplification import AmplificationSpec
 from brittle.studies.audit import Audit
 from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.density import Likelihoods
+from brittle.studies.directions import Directions, DirectionsSpec
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
@@ -56,6 +59,7 @@ from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
 from brittle.train.acgan import Acgan
+from brittle.train.densities import PcaGaussian, VariationalBound
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -199,9 +203,32 @@ def small_boundary() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
 
 
+def small_directions() -> Directions:
+    """Units and directions of two networks, with pictures."""
+    spec = DirectionsSpec(models=[], data="", count=3, top=2, shown=2)
+    data = examples()
+    return Directions.of({"one": classifier(), "two": classifier(1)}, dict.fromkeys(("one", "two"), data), spec)
+
+
+def small_density() -> Likelihoods:
+    """Two densities, one of which is learnt; two networks, and other data."""
+    densities = (PcaGaussian(components=3), VariationalBound(epochs=2, batch=8, hidden=6, code=2, draws=2))
+    by_name = {"one": classifier(), "two": classifier(1)}
+    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    return Likelihoods(made, labelled(24, data=1), {"more": examples(5, data=2)}, densities, (brittle.FGSM(eps=0.2),))
+
+
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+
+
+def small_amplification() -> PerImage:
+    """A network, and the same with few bits."""
+    spec = AmplificationSpec(models=[], data="", attacks=["fgsm,eps=0.1"])
+    few = defended(classifier(), Quantised(bits=2, images=20), clean=examples(20, 1))
+    by_name = {"one": classifier(), "few bits": few}
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
@@ -240,6 +267,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "rubbish": small_rubbish,
     "first-step": small_first_step,
     "evolution": small_evolution,
     "generated": small_generated,
@@ -247,8 +275,10 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "activation": small_activation,
     "alternate": small_alternate,
     "shortcut": small_shortcut,
-    "rubbish": small_rubbish,
+    "amplification": small_amplification,
     "boundary": small_boundary,
+    "density": small_density,
+    "directions": small_directions,
     "stability": small_stability,
     "train": small_train,
     "generator": small_generator,

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 import brittle
 from brittle.cli.results import results_json
-from brittle.defend import DEFENCES, BitDepth, Noise
+from brittle.data import digits_split
+from brittle.defend import DEFENCES, BitDepth, KernelDensity, Noise
 from brittle.flags import is_doubt
-from brittle.measure import judge_defences, summaries
+from brittle.measure import judge_defences, judge_detectors, summaries
+from brittle.records import read_manifest
 from brittle.run.spec import ModelSpec
 from brittle.studies.guarded import beside_bare
 from brittle.studies.opening import opened_models
@@ -86,6 +88,71 @@ def test_what_is_drawn_does_not_depend_on_workers_or_cuts(tmp_path: Path) -> Non
     columns = [name for name in whole.records.columns if name != "seconds"]
     assert whole.records[columns].equals(cut.records[columns])
     assert whole.transfers.equals(cut.transfers)
+
+
+# ---- defences that are fitted
+
+
+def test_a_detector_is_fitted_sealed_and_judged_by_both_rates(tmp_path: Path) -> None:
+    world, clean = trained_world(), digits_split()[0]
+    data = (world.images[:24], world.labels[:24])
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=0.2, steps=15)]
+    how = [KernelDensity(fpr=0.2, images=300)]
+    done = brittle.audit(
+        {"net": world.classifier()}, data, attacks, out=tmp_path / "run", defences=how, defence_data=clean
+    )
+    bare, guarded = done.manifest.models
+    assert guarded.fitted_on == f"1,297 images of {clean.source}, {clean.fingerprint}"
+    assert (bare.fitted_on, bare.reject, guarded.reject) == (None, None, 10)
+    (one,) = judge_detectors(done.manifest, done.records, done.transfers)
+    assert one.refused.of == 24 and 0 < one.refused.count <= 10
+    assert one.unaware.of == one.aware.of > 10
+    assert one.aware.count < one.unaware.count  # who knows of it gets through
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Refused, and caught" in page
+    (told,) = json.loads(results_json(done))["detectors"]
+    assert told["aware"]["count"] == one.aware.count
+    again = [world.classifier(), clean.images(0, 300)]
+    with pytest.raises(brittle.BrittleError, match=r"holds a different run.*fitted on: there 1,297 images"):
+        brittle.audit({"net": again[0]}, data, attacks, out=tmp_path / "run", defences=how, defence_data=again[1])
+
+
+def test_few_bits_are_fitted_on_the_command_line_and_repeated_from_the_spec(cli: Cli, tmp_path: Path) -> None:
+    given = ["--model", "digits-cnn", "--data", "digits", "--limit", "8", "--attack", "pgd,eps=0.1,steps=3"]
+    bits = ["--defence", "quantised,bits=2:4,images=32", "--defence-data", "digits"]
+    done = cli("audit", *given, *bits, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    again = cli("run", tmp_path / "run" / "spec.toml", "--out", tmp_path / "again")
+    assert again.code == 0, again.err
+    one, other = (read_manifest(tmp_path / name).models for name in ("run", "again"))
+    assert [each.fingerprint for each in one] == [each.fingerprint for each in other]
+    assert len({each.fingerprint for each in one}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--defence", "kernel-density"], "expected clean images to fit kernel-density on: --defence-data SPEC"),
+        (["--defence", "kernel-density", "--defence-data", "digits"], "expected --defence-data of other images than"),
+        (["--defence", "quantised", "--defence-data", "digitz"], "unknown data 'digitz'; did you mean 'digits'"),
+        (
+            ["--defence", "quantised", "--defence", "blur", "--defence-data", "digits"],
+            "expected a network directly behind quantised",
+        ),
+        (["--defence", "quantised,bits=9", "--defence-data", "digits"], "expected bits from 1 to 8, got 9"),
+        (
+            ["--defence", "feature-squeezing,squeezers=noise", "--defence-data", "digits"],
+            "expected squeezers that change the image alone, got noise",
+        ),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_in_one_line(
+    cli: Cli, tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = cli("audit", "--model", "digits-cnn", "--data", "digits", *options, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "run").exists()
 
 
 # ---- defences that only mask gradients

@@ -126,4 +126,5 @@ def test_fewer_classes_than_a_nameless_network_has_outputs_are_refused() -> None
     with pytest.raises(BrittleError, match=r"expected data of 10 classes.*got 2 .*give the Classifier its class_names"):
         check_class_count(None, 10, examples)
     check_class_count(None, 2, examples)
+    check_class_count(None, 3, examples, reject=2)
     check_class_count(["cat", "dog"], 2, examples)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResizePad, TotalVariation, Translate
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
-from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_each
+from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
@@ -203,6 +203,30 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
         (STANDARD.label, 8, 7),
         (SQUARE.label, None, 8),
     ]
+
+
+def test_true_positives_are_counted_among_the_images_that_fall_without_the_detector() -> None:
+    """Ten images, of which the bare model loses eight. Image 0 is refused when clean, so seven are attacked: unaware, 1
+    gets through; aware by gradients 2 and 3, without 4."""
+    models = ["net", "net + d", "other"]
+    fallen = {
+        ("net", STANDARD.label): set(range(8)),
+        ("net + d", STANDARD.label): {2, 3},
+        ("net + d", SQUARE.label): {4},
+    }
+    rows = [given(k, "net", STANDARD.label, 1 if k == 1 else 10, clean=10 if k == 0 else 0) for k in range(10)]
+    rows = [one | {"fooled": one["prediction"] == 1} for one in rows]
+    transfers = pa.Table.from_pylist(rows, schema=TRANSFERRED).to_pandas()
+    seen = records(fallen, models, 10, set())
+    seen.loc[(seen["model"] == "net + d") & (seen["position"] == 0), "clean_prediction"] = 10
+    made = manifest(*models, examples=10)
+    refusing = [one.model_copy(update={"reject": 10 if one.name == "net + d" else None}) for one in made.models]
+    (one,) = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers)
+    counts = [(rate.count, rate.of) for rate in (one.refused, one.unaware, one.aware, one.worst)]
+    assert counts == [(1, 10), (6, 7), (5, 7), (3, 7)]
+    untried = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers[:0])
+    assert (untried[0].unaware.value, untried[0].aware.count) == (None, 5)
+    assert judge_detectors(made, seen, transfers) == []  # none may refuse
 
 
 def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> None:

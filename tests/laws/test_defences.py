@@ -2,6 +2,8 @@
 
 import pickle
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from torch import Tensor
 
 import brittle
 from brittle.catalog import config_of, label_of, options_of
-from brittle.defend import DEFENCES, DefenceEntry, defences_from, defended
+from brittle.data import Examples, digits_split
+from brittle.defend import DEFENCES, BitDepth, DefenceEntry, defences_from, defended
 from brittle.goals import Untargeted
 from brittle.models import BlackBox, Classifier
 from brittle.models.classifier import Settings
@@ -40,8 +43,26 @@ def bare() -> Classifier:
     return trained_world().classifier()
 
 
+@cache
+def clean() -> Examples:
+    """What a defence may be fitted on: others than those above."""
+    return digits_split()[0]
+
+
+def made_by(entry: DefenceEntry) -> Any:
+    """With its defaults; fitted on few images, and a detector such that what it does shows."""
+    said = {"images": 200, "fpr": 0.5, "squeezers": (BitDepth(bits=1),)} if entry.fitted else {}
+    return entry.type(**{name: value for name, value in said.items() if name in options_of(entry.type)})
+
+
+@cache
+def fitted(entry: DefenceEntry, seed: int) -> Classifier:
+    return defended(bare(), made_by(entry), seed=seed, clean=clean())
+
+
 def behind(entry: DefenceEntry, seed: int = 0) -> Classifier:
-    return defended(bare(), entry.type(), seed=seed)
+    """With counts of its own."""
+    return fitted(entry, seed).adjusted(Settings())
 
 
 @each
@@ -54,7 +75,8 @@ def test_it_says_what_it_is_and_what_an_attacker_does(entry: DefenceEntry) -> No
     assert {"samples", "draws"} <= set(options_of(entry.type)) or not entry.drawn
     made = entry.type()
     assert DEFENCES.one(label_of(made)) == made
-    assert DEFENCES.build(entry.name, config_of(made)) == made
+    if not any(one.of for one in options_of(entry.type).values()):  # what holds others is written as text
+        assert DEFENCES.build(entry.name, config_of(made)) == made
 
 
 @each
@@ -106,14 +128,19 @@ def test_an_attacker_does_not_know_how_an_image_will_be_drawn(entry: DefenceEntr
 
 @each
 def test_the_gradient_is_a_slope_or_is_declared_to_be_another(entry: DefenceEntry) -> None:
-    """Central differences along it, of what an attacker sees."""
+    """Central differences along it, of what an attacker sees; of a detector by its own part of that."""
     made, goal, x = behind(entry), Untargeted(labels()), images()
-    logits, gradient = made.gradient(x, goal.loss)
+
+    def score(logits: Tensor) -> Tensor:
+        detects = entry.fitted and made.reject is not None
+        return logits[:, -1] - logits[:, :-1].amax(1) if detects else goal.loss(logits)
+
+    logits, gradient = made.gradient(x, score)
     torch.testing.assert_close(logits, made.logits(x), rtol=1e-4, atol=1e-4)
     size = gradient.flatten(1).norm(dim=1)
     assert bool((size > 0).all()), "an attacker would be blind"
     step = 1e-3 * gradient / size.view(-1, 1, 1, 1)
-    after, before = (goal.loss(made.logits(x + way * step).double()) for way in (1, -1))
+    after, before = (score(made.logits(x + way * step).double()) for way in (1, -1))
     slope = (after - before) / 2e-3 / size
     near = float(((slope - 1).abs() < 0.1).float().mean())
     assert (near >= 0.7) is (entry.backward == "own"), slope
@@ -134,7 +161,7 @@ def test_the_bare_network_stays_as_it_is(entry: DefenceEntry) -> None:
     classifier = bare()
     x = images()
     before, mark, given = classifier.logits(x, plain=True), classifier.fingerprint, x.clone()
-    made = defended(classifier, entry.type())
+    made = defended(classifier, made_by(entry), clean=clean())
     made.gradient(x, Untargeted(labels()).loss)
     assert torch.equal(classifier.logits(x, plain=True), before)
     assert classifier.fingerprint == mark != made.fingerprint
@@ -151,7 +178,12 @@ def test_attacks_and_grading_take_it(entry: DefenceEntry) -> None:
 
 @each
 def test_a_classifier_without_gradients_may_stand_behind_it(entry: DefenceEntry) -> None:
-    made = defended(BlackBox(OnlyPredicts(0), batch_size=5), entry.type())
+    box = BlackBox(OnlyPredicts(0), batch_size=5)
+    if entry.inside:
+        with pytest.raises(brittle.BrittleError, match=f"expected a network directly behind {entry.name}"):
+            defended(box, entry.type(), clean=clean())
+        return
+    made = defended(box, made_by(entry), clean=clean())
     assert made.access == "decision"
     with pytest.raises(brittle.Unsupported):
         made.linearize(images())

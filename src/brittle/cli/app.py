@@ -12,6 +12,7 @@ from brittle.cli.arguments import (
     BatchSize,
     Budgets,
     Data,
+    DefenceData,
     Defences,
     Device,
     DryRun,
@@ -31,12 +32,13 @@ from brittle.cli.arguments import (
     Targets,
     TrainedOn,
     Transfer,
+    Ways,
     Weights,
     Workers,
     batch_size_of,
     models_of,
 )
-from brittle.cli.gate import FailUnder, Gate, Strict
+from brittle.cli.gate import FailUnder, Strict, end_by, gate_of, judged
 
 STARTED = time.perf_counter()
 
@@ -44,7 +46,6 @@ app = typer.Typer(
     name="brittle",
     help="Find the smallest changes that make an image classifier wrong, and measure how brittle it is.",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -89,6 +90,7 @@ def audit(
     eps: Budgets = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     target: Targets = None,
     limit: Limit = None,
     seed: Seed = 0,
@@ -111,10 +113,10 @@ def audit(
     from brittle.cli.running import run_spec
     from brittle.studies.audit import AuditSpec
 
-    gate = Gate.of(strict, fail_under)
+    gate = gate_of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
-            models=models_of(model, weights, mean, std, reject, trained_on, defence),
+            models=models_of(model, weights, mean, std, reject, trained_on, defence, defence_data),
             data=data,
             limit=limit,
             attacks=attack or [],
@@ -134,8 +136,7 @@ def audit(
         workers=workers,
         dry_run=dry_run,
     )
-    if done is not None:
-        gate.judge(done)
+    end_by(gate and done and judged(gate, done))
 
 
 @app.command()
@@ -146,6 +147,7 @@ def fit(
     out: OutUnlessDry = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     limit: Limit = None,
     test_data: Annotated[str | None, typer.Option(metavar="SPEC", help="unseen data; default: half of --data")] = None,
     seed: Seed = 0,
@@ -162,7 +164,7 @@ def fit(
 
     run_spec(
         lambda: FitSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             data=data,
             limit=limit,
             test_data=test_data,
@@ -191,15 +193,9 @@ def craft(
     ] = None,
     weights: Weights = None,
     defence: Defences = None,
+    defence_data: DefenceData = None,
     confidence: Annotated[float, typer.Option(metavar="P", help="probability to reach")] = 0.99,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
-            " craft",
-        ),
-    ] = None,
+    attack: Ways = None,
     seed: Seed = 0,
     device: Device = "auto",
     mean: Mean = None,
@@ -213,7 +209,7 @@ def craft(
 
     run_spec(
         lambda: CraftSpec(
-            models=models_of([model], weights, mean, std, defences=defence),
+            models=models_of([model], weights, mean, std, defences=defence, defence_data=defence_data),
             photographs=photographs,
             targets=target or ["untargeted"],
             attacks=attack or ["craft"],

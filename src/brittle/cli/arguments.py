@@ -36,6 +36,14 @@ Attacks = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="NAME[,field=value...], repeatable; eps=0.01:0.02 sweeps. See: brittle attacks"),
 ]
+Ways = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="NAME[,field=value...], or a preset: notes-v1, notes-v2; several, or a sweep, are compared; default:"
+        " craft",
+    ),
+]
 Level = Annotated[
     str | None,
     typer.Option(
@@ -87,6 +95,10 @@ Defences = Annotated[
         metavar="NAME",
         help="NAME[,field=value...] before each model, repeatable, in this order. See: brittle defences",
     ),
+]
+DefenceData = Annotated[
+    str | None,
+    typer.Option(metavar="SPEC", help="clean images for defences that are fitted on some; not those that are attacked"),
 ]
 Reject = Annotated[
     str | None,
@@ -159,6 +171,7 @@ def models_of(
     reject: str | None = None,
     trained_on: Sequence[str] | None = None,
     defences: Sequence[str] | None = None,
+    defence_data: str | None = None,
 ) -> "list[ModelSpec]":
     """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
     from brittle.run.spec import ModelSpec
@@ -179,6 +192,7 @@ def models_of(
             reject=reject,
             trained_on=given["--trained-on"].get(key),
             defences=list(defences or []),
+            defence_data=defence_data,
         )
         for key, (name, spec) in zip(names, named, strict=True)
     ]

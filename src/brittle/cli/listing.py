@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from brittle.attacks.foreign import LIBRARIES
 from brittle.catalog import ATTACKS, FITTERS
 from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.registry import Listed
@@ -34,6 +35,8 @@ def print_attacks() -> None:
         for entry in entries:
             table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
         console.print(table)
+    console.print(Text("\nAttacks of other libraries, where they are installed", style="bold"))
+    console.print(Text(", ".join(f"{library.prefix}:NAME" for library in LIBRARIES)))
 
 
 def print_attack(name: str) -> None:

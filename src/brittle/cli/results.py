@@ -18,6 +18,7 @@ from brittle.measure import (
     Told,
     TransferMatrix,
     judge_defences,
+    judge_detectors,
     judge_each,
     leaderboard,
     summaries,
@@ -27,7 +28,7 @@ from brittle.measure.told import Cell
 from brittle.pages.words import norm_text, value_text
 from brittle.records import Manifest
 from brittle.report import summary_table
-from brittle.report.defences import each_told, judged_told
+from brittle.report.defences import detectors_told, each_told, judged_told
 from brittle.report.leaderboard import leaderboard_told
 from brittle.report.transfer import matrix_told
 from brittle.report.worded import count_text, interval_text
@@ -74,6 +75,7 @@ def results_json(run: Run) -> str:
         if any(model.defends for model in run.manifest.models):
             found = run.manifest, run.records, run.transfers
             content["defences"] = [one.model_dump(mode="json") for one in judge_defences(*found, run.certificates)]
+            content["detectors"] = [one.model_dump(mode="json") for one in judge_detectors(*found)]
             content["defences_by_attack"] = [one.model_dump(mode="json") for one in judge_each(*found)]
         if run.manifest.transfer is not None:
             content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
@@ -93,7 +95,11 @@ def defences_of(run: Run, *, beside: bool = True) -> list[Told]:
     """Defended models judged, all attacks together and each by itself; none without. beside: as ``judged_told``."""
     found = run.manifest, run.records, run.transfers
     judged = judge_defences(*found, run.certificates)
-    return [judged_told(judged, beside=beside), each_told(judge_each(*found))] if judged else []
+    if not judged:
+        return []
+    detectors = judge_detectors(*found)
+    seen = [detectors_told(detectors)] if detectors else []
+    return [judged_told(judged, beside=beside), *seen, each_told(judge_each(*found))]
 
 
 def comparisons_json(told: Sequence[Told]) -> str:

@@ -40,10 +40,15 @@ _PAGE = 3.0  # seconds to read records again and to write the page, as measured 
 
 def run_file(path: Path, out: Path | None, *, workers: Workers, dry_run: bool) -> None:
     """Runs a TOML file; relative paths in it start from its folder, in which this process then stands."""
-    content, folder = read_spec(path)
     place = None if out is None else out.absolute()
+    run_spec(spec_in(path), place, workers=workers, dry_run=dry_run)
+
+
+def spec_in(path: Path) -> Callable[[], Any]:
+    """What makes the spec of a TOML file, in whose folder this process then stands."""
+    content, folder = read_spec(path)
     os.chdir(folder)
-    run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
+    return lambda: spec_of(content, str(path))
 
 
 def run_spec(

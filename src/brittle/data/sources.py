@@ -10,6 +10,7 @@ from brittle.checks import text
 from brittle.data.decode import EXTENSIONS
 from brittle.data.digits import load_digits_test
 from brittle.data.examples import Examples
+from brittle.data.few import FEW, first_classes, parts_of
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.limit import chosen
@@ -52,6 +53,11 @@ def _load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     return load_parquet(spec, limit=limit, fit=fit)
 
 
+def _load_few(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    count, rest = parts_of(spec)
+    return first_classes(load_data(rest, fit=fit), count, limit)
+
+
 def _load_planted(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     plant, data = plant_of(spec)
     return planted(load_data(data, limit=limit, fit=plant.taken(fit)), plant, fit)
@@ -85,6 +91,13 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         "a data set of the Hugging Face hub, downloaded once; split test, else validation, else train",
         lambda spec: spec.startswith("hf:"),
         _load_hub,
+    ),
+    DataSource(
+        "few",
+        "few:N:SPEC",
+        "the first N classes of other data, as few:2:digits",
+        lambda spec: spec.startswith(FEW),
+        _load_few,
     ),
     DataSource(
         "folder",

@@ -7,11 +7,25 @@ from brittle.defend.binarise import Binarise
 from brittle.defend.bit_depth import BitDepth
 from brittle.defend.blur import Blur
 from brittle.defend.crop_resize import CropResize
-from brittle.defend.defence import DEFENCES, Defence, DefenceEntry, defences_from, defended, label_of_all
+from brittle.defend.defence import (
+    DEFENCES,
+    Defence,
+    DefenceEntry,
+    FittedDefence,
+    defences_from,
+    defended,
+    images_wanted,
+    label_of_all,
+)
+from brittle.defend.feature_squeezing import FeatureSqueezing
 from brittle.defend.jpeg import JPEG
+from brittle.defend.kernel_density import KernelDensity
+from brittle.defend.local_intrinsic_dimension import LocalIntrinsicDimension
 from brittle.defend.median import Median
 from brittle.defend.multi_crop import MultiCrop
 from brittle.defend.noise import Noise
+from brittle.defend.non_local_means import NonLocalMeans
+from brittle.defend.quantised import Quantised
 from brittle.defend.random_resize_pad import RandomResizePad
 from brittle.defend.smoothing import Certificate, Smoothed, Smoothing
 from brittle.defend.total_variation import TotalVariation
@@ -27,9 +41,15 @@ __all__ = [
     "CropResize",
     "Defence",
     "DefenceEntry",
+    "FeatureSqueezing",
+    "FittedDefence",
+    "KernelDensity",
+    "LocalIntrinsicDimension",
     "Median",
     "MultiCrop",
     "Noise",
+    "NonLocalMeans",
+    "Quantised",
     "RandomResizePad",
     "Smoothed",
     "Smoothing",
@@ -37,5 +57,6 @@ __all__ = [
     "Translate",
     "defences_from",
     "defended",
+    "images_wanted",
     "label_of_all",
 ]

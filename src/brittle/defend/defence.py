@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, Protocol, TypeVar, final
+from typing import Any, Literal, Protocol, TypeVar, final
 
 from brittle.catalog import Registry, label_of
 from brittle.catalog.registry import summary_of
+from brittle.data.examples import Examples
+from brittle.data.given import as_examples
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier, checked_classifier
+from brittle.models.network import Network
 from brittle.rng import hashed
 
 C = TypeVar("C", bound=type)
@@ -27,13 +30,28 @@ class Defence(Protocol):
         """
 
 
+class FittedDefence(Protocol):
+    """A registered frozen dataclass that has to see clean images first: a range, a threshold, a neighbourhood."""
+
+    @property
+    def images(self) -> int:
+        """How many, at most."""
+
+    def fitted(self, classifier: Classifier, clean: Examples) -> Classifier:
+        """As ``Defence.around``, fitted on images as they are: none of the defences before it has seen them.
+
+        What it is a function of, its fingerprint says by that of the examples. Labels are not asked for.
+        """
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class DefenceEntry:
     """One registered defence: its class, and what its author declares about it.
 
     backward: what an attacker differentiates. attacker: what an attacker who knows of it does, in words. drawn: whether
-    it answers by random draws; the attacker then sees the mean over draws of their own.
+    it answers by random draws; the attacker then sees the mean over draws of their own. fitted: whether it is fitted
+    on clean images. inside: whether it looks inside a network, so that only a network may stand behind it.
     """
 
     name: str
@@ -43,11 +61,14 @@ class DefenceEntry:
     backward: Backward
     attacker: str
     drawn: bool
+    fitted: bool
+    inside: bool
 
     @property
     def facts(self) -> str:
         """What is declared about it, in one line."""
-        return f"attacker: {self.attacker}; {self.paper}"
+        needs = "; fitted on clean images" if self.fitted else ""
+        return f"attacker: {self.attacker}{needs}; {self.paper}"
 
 
 DEFENCES: Registry[DefenceEntry] = Registry(
@@ -56,29 +77,55 @@ DEFENCES: Registry[DefenceEntry] = Registry(
 
 
 def register_defence(
-    name: str, *, paper: str, attacker: str, backward: Backward = "own", drawn: bool = False
+    name: str,
+    *,
+    paper: str,
+    attacker: str,
+    backward: Backward = "own",
+    drawn: bool = False,
+    fitted: bool = False,
+    inside: bool = False,
 ) -> Callable[[C], C]:
     """Enrol a defence class: from here on it has a CLI name, a docs row, a label and all laws of defences as tests."""
 
     def enrol(made: C) -> C:
-        DEFENCES.enrol(DefenceEntry(name, made, paper, summary_of(made), backward, attacker, drawn))
+        DEFENCES.enrol(DefenceEntry(name, made, paper, summary_of(made), backward, attacker, drawn, fitted, inside))
         return made
 
     return enrol
 
 
-def defended(classifier: Classifier, *defences: Defence, seed: int = 0) -> Classifier:
+def defended(
+    classifier: Classifier, *defences: "Defence | FittedDefence", seed: int = 0, clean: Any = None
+) -> Classifier:
     """The classifier behind defences, which an image meets in this order. seed: of what they draw.
 
-    The classifier itself stays as it is. BrittleError for what is no registered defence, and for none.
+    clean: images that those are fitted on which have to be, as ``brittle.data.given`` takes them: not those that will
+    be attacked. The classifier itself stays as it is. BrittleError for what is no registered defence, and for none.
     """
     checked_classifier(classifier)
     if not defences:
         raise BrittleError("expected at least one defence, got none")
+    examples = None if clean is None else as_examples(clean)
     for place, one in reversed(list(enumerate(defences))):
-        DEFENCES.entry_of(one)  # or it is refused
-        classifier = one.around(classifier, hashed(f"{seed}\0defence {place}"))
+        entry = DEFENCES.entry_of(one)  # or it is refused
+        if entry.inside and not isinstance(classifier, Network):
+            raise BrittleError(
+                f"expected a network directly behind {entry.name}, which looks inside, got {classifier!r:.80}; name it"
+                " after the other defences"
+            )
+        if entry.fitted:
+            if examples is None:
+                raise BrittleError(f"expected clean images to fit {entry.name} on: --defence-data SPEC")
+            classifier = one.fitted(classifier, examples)  # type: ignore[union-attr]
+        else:
+            classifier = one.around(classifier, hashed(f"{seed}\0defence {place}"))  # type: ignore[union-attr]
     return classifier
+
+
+def images_wanted(defences: "Sequence[Defence | FittedDefence]") -> int:
+    """How many clean images these are fitted on; 0 where none is."""
+    return max((one.images for one in defences if DEFENCES.entry_of(one).fitted), default=0)  # type: ignore[union-attr]
 
 
 def defences_from(texts: Sequence[str]) -> list[tuple[Defence, ...]]:

@@ -5,9 +5,17 @@ from brittle.measure.cases import Case, cases, hero_of
 from brittle.measure.classes import classes
 from brittle.measure.comparison import Side, comparison
 from brittle.measure.curves import accuracy_at, curve, thin
-from brittle.measure.defences import JudgedAlone, JudgedDefence, judge_defences, judge_each
+from brittle.measure.defences import (
+    JudgedAlone,
+    JudgedDefence,
+    JudgedDetector,
+    judge_defences,
+    judge_detectors,
+    judge_each,
+)
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
+from brittle.measure.gate import Asked, Gate, Judgement
 from brittle.measure.leaderboard import leaderboard
 from brittle.measure.models import (
     AttackSummary,
@@ -31,6 +39,7 @@ __all__ = [
     "MEASURES",
     "NORMS",
     "OVERALL",
+    "Asked",
     "AttackSummary",
     "Budget",
     "Case",
@@ -39,8 +48,11 @@ __all__ = [
     "Curve",
     "Definition",
     "Family",
+    "Gate",
     "JudgedAlone",
     "JudgedDefence",
+    "JudgedDetector",
+    "Judgement",
     "Leaderboard",
     "Measured",
     "Side",
@@ -60,6 +72,7 @@ __all__ = [
     "headline",
     "hero_of",
     "judge_defences",
+    "judge_detectors",
     "judge_each",
     "judged",
     "leaderboard",

@@ -37,6 +37,24 @@ class JudgedDefence(Plain):
     passes: int  # of the bare model, for one answer
 
 
+class JudgedDetector(Plain):
+    """A model that may refuse an answer, at a budget, for a goal: how many clean images it refuses, and attacked ones.
+
+    Attacked are the images that both answer rightly before, and that some change within the budget makes the bare model
+    take for another class. The other rates are shares of them, so that one can be held against another: the true
+    positive rate of changes that were made without knowing, and what is left of it. None where nothing was made.
+    """
+
+    model: str
+    bare: str
+    goal: str
+    budget: Budget
+    refused: Measured  # of clean images: the false positive rate
+    unaware: Measured  # of attacked images, those where no change that was made for the bare model gets through
+    aware: Measured  # those where none that was made by gradients for this one does
+    worst: Measured  # those where none of all that was tried does
+
+
 class JudgedAlone(Plain):
     """A defended model under a single attack: robust accuracy within a budget."""
 
@@ -69,6 +87,26 @@ def judge_defences(
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
         proved = certificates[certificates["model"] == model.name].set_index("position").reindex(sides.images.index)
         found += [_judged(sides, budget, proved) for budget in at]
+    return found
+
+
+def judge_detectors(
+    manifest: Manifest,
+    records: pd.DataFrame,
+    transfers: pd.DataFrame,
+    budgets: Sequence[Budget] | None = None,
+) -> list[JudgedDetector]:
+    """Each defended model that may refuse, where the same without cannot; arguments as of ``judge_defences``."""
+    found = []
+    for model, goal in _guarded(manifest):
+        bare = next(one for one in manifest.models if one.name == model.defends)
+        if model.reject is None or bare.reject is not None:
+            continue
+        sides = _Sides(manifest, model, goal, records, transfers)
+        if sides.images.empty:
+            continue
+        at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
+        found += [_detected(sides, budget) for budget in at]
     return found
 
 
@@ -190,6 +228,37 @@ def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefenc
         inside=_inside(sides, proved),
         overstated=(seen.value or 0) - (figure.value or 0) if known else None,
         passes=sides.model.passes,
+    )
+
+
+def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
+    right = sides.clean_bare.astype(bool) & sides.images.astype(bool)
+    attacked = _fallen(sides.bare, budget, sides.images.index) & right
+    clean = sides.own.drop_duplicates("position").set_index("position").reindex(sides.images.index)
+    refused = clean["clean_prediction"] == sides.model.reject
+    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
+
+    def caught(*tried: "pd.Series[bool] | None") -> Measured:
+        through = [one for one in tried if one is not None]
+        if not through or not attacked.any():
+            return Measured(value=None)
+        return rate(int((attacked & ~pd.concat(through, axis=1).any(axis=1)).sum()), int(attacked.sum()))
+
+    unaware, aware, blind, others = (
+        sides.lost(sides.unaware, budget),
+        sides.lost(sides.own, budget, only=by_gradients),
+        sides.lost(sides.own, budget),
+        sides.lost(sides.others, budget),
+    )
+    return JudgedDetector(
+        model=sides.model.name,
+        bare=sides.model.defends or "",
+        goal=sides.goal,
+        budget=budget,
+        refused=rate(int(refused.sum()), len(refused)),
+        unaware=caught(unaware),
+        aware=caught(aware),
+        worst=caught(unaware, blind, others),
     )
 
 

@@ -105,6 +105,28 @@ class Network:
             fit=self.fit,
         )
 
+    def holding(self, net: nn.Module, *, reject: int | None = None) -> "Network":
+        """The same settings around another network, which is asked as it is: what rounds inside has no fast copy.
+
+        reject: the class by which that one refuses, behind all others; default: as it was.
+        """
+        names = self.class_names
+        if reject is not None and names is not None:
+            names = (*names, "rejected")
+        return Network(
+            net,
+            mean=self.mean,
+            std=self.std,
+            class_names=names,
+            device=self.device,
+            batch_size=self.batch_size,
+            fast=False,
+            steady=self.steady,
+            name=self.name,
+            reject=self.reject if reject is None else reject,
+            fit=self.fit,
+        )
+
     @property
     def mean(self) -> tuple[float, ...] | None:
         return self.normalisation.mean

@@ -11,7 +11,7 @@ from brittle.data.signs import SIGNS
 from brittle.errors import BrittleError, did_you_mean
 from brittle.models.architectures import ARCHITECTURES, Architecture
 from brittle.models.architectures.acgan import Discriminator
-from brittle.models.architectures.mlp import MLP, CodeClassifier
+from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.inputs import on_inputs
@@ -32,6 +32,10 @@ def _of_digits(name: str, summary: str, build: Callable[[int], nn.Module]) -> Ar
 
 def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
     return MLP(8 * 8, hidden, classes)
+
+
+def _maxout(classes: int) -> nn.Module:
+    return Maxout(8 * 8, [16], 3, classes)
 
 
 def _autoencoded(classes: int) -> nn.Module:
@@ -64,6 +68,7 @@ _SMALL = (
     _of_digits("digits-cnn", "small CNN for the bundled 8 x 8 digits", partial(_only, DigitsCNN, "digits-cnn", 10)),
     _of_digits("digits-fc10", "fc10 for the bundled digits", partial(_dense, ())),
     _of_digits("digits-fc16-10", "a dense sigmoid layer for the bundled digits", partial(_dense, (16,))),
+    _of_digits("digits-maxout16-10", "a small maxout240-240-10 for the bundled digits", _maxout),
     _of_digits("digits-ae32-10", "a small ae400-10 for the bundled digits", _autoencoded),
     _of_digits("digits-acgan", "a small acgan-mnist for the bundled digits", _playing),
     _of_coloured_digits("digits-coloured-mlp32", "a small coloured-mlp256 for the bundled digits", blind=False),

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple, TypeVar, final
 
 import numpy as np
 import pandas as pd
 
 from brittle.data.perturbation import read_perturbation
+from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
 from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of
@@ -32,7 +33,10 @@ from brittle.records import (
     stored_images,
 )
 from brittle.studies import STUDIES
+from brittle.studies.opening import name_of
 from brittle.studies.perturbations import FILE
+
+T = TypeVar("T")
 
 
 @final
@@ -48,7 +52,7 @@ class Seen(NamedTuple):
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
     """The ledger of a study in a directory, of whatever of it has been done."""
     steps = steps_of(recipe, asked, out=str(directory))
-    seen = _seen(recipe, steps, directory)
+    seen = _seen(recipe, asked, steps, directory)
     figures = published(recipe)
     judged = [_judged(one, recipe, asked, seen.given, figures) for one in posed(recipe, asked)]
     chance = 1 / recipe.data.classes
@@ -84,7 +88,7 @@ def _judged(
     return found if noise is None else found.model_copy(update={"noise": noise})
 
 
-def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
+def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> Seen:
     parts, accuracies = [facts()], {}
     curves = dict[str, list[Curve]]()
     for step in steps:
@@ -104,12 +108,31 @@ def _seen(recipe: Recipe, steps: list[Step], directory: Path) -> Seen:
             found = joined([found, passes_of(place, manifest)])
         if manifest.transfer is not None:
             found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
-        parts.append(found.below(step.key))
+        parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
     return Seen(joined(parts), list(accuracies.values()), curves)
+
+
+def _by_arms(found: Quantities, asked: Asked) -> Quantities:
+    """An arm behind defences is the defended model: what a run calls by both goes by the arm's name alone, and the bare
+    one, which an audit puts beside it under that name, by none."""
+    arms = {
+        name_of(network.model_copy(update={"name": arm}), each): arm
+        for arm, network in asked.arms.items()
+        for each in defences_from(network.defences)
+    }
+    if not arms:
+        return found
+
+    def named(every: Mapping[str, T]) -> dict[str, T]:
+        heads = {key: key.partition("/") for key in every}
+        kept = {key: head for key, head in heads.items() if head[0] not in arms.values()}
+        return {"".join((arms.get(head[0], head[0]), *head[1:])): every[key] for key, head in kept.items()}
+
+    return Quantities(named(found.known), named(found.each))
 
 
 def passes_of(place: Path, manifest: Manifest) -> Quantities:

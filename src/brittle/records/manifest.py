@@ -66,6 +66,7 @@ class ModelRecord(_Plain):
     defends: str | None = None  # of one behind defences: the name of the same model without
     defences: list[str] = []  # their labels, in the order in which an image meets them
     passes: int = 1  # of the model without, for one answer
+    fitted_on: str | None = None  # clean images that its defences have seen, and their fingerprint
     image_shape: tuple[int, int, int]  # C, H, W
     data_fingerprint: str  # with labels counted as this network counts its classes
     device: str

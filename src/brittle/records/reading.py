@@ -70,7 +70,7 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     """
     manifest = manifest or read_manifest(directory)
     schema = SCHEMAS.get(manifest.study)
-    tables = [read_shard(path, schema) for path in _shards(directory, manifest)]
+    tables = [read_shard(path, schema) for path in record_files(directory, manifest)]
     empty = RECORD if schema is None else schema
     records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
     return records
@@ -107,7 +107,8 @@ def transfer_slug(view: View, attack: AttackSpec, target: ModelRecord) -> str:
     return f"{TRANSFERS}/{view.slug(attack)}/{target.slug}"
 
 
-def _shards(directory: Path, manifest: Manifest) -> list[Path]:
+def record_files(directory: Path, manifest: Manifest) -> list[Path]:
+    """The files of the records themselves; of a shard its parts only where the whole is not there."""
     folders = [directory / "records"]
     if manifest.study == "audit":
         folders = [folders[0] / view.slug(spec) for view in manifest.views() for spec in view.attacks]
@@ -195,7 +196,7 @@ def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[
     shown: (slug, position) of adversarial images that are about to be shown beside their originals.
     """
     stamps: dict[str, Stamp] = {}
-    for path in _shards(directory, manifest):
+    for path in record_files(directory, manifest):
         stamps |= seal_of(pq.read_schema(pa.BufferReader(content_of(path)))).files
     originals = {view.record.slug: view.originals for view in manifest.views()}
     looked_at = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from brittle.measure import JudgedAlone, JudgedDefence, Measured, Told
+from brittle.measure import JudgedAlone, JudgedDefence, JudgedDetector, Measured, Told
 from brittle.measure.told import Cell, Sized
 from brittle.report.leaderboard import budget_text
 from brittle.report.sections import told_cell
@@ -40,6 +40,21 @@ def judged_told(found: Sequence[JudgedDefence], *, beside: bool = True) -> Told:
     return Told((_RULE, *map(_above, found)), heads=heads, rows=rows)
 
 
+def detectors_told(found: Sequence[JudgedDetector]) -> Told:
+    """A row for each model that may refuse, and budget: false positives beside true ones."""
+    rows = tuple((_where(one), *map(_said, (one.refused, one.unaware, one.aware, one.worst))) for one in found)
+    return Told(
+        (
+            "What those that may refuse an answer do refuse: of clean images, and of those that a change within the"
+            " budget makes the model without its defence take for another class, where both are right before. Of the"
+            " latter, those are caught of which no change gets through: none that was made without knowing, none by"
+            " gradients through the detector, none of all.",
+        ),
+        heads=("defended model, within", "Clean refused", "Caught, unaware", "Caught, aware", "Caught, of all"),
+        rows=rows,
+    )
+
+
 def each_told(found: Sequence[JudgedAlone]) -> Told:
     """A row for each defended model and attack."""
     rows = tuple((f"{_where(one)}, {one.attack}", _said(one.unaware), _said(one.aware)) for one in found)
@@ -50,20 +65,32 @@ def each_told(found: Sequence[JudgedAlone]) -> Told:
     )
 
 
-def defences_section(found: Sequence[JudgedDefence], alone: Sequence[JudgedAlone]) -> dict[str, Any] | None:
+def defences_section(
+    found: Sequence[JudgedDefence], detectors: Sequence[JudgedDetector], alone: Sequence[JudgedAlone]
+) -> dict[str, Any] | None:
     """What the page shows; None without any."""
     if not found:
         return None
     told, each = judged_told(found), each_told(alone)
+    refusing = [_below("Refused, and caught", detectors_told(detectors))] if detectors else []
     return {
         "rule": told.sentences[0],
         "sentences": told.sentences[1:],
         "tables": [
-            {"heads": one.heads, "rows": [[row[0], *map(told_cell, row[1:])] for row in one.rows]}
-            for one in (told, each)
+            _table("Defences, judged", told),
+            *refusing,
+            _below("Each attack by itself", each, folded=True),
         ],
-        "alone": each.sentences[0],
     }
+
+
+def _table(title: str, told: Told) -> dict[str, Any]:
+    rows = [[row[0], *map(told_cell, row[1:])] for row in told.rows]
+    return {"title": title, "heads": told.heads, "rows": rows, "sentences": (), "folded": False}
+
+
+def _below(title: str, told: Told, *, folded: bool = False) -> dict[str, Any]:
+    return _table(title, told) | {"sentences": told.sentences, "folded": folded}
 
 
 def _beside(one: JudgedDefence) -> tuple[Cell, ...]:
@@ -74,7 +101,7 @@ def _said(measured: Measured) -> Cell:
     return NONE if measured.value is None else measured
 
 
-def _where(one: JudgedDefence | JudgedAlone) -> str:
+def _where(one: JudgedDefence | JudgedDetector | JudgedAlone) -> str:
     return f"{one.model}, {budget_text(one.budget)}"
 
 

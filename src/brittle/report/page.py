@@ -12,6 +12,7 @@ from brittle.measure import (
     Case,
     Summary,
     judge_defences,
+    judge_detectors,
     judge_each,
     judged,
     leaderboard,
@@ -91,6 +92,7 @@ def render(
     common = _common(manifest, records, parts) | {
         "judged": defences_section(
             judge_defences(manifest, records, transfers, read_certificates(directory, manifest)),
+            judge_detectors(manifest, records, transfers),
             judge_each(manifest, records, transfers),
         ),
         "transfer": transfer_section(transfer_matrices(manifest, records, transfers)),

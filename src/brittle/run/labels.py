@@ -51,10 +51,14 @@ def in_classes_of(names: Sequence[str] | None, examples: Examples) -> Examples:
     )
 
 
-def check_class_count(names: Sequence[str] | None, outputs: int, examples: Examples) -> None:
-    """Refuses labelled data with another number of classes than a network whose classes have no names to go by."""
+def check_class_count(names: Sequence[str] | None, outputs: int, examples: Examples, reject: int | None = None) -> None:
+    """Refuses labelled data with another number of classes than a network whose classes have no names to go by.
+
+    reject: the output by which it refuses to answer, which may be one behind all classes of the data.
+    """
     own = examples.class_names
-    if names is None and own is not None and examples.labels is not None and len(own) != outputs:
+    counts = (outputs, outputs - (reject == outputs - 1))
+    if names is None and own is not None and examples.labels is not None and len(own) not in counts:
         raise BrittleError(
             f"expected data of {counted(outputs, 'class')}, as the network has outputs, got {len(own)}"
             f" ({_some(own)}); which"

@@ -201,7 +201,7 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     images = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
     check_compatible(classifier, images, labels)
-    check_class_count(classifier.class_names, classifier.num_classes, examples)
+    check_class_count(classifier.class_names, classifier.num_classes, examples, classifier.reject)
     if flags is None:
         found = preflight(classifier, images, None if labels is None else labels[: len(images)])
         flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]

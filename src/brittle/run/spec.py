@@ -51,7 +51,8 @@ class ModelSpec(Keys):
 
     name: what records call it; default: the spec. mean, std: instead of those published with the network.
     reject: name or index of the class that means: no answer. trained_on: what its training images are called.
-    defences: what stands before it, in this order.
+    defences: what stands before it, in this order. defence_data: clean images that some of these are fitted on, other
+    than those that are attacked.
     """
 
     model: str
@@ -62,6 +63,7 @@ class ModelSpec(Keys):
     reject: str | None = None
     trained_on: str | None = None
     defences: list[str] = Field(default=[])
+    defence_data: str | None = None
 
 
 def read_spec(path: Path) -> tuple[dict[str, Any], Path]:

@@ -257,11 +257,11 @@ def _refuse_strangers(directory: Path) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """Writes beside the target and renames: another process sees the whole file or none, and so does a power cut."""
-    if is_remote(path):
-        _put(path, content)
-        return
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
+        if is_remote(path):
+            path.write_bytes(content)  # the whole object, or none
+            return
         _make(path.parent)
         try:
             temporary.write_bytes(content)
@@ -271,14 +271,6 @@ def write(path: Path, content: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:  # a full disk, a quota, a lost mount
-        raise BrittleError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
-
-
-def _put(path: Path, content: bytes) -> None:
-    """The whole object or none."""
-    try:
-        path.write_bytes(content)
-    except OSError as error:
         raise BrittleError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
 
 

@@ -5,12 +5,14 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from brittle.catalog import label_of
+from brittle.data import Examples
 from brittle.defend import Defence, defences_from, defended, label_of_all
 from brittle.models.classifier import Classifier
 from brittle.records import ModelRecord
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec
-from brittle.studies.opening import bare, name_of
+from brittle.studies.opening import bare, clean_for, name_of
+from brittle.text import counted
 from brittle.types import Images
 
 PATIENCE = 3
@@ -18,10 +20,14 @@ PATIENCE = 3
 
 
 class Guard(NamedTuple):
-    """Of a model behind defences: the name of the same model without, and the defences in order."""
+    """Of a model behind defences: the name of the same model without, and the defences in order.
+
+    clean: images that some of them are fitted on.
+    """
 
     bare: str
     by: tuple[Defence, ...]
+    clean: Examples | None = None
 
 
 def beside_bare(models: Sequence[ModelSpec]) -> tuple[list[ModelSpec], dict[str, Guard]]:
@@ -42,14 +48,23 @@ def beside_bare(models: Sequence[ModelSpec]) -> tuple[list[ModelSpec], dict[str,
 
 
 def behind(
-    models: Mapping[str, Classifier], defences: Sequence[Defence], seed: int
+    models: Mapping[str, Classifier], defences: Sequence[Defence], seed: int, clean: Examples | None = None
 ) -> tuple[dict[str, Classifier], dict[str, Guard]]:
     """The same of classifiers at hand: each, and then each behind the same defences."""
     if not defences:
         return dict(models), {}
     names = {f"{name} + {label_of_all(defences)}": name for name in models}
-    beside = {name: defended(models[bare], *defences, seed=seed) for name, bare in names.items()}
-    return {**models, **beside}, {name: Guard(bare, tuple(defences)) for name, bare in names.items()}
+    beside = {name: defended(models[bare], *defences, seed=seed, clean=clean) for name, bare in names.items()}
+    return {**models, **beside}, {name: Guard(bare, tuple(defences), clean) for name, bare in names.items()}
+
+
+def with_clean(guards: Mapping[str, Guard], models: Sequence[ModelSpec], sources: Sources) -> dict[str, Guard]:
+    """The guards, each with the images that it is fitted on."""
+    specs = {name_of(one, each): one for one in models for each in defences_from(one.defences)}
+    return {
+        name: guard._replace(clean=clean_for(specs[name], guard.by, sources.of[guard.bare].classifier))
+        for name, guard in guards.items()
+    }
 
 
 def with_guards(records: Sequence[ModelRecord], guards: Mapping[str, Guard], sources: Sources) -> list[ModelRecord]:
@@ -63,7 +78,10 @@ def with_guards(records: Sequence[ModelRecord], guards: Mapping[str, Guard], sou
         image = sources.of[one.name].examples.images(0, 1)
         passes = _passes(sources.of[one.name].classifier, sources.of[guard.bare].classifier, image)
         labels = [label_of(each) for each in guard.by]
-        told.append(one.model_copy(update={"defends": guard.bare, "defences": labels, "passes": passes}))
+        clean = guard.clean
+        fitted_on = None if clean is None else f"{counted(len(clean), 'image')} of {clean.source}, {clean.fingerprint}"
+        said = {"defends": guard.bare, "defences": labels, "passes": passes, "fitted_on": fitted_on}
+        told.append(one.model_copy(update=said))
     return told
 
 
@@ -74,10 +92,12 @@ def _passes(classifier: Classifier, within: Classifier, image: Images) -> int:
     return max(1, within.forwards - before)
 
 
-def patient(guard: Guard, sources: Sources, seed: int) -> Classifier:
-    """The same defended model, shown to an attacker by more draws."""
+def patient(name: str, guard: Guard, sources: Sources, seed: int) -> Classifier:
+    """The same defended model, shown to an attacker by more draws; itself, where it draws nothing."""
     more = [_with_more_draws(one) for one in guard.by]
-    return defended(sources.of[guard.bare].classifier, *more, seed=seed)
+    if more == list(guard.by):
+        return sources.of[name].classifier
+    return defended(sources.of[guard.bare].classifier, *more, seed=seed, clean=guard.clean)
 
 
 def _with_more_draws(defence: Defence) -> Defence:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from brittle.data import load_data
+from brittle.data import Examples, load_data
 from brittle.data.limit import ALL
-from brittle.defend import Defence, defences_from, defended, label_of_all
+from brittle.defend import Defence, defences_from, defended, images_wanted, label_of_all
 from brittle.errors import BrittleError
 from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
@@ -19,7 +19,8 @@ def opened_models(
 ) -> dict[str, Classifier]:
     """Each model by the name that records call it; BrittleError for none, for names that repeat, and unusable ones.
 
-    One with defences stands behind them; where these are a sweep, once for each. seed: of what defences draw.
+    One with defences stands behind them; where these are a sweep, once for each. seed: of what defences draw. What is
+    fitted on clean images reads its model's ``defence_data``.
     """
     behind = [(one, each) for one in models for each in defences_from(one.defences) or [()]]
     names = [name_of(one, each) for one, each in behind]
@@ -35,8 +36,17 @@ def opened_models(
         key = bare(one).model_dump_json()
         if key not in loaded:
             loaded[key] = _loaded(one, place, batch_size)
-        made[name] = defended(loaded[key], *each, seed=seed) if each else loaded[key]
+        bare_one = loaded[key]
+        made[name] = defended(bare_one, *each, seed=seed, clean=clean_for(one, each, bare_one)) if each else bare_one
     return made
+
+
+def clean_for(model: ModelSpec, defences: Sequence[Defence], classifier: Classifier) -> Examples | None:
+    """The clean images that some of these defences are fitted on; None where none is, or nobody has named any."""
+    wanted = images_wanted(defences)
+    if not wanted or model.defence_data is None:
+        return None
+    return load_data(model.defence_data, limit=wanted, fit=classifier.fit)
 
 
 def the_only(models: dict[str, Classifier]) -> tuple[str, Classifier]:
@@ -54,7 +64,7 @@ def name_of(model: ModelSpec, defences: Sequence[Defence]) -> str:
 
 def bare(model: ModelSpec) -> ModelSpec:
     """The same without its defences, and without what only says how it is called."""
-    return model.model_copy(update={"defences": [], "name": None, "trained_on": None})
+    return model.model_copy(update={"defences": [], "defence_data": None, "name": None, "trained_on": None})
 
 
 def _loaded(model: ModelSpec, device: str, batch_size: int | None) -> Classifier:
@@ -74,6 +84,13 @@ def opened_sources(
 ) -> Sources:
     """Models with the data as each of them wants it, in an order in which a higher limit only adds some."""
     loaded = opened_models(models, device, batch_size, seed)
+    for one in (one for one in models if one.defence_data == data):
+        for each in defences_from(one.defences):
+            if images_wanted(each) and loaded[name_of(one, each)].reject is not None:
+                raise BrittleError(
+                    f"expected --defence-data of other images than those of --data for {label_of_all(each)}, which"
+                    f" would know what it is asked again; got {data} for both"
+                )
     return Sources.made_of(
         loaded,
         {name: load_data(data, limit=ALL if limit is None else limit, fit=one.fit) for name, one in loaded.items()},

@@ -22,8 +22,8 @@ from brittle.studies.per_image import Drawn, PerImage, PerImageSpec, register_pe
 from brittle.text import counted, percent
 from brittle.types import Images
 
-FREE, BOXED = "N(0, 1)", "N(0, 1) within the box"
-"""Noise as published, of values that no image has, and the same clipped."""
+FREE, BOXED = "normal noise", "normal noise clipped"
+"""Of N(0, 1), as published, with values that no image has; and the same within the box."""
 SURE = 0.5
 """A classifier that gives a class more than this has taken noise for it."""
 
@@ -96,7 +96,7 @@ def _png(image: Images) -> bytes:
 HEADS = (
     "model",
     "kind",
-    "over 50 %",
+    "sure",
     "confidence of these",
     "confidence",
     "taken for the class drawn",

@@ -12,7 +12,7 @@ from brittle.models.architectures import families
 from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
-from brittle.models.architectures.mlp import MLP, CodeClassifier
+from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
 from brittle.models.architectures.mnist_cnn import MnistCNN
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 
@@ -59,6 +59,24 @@ def _mlp(*hidden: int) -> Architecture:
 
 def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
     return MLP(28 * 28, hidden, classes)
+
+
+def _smaller(side: int) -> Architecture:
+    return Architecture(
+        name=f"fc100-100-10-at-{side}",
+        summary=f"fc100-100-10 for MNIST at {side} x {side} pixels",
+        build=partial(_dense_at, side),
+        fit=Fit(channels=1, height=side, width=side, resize=(side, side)),
+        class_names=tuple("0123456789"),
+    )
+
+
+def _dense_at(side: int, classes: int) -> nn.Module:
+    return MLP(side * side, (100, 100), classes)
+
+
+def _maxout(classes: int) -> nn.Module:
+    return Maxout(28 * 28, [240, 240], 5, classes)
 
 
 def _autoencoded(classes: int) -> nn.Module:
@@ -112,6 +130,8 @@ def _playing(fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]
 _ALL = (
     _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
     *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
+    *(_smaller(side) for side in (7, 14, 21)),
+    _mnist("maxout240-240-10", "two layers of maxout units of five pieces for MNIST (arXiv:1302.4389)", _maxout),
     _mnist("ae400-10", "a softmax classifier on an autoencoder's code (arXiv:1312.6199)", _autoencoded),
     _mnist("vae400-50-100-10", "a classifier on the mean code of a variational autoencoder", _variational),
     _coloured("coloured-mlp256", 256, ""),

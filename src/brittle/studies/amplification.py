@@ -1,0 +1,111 @@
+"""Error amplification: how large a change is behind each layer, by what is there without it (Lin et al. 2019)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, final
+
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import nn
+
+from brittle.attacks import Attack
+from brittle.catalog import attacks_from, label_of, traits_of
+from brittle.explain.amplification import relative
+from brittle.explain.inside import layers_of, network_of
+from brittle.goals import Untargeted
+from brittle.measure import Curve, Told
+from brittle.measure.attack import median
+from brittle.measure.told import Cell, Sized
+from brittle.models.classifier import Classifier
+from brittle.records import Manifest
+from brittle.rng import Rng
+from brittle.run.attack import attack_graded
+from brittle.run.sources import Shard
+from brittle.studies.control import noise_like
+from brittle.studies.per_image import PerImage, PerImageSpec, register_per_image
+
+LOGITS, PIXELS, NOISE = "logits", "pixels", "noise beside "
+
+
+@final
+class AmplificationSpec(PerImageSpec):
+    """How a change grows from layer to layer, relative to what the layers give without it, for attacks and noise.
+
+    attacks: as on the command line; noise of the same size stands beside each.
+    """
+
+    study: Literal["amplification"] = "amplification"
+    attacks: list[str] = Field(default=["fgsm,eps=8/255"], min_length=1)
+
+    def open(self) -> PerImage:
+        """The study; BrittleError for what has no layers."""
+        study = super().open()
+        self.made()
+        for one in study.sources.of.values():
+            network_of(one.classifier)
+        return study
+
+    def made(self) -> list[Attack]:
+        """The attacks, with sweeps spread out."""
+        return [one for text in self.attacks for one in attacks_from(text)]
+
+
+def work(spec: AmplificationSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
+    """The relative size of each change in the pixels, behind each convolution and linear layer, and in the logits."""
+    network = network_of(classifier)
+    own = {name for name, one in network.net.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
+    layers = [one.name for one in layers_of(network, shard.images[:1]) if one.name in own]
+    goal, rng = Untargeted(shard.labels, network.reject), Rng(spec.seed, shard.ids)
+    changed = {}
+    for method in spec.made():
+        label, norm = label_of(method), traits_of(method).norm
+        changed[label] = attack_graded(network, shard.images, goal, method, rng, shard.logits).images
+        changed[f"{NOISE}{label}"], _ = noise_like(shard.images, norm.measure(changed[label] - shard.images), norm, rng)
+    rows: list[tuple[Any, ...]] = []
+    for row, example in enumerate(shard.ids):
+        image = shard.images[row : row + 1]  # one at a time: then no result depends on others
+        mine = torch.stack([one[row] for one in changed.values()])
+        before = ((mine - image).double().flatten(1).norm(dim=1) / image.double().norm()).unsqueeze(1)
+        values = torch.cat([before, relative(network, image, mine, layers)], 1)
+        rows += [
+            (example, place, name, what, value)
+            for what, line in zip(changed, values.tolist(), strict=True)
+            for place, (name, value) in enumerate(zip([PIXELS, *layers, LOGITS], line, strict=True))
+        ]
+    names = ("example", "place", "layer", "what", "value")
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
+    """A row for each model, layer and change: the median over images; and a curve of it over the layers."""
+    changes = list(dict.fromkeys(records["what"]))
+    curves, rows, sentences = list[Curve](), list[tuple[Cell, ...]](), list[str]()
+    several = len(manifest.models) > 1
+    for model, mine in records.groupby("model", sort=False):
+        layers = mine.drop_duplicates("layer").sort_values("place")["layer"].tolist()
+        found = {
+            (layer, what): median(part["value"].dropna())
+            for (layer, what), part in mine.groupby(["layer", "what"], sort=False)
+        }
+        rows += [(str(model), layer, *(Sized(found[layer, what], "times") for what in changes)) for layer in layers]
+        for what in changes:
+            line = [(float(place), found[layer, what].value) for place, layer in enumerate(layers)]
+            points = [(x, math.log10(y)) for x, y in line if y]
+            curves.append(
+                Curve(f"{model}, {what}" if several else what, tuple(x for x, _ in points), tuple(y for _, y in points))
+            )
+        grown = ", ".join(
+            f"{found[LOGITS, what].value / found[PIXELS, what].value:.3g} times for {what}"  # type: ignore[operator]
+            for what in changes
+            if found[LOGITS, what].value and found[PIXELS, what].value
+        )
+        sentences.append(
+            f"{model}: relative to what is there without it, a change grows from pixels to logits {grown}."
+        )
+    heads = ("model", "layer", *changes)
+    y = "size of the change by that of what it changes, power of 10"
+    return Told(tuple(sentences), "layer", y, tuple(curves), heads, tuple(rows))
+
+
+register_per_image("amplification", AmplificationSpec, work, tell)
