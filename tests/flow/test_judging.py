@@ -113,7 +113,7 @@ def test_a_detector_is_fitted_sealed_and_judged_by_both_rates(tmp_path: Path) ->
     (told,) = json.loads(results_json(done))["detectors"]
     assert told["aware"]["count"] == one.aware.count
     again = [world.classifier(), clean.images(0, 300)]
-    with pytest.raises(brittle.BrittleError, match="holds a different run.*fitted on: there 1,297 images"):
+    with pytest.raises(brittle.BrittleError, match=r"holds a different run.*fitted on: there 1,297 images"):
         brittle.audit({"net": again[0]}, data, attacks, out=tmp_path / "run", defences=how, defence_data=again[1])
 
 
