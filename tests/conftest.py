@@ -27,6 +27,7 @@ class Ran:
 
 
 Cli = Callable[..., Ran]
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(scope="session")

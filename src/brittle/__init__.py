@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from brittle.run.attack import Found, attack
     from brittle.run.engine import Run
     from brittle.studies.levels import level
+    from brittle.testing import assert_robust
 
 _HOMES = {
     "brittle.api": ("audit", "compare", "craft", "fit", "run_spec", "write_page"),
@@ -32,6 +33,7 @@ _HOMES = {
     "brittle.run.attack": ("Found", "attack"),
     "brittle.run.engine": ("Run",),
     "brittle.studies.levels": ("level",),
+    "brittle.testing": ("assert_robust",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -53,6 +55,7 @@ __all__ = [
     "Targeted",
     "Unsupported",
     "Untargeted",
+    "assert_robust",
     "attack",
     "audit",
     "compare",

@@ -21,11 +21,11 @@ from brittle.report.compared import write_compared
 from brittle.report.plain import write_told
 from brittle.run import engine
 from brittle.run.engine import Run
+from brittle.run.executors import Workers
 from brittle.run.progress import Bars
 from brittle.run.sources import Sources
 from brittle.run.spec import Spec
 from brittle.run.study import Study, Watch
-from brittle.run.workers import Executor
 from brittle.studies import STUDIES, spec_of
 from brittle.studies.audit import Audit
 from brittle.studies.craft import Crafting
@@ -54,7 +54,7 @@ def audit(
     defences: Sequence[Defence | FittedDefence] = (),
     defence_data: Any = None,
     shard_size: int | None = None,
-    workers: int | Executor = 1,
+    workers: Workers = 1,
     watch: Watch | None = None,
     progress: bool = False,
 ) -> Run:
@@ -70,8 +70,9 @@ def audit(
     to, such as ``["linf=8/255"]``. trained_on: what the training images of a model are called. defences: what each is
     put behind, in this order, and judged beside itself without; see ``brittle.defend``. defence_data: clean images, in
     the same forms as examples, for those that are fitted on some. shard_size: examples of one file. workers: processes
-    to share the work among; the records do not depend on it. progress: shown on stderr, as bars on a terminal and
-    elsewhere a line every half minute. watch: is told instead; by default Python's logger ``brittle`` is.
+    to share the work among, or ``"ray"`` or ``"ray:ADDRESS"``, a Ray cluster; the records do not depend on it.
+    progress: shown on stderr, as bars on a terminal and elsewhere a line every half minute. watch: is told instead; by
+    default Python's logger ``brittle`` is.
 
     Where examples and classifier both have class names, labels are mapped by name: see ``brittle.run.labels``. Raises
     BrittleError as ``brittle.run.engine.run`` does, before anything is written for no examples or attacks, images or
@@ -99,7 +100,7 @@ def fit(
     out: str | Path,
     unseen: Any = None,
     seed: int = 0,
-    workers: int | Executor = 1,
+    workers: Workers = 1,
     watch: Watch | None = None,
     progress: bool = False,
 ) -> Run:
@@ -126,7 +127,7 @@ def craft(
     std: Sequence[float] | None = None,
     seed: int = 0,
     device: str = "auto",
-    workers: int | Executor = 1,
+    workers: Workers = 1,
     progress: bool = False,
     watch: Watch | None = None,
 ) -> Run:
@@ -162,7 +163,7 @@ def run_spec(
     *,
     out: str | Path,
     command: str | None = None,
-    workers: int | Executor = 1,
+    workers: Workers = 1,
     watch: Watch | None = None,
     progress: bool = False,
 ) -> Run:
@@ -221,11 +222,9 @@ def _watching(watch: Watch | None, progress: bool) -> Watch | None:
     return Bars() if progress else watch
 
 
-def reported(study: Study, out: str | Path, command: str | None, workers: int | Executor, watch: Watch | None) -> Run:
+def reported(study: Study, out: str | Path, command: str | None, workers: Workers, watch: Watch | None) -> Run:
     """Runs a study, and writes its page."""
     checks.place("out", out)
-    if not hasattr(workers, "do"):
-        checks.whole("workers", workers, least=1)
     if watch is not None and not hasattr(watch, "planned"):
         raise BrittleError(f"expected a watch with planned, done and lost, got {brief(watch)}")
     with watch if isinstance(watch, Bars) else nullcontext():

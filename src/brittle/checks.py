@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from brittle.errors import BrittleError
+from brittle.places import is_remote, place_of
 
 
 def whole(name: str, value: Any, *, least: int) -> int:
@@ -17,10 +18,10 @@ def whole(name: str, value: Any, *, least: int) -> int:
 
 
 def place(name: str, value: Any) -> Path:
-    """A path, which may be text."""
-    if not isinstance(value, str | os.PathLike):
+    """A path, which may be text, and that an URL."""
+    if not isinstance(value, str | os.PathLike) and not is_remote(value):
         raise BrittleError(f"expected {name} as a path, got {brief(value)}")
-    return Path(value)
+    return place_of(value)
 
 
 def texts(name: str, value: Any) -> tuple[str, ...]:

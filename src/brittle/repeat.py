@@ -17,6 +17,7 @@ from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
 from brittle.report.ledger import listed, write_ledger
+from brittle.run.executors import Workers
 from brittle.run.progress import Bars
 from brittle.run.spec import ModelSpec, Spec, parsed, read_spec, toml_of
 from brittle.run.study import Watch
@@ -39,7 +40,7 @@ def study(
     train_data: str | None = None,
     seed: int = 0,
     command: str | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     watch: Watch | None = None,
     progress: bool = False,
     on_step: Callable[[Step, int, int], None] | None = None,

@@ -84,6 +84,11 @@ def counted(count: float, noun: str) -> str:
     return f"{count:,.0f} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
+def article(noun: str) -> str:
+    """``"an attack"``, ``"a space"``."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 def of(count: int, whole: int) -> str:
     """``"97 of 1,200"``."""
     return f"{count:,} of {whole:,}"

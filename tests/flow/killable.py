@@ -20,7 +20,7 @@ from torch import nn
 
 import brittle
 from brittle.attacks import Attack, UniversalSGD
-from brittle.data import Examples
+from brittle.data import Examples, load_data
 from brittle.data.fit import Fit
 from brittle.defend import Noise, Quantised, defended
 from brittle.explain.activation import Fourier, Plain
@@ -42,6 +42,8 @@ from brittle.studies.boundary import BoundarySpec
 from brittle.studies.certify import CertifySpec
 from brittle.studies.corruption import CorruptionSpec
 from brittle.studies.craft import Crafting
+from brittle.studies.density import Likelihoods
+from brittle.studies.directions import Directions, DirectionsSpec
 from brittle.studies.evolution import EvolutionSpec
 from brittle.studies.first_step import FirstStepSpec
 from brittle.studies.fit import Fitting
@@ -50,11 +52,14 @@ from brittle.studies.guarded import behind
 from brittle.studies.noise import NoiseSpec
 from brittle.studies.per_image import PerImage, PerImageSpec
 from brittle.studies.photographs import Photograph
+from brittle.studies.rubbish import RubbishSpec
+from brittle.studies.shortcut import ShortcutSpec
 from brittle.studies.stability import StabilitySpec
 from brittle.studies.trainer import Training, given_of
 from brittle.studies.ways import Way
 from brittle.train import loop
 from brittle.train.acgan import Acgan
+from brittle.train.densities import PcaGaussian, VariationalBound
 from brittle.train.standard import Standard
 
 COUNT = 24
@@ -178,11 +183,39 @@ def small_alternate() -> PerImage:
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
 
 
+def small_shortcut() -> PerImage:
+    """A line that neither network was trained on, attacked by few steps."""
+    spec = ShortcutSpec(models=[], data="digits", limit=6, attack="fmn,steps=2", pictures=4)
+    by_name = {"one": classifier(), "two": classifier(1)}
+    data = load_data("planted:line:digits", limit=6)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, data)), spec)
+
+
+def small_rubbish() -> PerImage:
+    """Noise as it is, and after a step towards a class."""
+    return per_image(RubbishSpec(models=[], data="", attacks=["fgsm,eps=0.1", "pgd,eps=1,steps=2"], pictures=3))
+
+
 def small_boundary() -> PerImage:
     """Two maps of each image."""
     by_name = {"one": classifier(), "two": classifier(1)}
     spec = BoundarySpec(models=[], data="", size=9)
     return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(3))), spec)
+
+
+def small_directions() -> Directions:
+    """Units and directions of two networks, with pictures."""
+    spec = DirectionsSpec(models=[], data="", count=3, top=2, shown=2)
+    data = examples()
+    return Directions.of({"one": classifier(), "two": classifier(1)}, dict.fromkeys(("one", "two"), data), spec)
+
+
+def small_density() -> Likelihoods:
+    """Two densities, one of which is learnt; two networks, and other data."""
+    densities = (PcaGaussian(components=3), VariationalBound(epochs=2, batch=8, hidden=6, code=2, draws=2))
+    by_name = {"one": classifier(), "two": classifier(1)}
+    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    return Likelihoods(made, labelled(24, data=1), {"more": examples(5, data=2)}, densities, (brittle.FGSM(eps=0.2),))
 
 
 def small_stability() -> PerImage:
@@ -234,14 +267,18 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "fit": small_fit,
     "certify": small_certify,
     "noise": small_noise,
+    "rubbish": small_rubbish,
     "first-step": small_first_step,
     "evolution": small_evolution,
     "generated": small_generated,
     "corruption": small_corruption,
     "activation": small_activation,
     "alternate": small_alternate,
+    "shortcut": small_shortcut,
     "amplification": small_amplification,
     "boundary": small_boundary,
+    "density": small_density,
+    "directions": small_directions,
     "stability": small_stability,
     "train": small_train,
     "generator": small_generator,

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 FILES = ("constraints.txt", "constraints-lowest.txt")
 
 
-def wanted() -> dict[str, Requirement]:
-    """The dependencies in pyproject.toml, those of the tests among them."""
+def wanted(extra: str = "dependencies|dev") -> dict[str, Requirement]:
+    """The dependencies in pyproject.toml, those of the tests among them; or those of an extra."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    lists = re.findall(r"^(?:dependencies|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    assert len(lists) == 2
-    found = map(Requirement, re.findall(r'"(.+)"', "".join(lists)))
+    lists = re.findall(rf"^(?:{extra}) = \[(.*?)\]$", text, re.MULTILINE | re.DOTALL)
+    assert len(lists) == 1 + extra.count("|")
+    found = map(Requirement, re.findall(r'"(.+)"', "\n".join(lists).replace(", ", "\n")))
     return {canonicalize_name(one.name): one for one in found}
 
 
@@ -45,6 +45,13 @@ def test_every_dependency_is_pinned_within_its_bounds(file: str) -> None:
     assert not [
         f"{pinned[name]} for {one}" for name, one in dependencies.items() if version(pinned[name]) not in one.specifier
     ]
+
+
+def test_the_documentation_is_built_with_pins() -> None:
+    pinned = pins("docs/constraints.txt")
+    assert not set(pinned) & set(pins("constraints.txt"))
+    for name, one in wanted("docs").items():
+        assert version(pinned[name]) in one.specifier
 
 
 def test_the_lowest_are_the_lower_bounds() -> None:

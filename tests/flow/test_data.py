@@ -504,7 +504,7 @@ class TestSpec:
         assert "\n" not in str(caught.value)
 
     def test_registry_describes_every_source(self) -> None:
-        assert [source.name for source in DATA_SOURCES] == ["digits", "signs", "hub", "folder", "parquet"]
+        assert [source.name for source in DATA_SOURCES] == ["digits", "signs", "planted", "hub", "folder", "parquet"]
         assert all(source.form and source.summary and "\n" not in source.summary for source in DATA_SOURCES)
 
 

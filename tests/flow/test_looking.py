@@ -212,7 +212,7 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
     content[-1] ^= 1
     torn.write_bytes(content)
     for arguments, message in (
-        ([runs / "before"], "expected --csv or --npz with a file"),
+        ([runs / "before"], "expected --csv, --npz or --web with a file"),
         ([runs / "before", "--npz", new, "--csv", there], "which exists"),
         ([runs / "before", "--npz", new, "--csv", new], "twice"),
         ([runs / "before", "--npz", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),

@@ -58,7 +58,7 @@ def test_paths_are_relative_to_the_file(kit: Path, cli: Cli, tmp_path: Path, mon
 
 BAD = {
     'study = "audt"': "expected study as the name of one, got 'audt'; did you mean 'audit'?",
-    "seed = 1": "expected study as the name of one, got None; known: activation, alternate, audit, boundary,",
+    "seed = 1": "expected study as the name of one, got None; known: activation, alternate, amplification, audit,",
     'study = "audit"\nattacks = ["fgsm"]\ndata = "digits"': "expected a value for 'models', got none",
     'study = "noise"\nmodels = []\ndata = "digits"': "expected at least one model, got none",
     'study = "audit"\nmodels = []\nattacks = []\ndata = "digits"\nlevels = 16': "levels: Input should be 256, got 16",

@@ -175,6 +175,9 @@ def test_other_studies_and_other_folders_are_no_models(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (["--arch", "resnet200"], r"unknown architecture 'resnet200'; did you mean 'resnet20'\?"),
+        (["--arch", "digits-cnn@edge"], r"unknown input 'edge' of 'digits-cnn@edge'; did you mean 'edges'\?"),
+        (["--arch", "digits-cnn@image"], "expected inputs beside the image, got 'digits-cnn@image'"),
+        (["--arch", "digits-fc10@edges"], "expected an architecture of convolutions for edges, got digits-fc10"),
         (["--recipe", "standard,epochs=0"], r"expected epochs >= 1, got 0"),
         (["--recipe", "stanard"], r"unknown recipe 'stanard'; did you mean 'standard'\?"),
         (["--recipe", "standard,rate=1"], r"recipe 'standard' has no option 'rate'"),

@@ -327,6 +327,7 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
         "timm:NAME",
         "onnx:FILE",
         "hf:REPO",
+        "robustbench:NAME",
         "python:package.module:factory",
     ]
     assert all(source.summary and "\n" not in source.summary for source in MODELS.values())

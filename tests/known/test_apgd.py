@@ -190,7 +190,7 @@ def test_it_leaves_where_no_step_would_lead_on() -> None:
 def test_affine_classifiers_are_fooled_just_beyond_the_distance(
     norm: Norm, classes: int, loss: Loss, targets: int
 ) -> None:
-    problem = affine_problem(classes, 48, norm.p, move=0.05, count=4)  # type: ignore[attr-defined]
+    problem = affine_problem(classes, 48, norm.p, move=0.05, count=2)  # type: ignore[attr-defined]
     for row, distance in enumerate(problem.distances.tolist()):
         one, goal = problem.images[row : row + 1], Untargeted(problem.labels[row : row + 1])
         for share in (0.999, 1.001):

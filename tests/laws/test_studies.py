@@ -141,6 +141,7 @@ def test_a_study_that_depends_on_its_order_is_found(tmp_path: Path) -> None:
 def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(name: str, tmp_path: Path) -> None:
     every: dict[str, dict[str, Any]] = {
         "audit": {"attacks": ["fgsm"], "data": "digits"},
+        "density": {"data": "digits", "train_data": "digits"},
         "craft": {"photographs": ["a.png"]},
         "fit": {"attack": "universal", "data": "digits"},
         "generated": {"data": "digits", "real": "digits"},

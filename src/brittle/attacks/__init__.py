@@ -1,5 +1,6 @@
 """One algorithm, one file. An import here registers it and makes it a name of this package; no other list knows it."""
 
+from brittle.attacks import foreign as _foreign  # noqa: F401 - it welcomes those of other libraries
 from brittle.attacks.black_box.few_pixel import FewPixel as FewPixel
 from brittle.attacks.black_box.hopskipjump import HopSkipJump as HopSkipJump
 from brittle.attacks.black_box.pixel_search import PixelSearch as PixelSearch

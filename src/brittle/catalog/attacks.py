@@ -134,7 +134,7 @@ def register(
             cost=cost,
             looks=looks,
         )
-        ATTACKS.enrol(entry, after=_check_budget, instead=partial(_with_norm, entry.kind))
+        ATTACKS.enrol(entry, after=check_budget, instead=partial(_with_norm, entry.kind))
         return attack
 
     return enrol
@@ -145,7 +145,7 @@ def register_fitter(name: str, *, paper: str, access: Access = "gradient", cost:
 
     def enrol(fitter: C) -> C:
         entry = FitterEntry(name, fitter, paper, summary_of(fitter), _norms_of(fitter), access, cost)
-        FITTERS.enrol(entry, after=_check_budget)
+        FITTERS.enrol(entry, after=check_budget)
         return fitter
 
     return enrol
@@ -185,7 +185,7 @@ def _with_norm(kind: str, one: Option, value: Any) -> str:
     return f"; {norm} is a norm of {', '.join(named)}" if named else ""
 
 
-def _check_budget(attack: Any) -> None:
+def check_budget(attack: Any) -> None:
     """Refuses what is no budget in its norm: in L-infinity beyond the range of a pixel, in L0 less than one."""
     eps, norm = getattr(attack, "eps", None), getattr(attack, "norm", None)
     if eps is None or norm is None:

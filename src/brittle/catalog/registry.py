@@ -10,7 +10,7 @@ from brittle.catalog.grammar import Call, calls_in, split
 from brittle.catalog.options import Option, checking, options_of
 from brittle.errors import BrittleError, did_you_mean
 from brittle.geometry.norms import is_norm
-from brittle.text import size
+from brittle.text import article, size
 
 C = TypeVar("C", bound=type)
 
@@ -71,11 +71,13 @@ class Registry(Mapping[str, E], Generic[E]):
         self.noun, self.example, self.advice, self.in_order = noun, example, advice, in_order
         self.foreign = foreign
         self._entries: dict[str, E] = {}
+        self._guests: dict[str, E] = {}
+        self._welcome: dict[str, Callable[[str], None]] = {}
         self._names: dict[type, str] = {}
         _REGISTRIES.append(self)
 
     def __getitem__(self, name: str) -> E:
-        return self._entries[name]
+        return self._guests[name] if name in self._guests else self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -99,6 +101,17 @@ class Registry(Mapping[str, E], Generic[E]):
         self._entries[entry.name] = entry
         self._names[entry.type] = entry.name
 
+    def welcome(self, prefix: str, entry: Callable[[str], E], after: Callable[[Any], None] | None = None) -> None:
+        """From here on ``prefix:NAME`` is one, too, and in no list: ``entry`` of a name says what, when it is asked."""
+
+        def enrolled(name: str) -> None:
+            made = entry(name)
+            checking(made.type, lambda values: self._check_options(made.name, values), after, lambda option, value: "")
+            self._guests[made.name] = made
+            self._names[made.type] = made.name
+
+        self._welcome[prefix] = enrolled
+
     def holds(self, value: object) -> bool:
         """Whether a value is an instance of one of its classes."""
         return type(value) in self._names
@@ -107,7 +120,7 @@ class Registry(Mapping[str, E], Generic[E]):
         """What is said of an instance's class; a ``BrittleError`` for what is none of these."""
         name = self._names.get(type(value))
         if name is not None:
-            return self._entries[name]
+            return self[name]
         for other in _REGISTRIES:
             if other.holds(value):
                 self._refuse_other(other, other.entry_of(value).name)
@@ -125,8 +138,13 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def named(self, name: str) -> E:
         """What is said of the class with this name; a ``BrittleError`` with the nearest name for any other."""
-        if name in self._entries:
-            return self._entries[name]
+        prefix, colon, rest = name.partition(":")
+        if colon and prefix in self._welcome and name not in self._guests:
+            self._welcome[prefix](rest)
+        if name in self:
+            return self[name]
+        if colon and self._welcome:
+            raise BrittleError(f"unknown {self.noun} {name!r}{did_you_mean(prefix, self._welcome)}")
         for other in _REGISTRIES:
             if name in other and other.advice:
                 self._refuse_other(other, name)
@@ -135,7 +153,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def _refuse_other(self, other: "Registry[Any]", name: str) -> None:
         advice = f"; {other.advice.format(name=name)}" if other.advice else ""
-        raise BrittleError(f"expected {_a(self.noun)}, got the {other.noun} {name}{advice}")
+        raise BrittleError(f"expected {article(self.noun)}, got the {other.noun} {name}{advice}")
 
     def build(self, name: str, values: Mapping[str, Any]) -> Any:
         """A thing from its name and the values of its options, which may be text as typed (``"8/255"``, ``"linf"``)."""
@@ -277,7 +295,3 @@ def _read(one: Option, value: Any) -> Any:
     if one.of is not None and one.several and isinstance(value, str):
         return tuple(split(value, "+"))
     return one.read(value.strip()) if isinstance(value, str) else value
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"

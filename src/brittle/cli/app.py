@@ -38,7 +38,7 @@ from brittle.cli.arguments import (
     batch_size_of,
     models_of,
 )
-from brittle.cli.gate import FailUnder, Gate, Strict
+from brittle.cli.gate import FailUnder, Strict, end_by, gate_of, judged
 
 STARTED = time.perf_counter()
 
@@ -46,7 +46,6 @@ app = typer.Typer(
     name="brittle",
     help="Find the smallest changes that make an image classifier wrong, and measure how brittle it is.",
     invoke_without_command=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -114,7 +113,7 @@ def audit(
     from brittle.cli.running import run_spec
     from brittle.studies.audit import AuditSpec
 
-    gate = Gate.of(strict, fail_under)
+    gate = gate_of(strict, fail_under)
     done = run_spec(
         lambda: AuditSpec(
             models=models_of(model, weights, mean, std, reject, trained_on, defence, defence_data),
@@ -137,8 +136,7 @@ def audit(
         workers=workers,
         dry_run=dry_run,
     )
-    if done is not None:
-        gate.judge(done)
+    end_by(gate and done and judged(gate, done))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brittle.errors import BrittleError, did_you_mean
+from brittle.places import place_of
 
 if TYPE_CHECKING:
     from brittle.run.spec import ModelSpec
@@ -23,6 +24,12 @@ def at_least(least: int) -> Callable[[Any], int]:
         return int(text)
 
     return read
+
+
+def workers_or_cluster(value: Any) -> int | str:
+    """Reads a number of processes, or what stands for a Ray cluster."""
+    text = str(value)
+    return text if text.partition(":")[0] == "ray" else at_least(1)(text)
 
 
 Attacks = Annotated[
@@ -53,15 +60,20 @@ Budgets = Annotated[
     typer.Option(metavar="SIZE", help="budget of the level, one for each --norm; default: what papers report"),
 ]
 
-Out = Annotated[Path, typer.Option(metavar="DIR", help="run directory; the same command again resumes it")]
+Out = Annotated[
+    Path, typer.Option(parser=place_of, metavar="DIR", help="run directory; the same command again resumes it")
+]
 OutUnlessDry = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="DIR", help="run directory; the same command again resumes it. A --dry-run needs none"
+        "--out",
+        parser=place_of,
+        metavar="DIR",
+        help="run directory; the same command again resumes it. A --dry-run needs none",
     ),
 ]
 Seed = Annotated[int, typer.Option(parser=at_least(0), metavar="N", help="seed of every random draw")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="run directory")]
+Directory = Annotated[Path, typer.Argument(parser=place_of, metavar="DIR", help="run directory")]
 Model = Annotated[str, typer.Option(metavar="SPEC", help="model spec. See: brittle models")]
 Models = Annotated[
     list[str], typer.Option("--model", metavar="SPEC", help="[NAME=]model spec, repeatable. See: brittle models")
@@ -130,7 +142,12 @@ EightBit = Annotated[
     bool, typer.Option("--eight-bit", help="every attack ends on an image that a PNG can hold, and is graded by it")
 ]
 Workers = Annotated[
-    int, typer.Option(parser=at_least(1), metavar="N", help="processes to share the work; the records do not change")
+    Any,
+    typer.Option(
+        parser=workers_or_cluster,
+        metavar="N",
+        help="processes to share the work, or ray[:ADDRESS], a Ray cluster; the records do not change",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="print the spec, the plan and an estimate of the time; write nothing")

@@ -14,7 +14,7 @@ import typer
 from brittle.errors import BrittleError
 
 _INTERRUPTED = 130
-_RESUMABLE = ("audit", "demo", "craft", "fit", "train", "run", "study")
+_RESUMABLE = ("audit", "check", "demo", "craft", "fit", "train", "run", "study")
 
 
 def run(app: typer.Typer) -> int:
@@ -31,7 +31,7 @@ def _run(app: typer.Typer) -> int:
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
         return _failed(f"unknown command {sys.argv[1]!r}; {hint} (see: brittle --help)")
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="brittle", standalone_mode=False)
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except Exception as error:

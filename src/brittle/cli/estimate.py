@@ -6,13 +6,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from brittle.records import Manifest
+from brittle.run.executors import Workers
 from brittle.run.store import Store
 from brittle.run.study import Done, Study, Unit
+from brittle.text import duration
 
 _TRIED = (1, 16, 64, 256)  # examples of each group of units: images differ, and few at once take longer each
 ENOUGH, ENOUGH_TO_BEGIN = 4.0, 0.3
 """Seconds of a try after which no more is tried, in a dry run and in any."""
 _TOO_LONG = 15.0  # seconds of one example
+
+
+def estimated(seconds: float, workers: Workers, spread: str = "") -> str:
+    """The line that ends a plan. Of a cluster, whose size is not known here, it tells what one process would take."""
+    several = ""
+    if isinstance(workers, int) and workers > 1:
+        several = f", shared by {workers} workers at best {duration(seconds / workers)}"
+    return f"\nestimated from a few examples of each: {duration(seconds)} in all{spread}{several}; nothing was written"
 
 
 def tries(

@@ -185,3 +185,113 @@ def alternate(
         "device": device,
     }
     run_spec(lambda: parsed(AlternateSpec, asked, "brittle explain alternate"), out, workers=workers, dry_run=dry_run)
+
+
+@explain.command()
+def density(
+    model: Models,
+    data: Data,
+    out: Out,
+    train_data: Annotated[str, typer.Option("--train-data", metavar="SPEC", help="what densities are fitted to")],
+    train_limit: Annotated[
+        int, typer.Option("--train-limit", parser=at_least(2), metavar="N", help="so many images of --train-data")
+    ] = 10_000,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--density",
+            metavar="NAME",
+            help="pca-gaussian, vae or pixel-cnn, NAME[,option=value...], repeatable; default: all three",
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="NAME[,option=value...], repeatable; default: minimal,norm=l2"),
+    ] = None,
+    other: Annotated[
+        list[str] | None, typer.Option(metavar="SPEC", help="other data, which no density has seen, repeatable")
+    ] = None,
+    weights: Weights = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """How likely adversarial examples are, by densities of training images, beside noise and other data."""
+    from brittle.cli.running import run_spec
+    from brittle.run.spec import parsed
+    from brittle.studies.density import DensitySpec
+
+    asked = {
+        "models": models_of(model, weights, mean, std),
+        "data": data,
+        "train_data": train_data,
+        "train_limit": train_limit,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+        "others": other or [],
+        **({"densities": method} if method else {}),
+        **({"attacks": attack} if attack else {}),
+    }
+    run_spec(lambda: parsed(DensitySpec, asked, "brittle explain density"), out, workers=workers, dry_run=dry_run)
+
+
+@explain.command()
+def directions(
+    model: Models,
+    data: Data,
+    out: Out,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[MODEL=]LAYER",
+            help="whose channels are the units, repeatable; default: what the last linear layer sees",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="of units and of directions, at most")] = 100,
+    top: Annotated[int, typer.Option(metavar="N", help="images that excite each the most")] = 8,
+    shown: Annotated[int, typer.Option(metavar="N", help="so many of each as pictures, to be judged blindly too")] = 12,
+    weights: Weights = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = "auto",
+    device: Device = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    workers: Workers = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Units of a layer beside random directions of it: how alike the images are that excite each the most."""
+    from brittle.cli.running import run_spec
+    from brittle.run.spec import parsed
+    from brittle.studies.directions import DirectionsSpec
+
+    models = models_of(model, weights, mean, std)
+    asked = {
+        "models": models,
+        "data": data,
+        "layers": _layers_of(layer or [], [one.name or one.model for one in models]),
+        "count": count,
+        "top": top,
+        "shown": shown,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+    }
+    run_spec(lambda: parsed(DirectionsSpec, asked, "brittle explain directions"), out, workers=workers, dry_run=dry_run)
+
+
+def _layers_of(texts: list[str], names: list[str]) -> dict[str, str]:
+    """Layers by model; one without a model is that of all."""
+    found = {}
+    for text in texts:
+        model, equals, layer = text.rpartition("=")
+        found.update({model: layer} if equals else dict.fromkeys(names, layer))
+    return found

@@ -1,18 +1,15 @@
 """Whether the numbers of an audit will do, as an exit code: what a pipeline asks. torch waits."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brittle.errors import BrittleError, did_you_mean
-from brittle.flags import is_doubt
+from brittle.errors import BrittleError
 from brittle.text import counted
 
 if TYPE_CHECKING:
-    from brittle.measure import Summary
+    from brittle.measure import Gate, Judgement
     from brittle.run.engine import Run
 
 DOUBTED, UNDER = 3, 4
@@ -31,66 +28,38 @@ FailUnder = Annotated[
 ]
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What is asked of an audit after it is written. least: by the keys of ``summary.overall``."""
+def gate_of(strict: bool, fail_under: Sequence[str] | None) -> "Gate | None":
+    """What the options ask for; None for nothing."""
+    if not strict and not fail_under:
+        return None
+    from brittle.measure import Gate
 
-    strict: bool
-    least: dict[str, float]
-
-    @staticmethod
-    def of(strict: bool, fail_under: Sequence[str] | None) -> "Gate":
-        """What the options say; BrittleError for a measure that there is not, or no number."""
-        return Gate(strict, dict(map(_threshold, fail_under or ())))
-
-    def judge(self, run: "Run") -> None:
-        """Ends the command with an exit code, and a line on stderr for each reason, where the run does not pass."""
-        if not self.strict and not self.least:
-            return
-        from brittle.measure import summaries
-
-        if run.manifest.study != "audit":
-            raise BrittleError(
-                f"expected an audit for --strict and --fail-under, got {str(run.directory)!r}, a"
-                f" {run.manifest.study} run"
-            )
-        found = summaries(run.manifest, run.records)
-        codes = [flag.code for summary in found for flag in summary.flags if is_doubt(flag.code)]
-        doubts = list(dict.fromkeys(codes)) if self.strict else []
-        under = [text for summary in found for text in self._under(summary, alone=len(found) == 1)]
-        if under:
-            typer.echo(f"brittle: --fail-under: {'; '.join(under)}", err=True)
-        if doubts:
-            typer.echo(f"brittle: --strict: {counted(len(doubts), 'doubt')}: {', '.join(doubts)}", err=True)
-        if doubts or under:
-            raise typer.Exit(DOUBTED if doubts else UNDER)
-
-    def _under(self, summary: "Summary", alone: bool) -> list[str]:
-        """A number that does not exist is not enough."""
-        where = "" if alone else f" of {summary.model}, {summary.goal}"
-        values = {key: summary.overall[key].value for key in self.least}
-        return [
-            f"{key}{where} is {'not known' if value is None else f'{value:.6g}'}, under {self.least[key]:g}"
-            for key, value in values.items()
-            if value is None or value < self.least[key]
-        ]
-
-
-def _threshold(text: str) -> tuple[str, float]:
-    from brittle.measure import MEASURES, OVERALL
-
-    key, _, number = text.partition("=")
-    if key not in OVERALL:
-        raise BrittleError(f"expected --fail-under as a measure and a number, got {text!r}{did_you_mean(key, OVERALL)}")
-    most = 1.0 if MEASURES[key].unit == "fraction" else math.inf
+    least = dict(text.partition("=")[::2] for text in fail_under or ())
     try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value <= most):
-        what = "fraction of at most 1" if most == 1 else "number"
+        return Gate.of(strict, least)
+    except BrittleError as error:
+        raise BrittleError(f"--fail-under: {error}") from None
+
+
+def judged(gate: "Gate", run: "Run") -> "Judgement":
+    """What a run says to a gate; BrittleError for one that is no audit."""
+    from brittle.measure import summaries
+
+    if run.manifest.study != "audit":
         raise BrittleError(
-            f"expected --fail-under {key} as a {what}, such as {key}={0.4 if most == 1 else 100:g}, got {text!r}"
+            f"expected an audit for --strict and --fail-under, got {str(run.directory)!r}, a {run.manifest.study} run"
         )
-    return key, value
+    return gate.judged(summaries(run.manifest, run.records))
+
+
+def end_by(judgement: "Judgement | None") -> None:
+    """Ends the command with an exit code, and a line on stderr for each reason, where a run does not pass."""
+    if judgement is None or judgement.passed:
+        return
+    under = [one.words for one in judgement.asked if not one.met]
+    if under:
+        typer.echo(f"brittle: --fail-under: {'; '.join(under)}", err=True)
+    if judgement.doubts:
+        doubts = counted(len(judgement.doubts), "doubt")
+        typer.echo(f"brittle: --strict: {doubts}: {', '.join(judgement.doubts)}", err=True)
+    raise typer.Exit(DOUBTED if judgement.doubts else UNDER)

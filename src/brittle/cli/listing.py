@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from brittle.attacks.foreign import LIBRARIES
 from brittle.catalog import ATTACKS, FITTERS
 from brittle.catalog.describe import chooser, facts, groups, options
 from brittle.catalog.registry import Listed
@@ -12,6 +13,7 @@ from brittle.data import DATA_SOURCES
 from brittle.defend import DEFENCES
 from brittle.models import MODELS
 from brittle.models.architectures import ARCHITECTURES, IMAGENET_FORMS, trainable_parameters
+from brittle.models.inputs import INPUTS
 from brittle.studies import STUDIES
 from brittle.studies.ways import PRESETS
 from brittle.train import RECIPES
@@ -33,6 +35,8 @@ def print_attacks() -> None:
         for entry in entries:
             table.add_row(Text(entry.name), Text.assemble(entry.summary, "\n", (facts(entry), "dim")))
         console.print(table)
+    console.print(Text("\nAttacks of other libraries, where they are installed", style="bold"))
+    console.print(Text(", ".join(f"{library.prefix}:NAME" for library in LIBRARIES)))
 
 
 def print_attack(name: str) -> None:
@@ -75,6 +79,11 @@ def print_models() -> None:
     for one in ARCHITECTURES.values():
         images = f"{one.fit.channels} x {one.fit.height} x {one.fit.width}"
         table.add_row(one.name, f"{one.parameters:,}", images, Text(one.summary))
+    console.print(table)
+    console.print(Text("\nInputs, to train NAME@INPUT[+INPUT...] of convolutions on", style="bold"))
+    table = _table("input", "what it is")
+    for name, (what, _) in INPUTS.items():
+        table.add_row(name, Text(what))
     console.print(table)
     console.print(Text("\nThe same families for ImageNet, as torchvision trains them", style="bold"))
     table = _table("model", "parameters")

@@ -7,7 +7,7 @@ import typer
 
 from brittle.cli.app import app
 from brittle.cli.arguments import Directory
-from brittle.cli.gate import FailUnder, Gate, Strict
+from brittle.cli.gate import FailUnder, Strict, end_by, gate_of, judged
 from brittle.errors import BrittleError
 
 Json = Annotated[bool, typer.Option("--json", help="all numbers, as JSON on stdout")]
@@ -42,13 +42,13 @@ def summary(
 
     if json + csv + latex > 1:
         raise BrittleError("expected one of --json, --csv and --latex, got several; run it once for each")
-    gate = Gate.of(strict, fail_under)
+    gate = gate_of(strict, fail_under)
     opened = Run.open(directory)
     if json or csv or latex:
         typer.echo((results_json if json else results_csv if csv else results_latex)(opened).removesuffix("\n"))
     else:
         print_results(opened)
-    gate.judge(opened)
+    end_by(gate and judged(gate, opened))
 
 
 @app.command()
@@ -77,14 +77,19 @@ def export(
     directory: Directory,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
     npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
+    web: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="a page that attacks an audit's networks")
+    ] = None,
 ) -> None:
     """Writes what a run has for other programs, to new files."""
+    from brittle.report.export import FORMATS
     from brittle.report.export import export as write
+    from brittle.web.export import web as explorer
 
-    named = {"csv": csv, "npz": npz}
+    named = {"csv": csv, "npz": npz, "web": web}
     targets = {name: target for name, target in named.items() if target is not None}
     if not targets:
-        raise BrittleError("expected --csv or --npz with a file, or both (see: brittle export --help)")
-    write(directory, targets)
+        raise BrittleError("expected --csv, --npz or --web with a file, or several (see: brittle export --help)")
+    write(directory, targets, FORMATS | {"web": explorer})
     for target in targets.values():
         typer.echo(target)

@@ -21,11 +21,12 @@ from rich.text import Text
 
 from brittle.api import write_page
 from brittle.cli.app import STARTED
-from brittle.cli.estimate import ENOUGH, ENOUGH_TO_BEGIN, tries
+from brittle.cli.estimate import ENOUGH, ENOUGH_TO_BEGIN, estimated, tries
 from brittle.cli.results import print_results
 from brittle.errors import BrittleError
 from brittle.records import Manifest
 from brittle.run import engine
+from brittle.run.executors import Workers
 from brittle.run.progress import Bars
 from brittle.run.spec import Spec, read_spec
 from brittle.run.store import check_place
@@ -37,16 +38,21 @@ _WORTH_SAYING = 1.2  # times the estimate: how wide its interval must be to be t
 _PAGE = 3.0  # seconds to read records again and to write the page, as measured on runs of 32 to 1,000 images
 
 
-def run_file(path: Path, out: Path | None, *, workers: int, dry_run: bool) -> None:
+def run_file(path: Path, out: Path | None, *, workers: Workers, dry_run: bool) -> None:
     """Runs a TOML file; relative paths in it start from its folder, in which this process then stands."""
-    content, folder = read_spec(path)
     place = None if out is None else out.absolute()
+    run_spec(spec_in(path), place, workers=workers, dry_run=dry_run)
+
+
+def spec_in(path: Path) -> Callable[[], Any]:
+    """What makes the spec of a TOML file, in whose folder this process then stands."""
+    content, folder = read_spec(path)
     os.chdir(folder)
-    run_spec(lambda: spec_of(content, str(path)), place, workers=workers, dry_run=dry_run)
+    return lambda: spec_of(content, str(path))
 
 
 def run_spec(
-    make: Callable[[], Spec], out: Path | Callable[[Any], Path] | None, *, workers: int, dry_run: bool
+    make: Callable[[], Spec], out: Path | Callable[[Any], Path] | None, *, workers: Workers, dry_run: bool
 ) -> engine.Run | None:
     """Runs a spec, reports, prints the results, and returns the run; dry: prints what would be done, writes nothing.
 
@@ -73,7 +79,7 @@ def run_spec(
     return done
 
 
-def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
+def _print_plan(spec: Spec, study: Study, workers: Workers, command: str) -> None:
     """The spec, the units of each group, and how long they would take, from a few examples of each."""
     console = Console()
     manifest = study.plan(None, command)
@@ -98,10 +104,7 @@ def _print_plan(spec: Spec, study: Study, workers: int, command: str) -> None:
         spread = f", {duration(total / doubt)} to {duration(total * doubt)} as images differ"
     else:
         spread = ""
-    several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
-    console.print(
-        Text(f"\nestimated from a few examples of each: {duration(total)} in all{spread}{several}; nothing was written")
-    )
+    console.print(Text(estimated(total, workers, spread)))
 
 
 def _announce(study: Study, manifest: Manifest, units: Sequence[Unit]) -> str:

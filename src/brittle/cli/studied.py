@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brittle.cli.estimate import ENOUGH_TO_BEGIN, tries
+from brittle.cli.estimate import ENOUGH_TO_BEGIN, estimated, tries
 from brittle.measure.ledger import Ledger
 from brittle.recipes.arms import asked_for
 from brittle.recipes.format import SCALES, Scale
@@ -16,6 +16,7 @@ from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import Step, steps_of
 from brittle.repeat import Prepared
 from brittle.report.ledger import READ, verdict_rows
+from brittle.run.executors import Workers
 from brittle.run.spec import Spec
 from brittle.text import NONE, counted, duration
 
@@ -69,7 +70,7 @@ def print_step(step: Step, number: int, of: int) -> None:
     print(f"step {number} of {of}: {step.folder}", file=sys.stderr)  # noqa: T201
 
 
-def print_plan(made: Prepared, workers: int) -> None:
+def print_plan(made: Prepared, workers: Workers) -> None:
     """Units and time of each step, from a few examples of each network and attack; writes nothing."""
     console = Console()
     for name, network in made.to_train.items():
@@ -86,10 +87,7 @@ def print_plan(made: Prepared, workers: int) -> None:
             total += seconds
         table.add_row(step.folder, spec.study, *cells, NONE if seconds is None else duration(seconds))
     console.print(table)
-    several = f", shared by {workers} workers at best {duration(total / workers)}" if workers > 1 else ""
-    console.print(
-        Text(f"\nestimated from a few examples of each: {duration(total)} in all{several}; nothing was written")
-    )
+    console.print(Text(estimated(total, workers)))
     if unknown:
         console.print(Text(f"not in it, as they read what earlier steps write: {', '.join(unknown)}"), soft_wrap=True)
 

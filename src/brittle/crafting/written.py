@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from brittle.crafting.crafted import Crafted, original_of
 from brittle.crafting.page import comparison_page, matrix_page
 from brittle.errors import BrittleError
 from brittle.pages.files import replace_file
+from brittle.places import content_of
 from brittle.records import AttackSpec, Manifest, read_manifest, read_records
 from brittle.visibility.measures import Visibility
 
@@ -123,7 +125,7 @@ def _crafted(directory: Path, records: pd.DataFrame) -> list[Crafted]:
 def _pixels(path: Path) -> Tensor:
     """uint8 ``[3, H, W]``."""
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content_of(path))) as image:
             array = np.atleast_3d(np.array(image)).transpose(2, 0, 1).copy()
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None

@@ -10,9 +10,11 @@ from brittle.checks import text
 from brittle.data.decode import EXTENSIONS
 from brittle.data.digits import load_digits_test
 from brittle.data.examples import Examples
+from brittle.data.few import FEW, first_classes, parts_of
 from brittle.data.fit import Fit
 from brittle.data.folder import load_folder
 from brittle.data.limit import chosen
+from brittle.data.plants.plant import PREFIX, plant_of, planted
 from brittle.data.signs import load_signs_test
 from brittle.errors import BrittleError
 
@@ -51,6 +53,16 @@ def _load_parquet(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
     return load_parquet(spec, limit=limit, fit=fit)
 
 
+def _load_few(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    count, rest = parts_of(spec)
+    return first_classes(load_data(rest, fit=fit), count, limit)
+
+
+def _load_planted(spec: str, *, limit: int | None, fit: Fit | None) -> Examples:
+    plant, data = plant_of(spec)
+    return planted(load_data(data, limit=limit, fit=plant.taken(fit)), plant, fit)
+
+
 DATA_SOURCES: tuple[DataSource, ...] = (
     DataSource(
         "digits",
@@ -67,11 +79,25 @@ DATA_SOURCES: tuple[DataSource, ...] = (
         load_signs_test,
     ),
     DataSource(
+        "planted",
+        f"{PREFIX}PLANT:DATA",
+        "any of these with what tells their class put into them: line[,label=...], colours[,flip=...]",
+        lambda spec: spec.startswith(PREFIX),
+        _load_planted,
+    ),
+    DataSource(
         "hub",
         "hf:REPO[:SPLIT]",
         "a data set of the Hugging Face hub, downloaded once; split test, else validation, else train",
         lambda spec: spec.startswith("hf:"),
         _load_hub,
+    ),
+    DataSource(
+        "few",
+        "few:N:SPEC",
+        "the first N classes of other data, as few:2:digits",
+        lambda spec: spec.startswith(FEW),
+        _load_few,
     ),
     DataSource(
         "folder",
@@ -92,7 +118,8 @@ DATA_SOURCES: tuple[DataSource, ...] = (
 
 
 def load_data(spec: str | Path, *, limit: int | None = None, fit: Fit | None = None) -> Examples:
-    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file.
+    """Examples by name: ``digits``, ``signs``, ``hf:REPO[:SPLIT]``, a folder of images or a ``.parquet`` file;
+    ``planted:PLANT:DATA`` for any of these with a plant.
 
     limit: at least 1; that many examples, spread over the source, those of a lower limit first. Their ids do not
     depend on it. None takes all, in the source's order.

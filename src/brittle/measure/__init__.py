@@ -15,6 +15,7 @@ from brittle.measure.defences import (
 )
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
+from brittle.measure.gate import Asked, Gate, Judgement
 from brittle.measure.leaderboard import leaderboard
 from brittle.measure.models import (
     AttackSummary,
@@ -38,6 +39,7 @@ __all__ = [
     "MEASURES",
     "NORMS",
     "OVERALL",
+    "Asked",
     "AttackSummary",
     "Budget",
     "Case",
@@ -46,9 +48,11 @@ __all__ = [
     "Curve",
     "Definition",
     "Family",
+    "Gate",
     "JudgedAlone",
     "JudgedDefence",
     "JudgedDetector",
+    "Judgement",
     "Leaderboard",
     "Measured",
     "Side",

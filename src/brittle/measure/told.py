@@ -42,6 +42,28 @@ class Shelf(NamedTuple):
     tiles: tuple[Tile, ...]
 
 
+class Trial(NamedTuple):
+    """Two pictures, by their files below the run directory, of which somebody is to find the one.
+
+    group: whose. left: on which side that is.
+    """
+
+    group: str
+    one: str
+    other: str
+    left: bool
+
+
+class Blind(NamedTuple):
+    """What somebody may judge without being told which is which. one, other: what the pictures of each trial are."""
+
+    question: str
+    says: str
+    one: str
+    other: str
+    trials: tuple[Trial, ...]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -49,6 +71,7 @@ class Told:
 
     x, y: what the axes of the curves mean. heads, rows: a table; rates come as ``Measured``, with their intervals.
     pictures: (caption, file below the run directory). shelves: many small pictures, which are shown as a grid.
+    blind: a page of its own.
     """
 
     sentences: tuple[str, ...]
@@ -59,6 +82,7 @@ class Told:
     rows: tuple[tuple[Cell, ...], ...] = ()
     pictures: tuple[tuple[str, str], ...] = ()
     shelves: tuple[Shelf, ...] = ()
+    blind: Blind | None = None
 
     def _repr_html_(self) -> str:
         return displayed(self)

@@ -20,10 +20,12 @@ from brittle.models.classifier import Classifier, Settings, is_classifier
 from brittle.models.device import usable
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.factory import made_by
+from brittle.models.fitted import load_fitted
 from brittle.models.network import Network
 from brittle.models.onnx_file import onnx_file
 from brittle.models.pretrained import load_pretrained
 from brittle.models.published import load_timm, load_torchvision
+from brittle.models.robustbench import load_robustbench
 from brittle.models.signs_cnn import SignsCNN
 from brittle.models.trained import load_run
 from brittle.models.training import trained
@@ -179,6 +181,16 @@ _SOURCES = (
         "hf:REPO",
         "classifier of the Hugging Face hub, or a folder of save_pretrained (pip install brittle[transformers])",
         load_pretrained,
+    ),
+    ModelSource(
+        "robustbench:NAME",
+        "network of RobustBench (pip install brittle[robustbench]), or DATASET/THREAT/NAME; weights are downloaded",
+        load_robustbench,
+    ),
+    ModelSource(
+        "sklearn:KIND:DATA",
+        "linear, svm, tree, forest or knn of scikit-learn, fitted on the spot to 10,000 images, or KIND,limit=N",
+        load_fitted,
     ),
     ModelSource(
         "python:package.module:factory",

@@ -4,9 +4,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from brittle.places import is_remote
+
 
 def replace_file(target: Path, content: bytes) -> None:
     """Writes a file that anybody may read, whole."""
+    if is_remote(target):
+        target.write_bytes(content)
+        return
     handle, name = tempfile.mkstemp(prefix=".report-", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:

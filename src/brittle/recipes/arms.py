@@ -10,7 +10,7 @@ from brittle.models.trained import card_of
 from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
 from brittle.run.spec import ModelSpec
 
-_NEEDS_NO_WEIGHTS = ("digits-cnn", "signs-cnn", "python", "onnx", "hf", "timm", "run")
+_NEEDS_NO_WEIGHTS = ("digits-cnn", "signs-cnn", "python", "onnx", "hf", "timm", "run", "sklearn")
 
 
 @final

@@ -28,9 +28,10 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from brittle.errors import BrittleError
+from brittle.places import content_of
 from brittle.records.manifest import AttackSpec, Manifest, ModelRecord, View
 from brittle.records.schema import CERTIFICATES, CERTIFIED, RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
 from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
@@ -69,7 +70,7 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     """
     manifest = manifest or read_manifest(directory)
     schema = SCHEMAS.get(manifest.study)
-    tables = [read_shard(path, schema) for path in _shards(directory, manifest)]
+    tables = [read_shard(path, schema) for path in record_files(directory, manifest)]
     empty = RECORD if schema is None else schema
     records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
     return records
@@ -106,7 +107,8 @@ def transfer_slug(view: View, attack: AttackSpec, target: ModelRecord) -> str:
     return f"{TRANSFERS}/{view.slug(attack)}/{target.slug}"
 
 
-def _shards(directory: Path, manifest: Manifest) -> list[Path]:
+def record_files(directory: Path, manifest: Manifest) -> list[Path]:
+    """The files of the records themselves; of a shard its parts only where the whole is not there."""
     folders = [directory / "records"]
     if manifest.study == "audit":
         folders = [folders[0] / view.slug(spec) for view in manifest.views() for spec in view.attacks]
@@ -122,7 +124,7 @@ def _parquet(folders: Sequence[Path]) -> list[Path]:
 def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
     """One record shard, checked against the schema, if there is one, and against its own seal."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content_of(path)))
         sealed = seal_of(table.schema).records == content_digest(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrittleError(f"{path} is not a record shard ({_line(error)}); {_AGAIN}") from None
@@ -194,8 +196,8 @@ def damaged_images(directory: Path, manifest: Manifest, shown: Collection[tuple[
     shown: (slug, position) of adversarial images that are about to be shown beside their originals.
     """
     stamps: dict[str, Stamp] = {}
-    for path in _shards(directory, manifest):
-        stamps |= seal_of(pq.read_schema(path)).files
+    for path in record_files(directory, manifest):
+        stamps |= seal_of(pq.read_schema(pa.BufferReader(content_of(path)))).files
     originals = {view.record.slug: view.originals for view in manifest.views()}
     looked_at = {
         image_place(directory, folder, position, manifest.shard_size)[0]
@@ -222,7 +224,7 @@ def read_images(directory: Path, slug: str, view: View, positions: list[int]) ->
     for position in positions:
         name, start = image_place(directory, slug, position, view.manifest.shard_size)
         try:
-            stored = load_file(directory / name)
+            stored = load(content_of(directory / name))
         except (OSError, SafetensorError):
             raise LookupError(f"{directory / name} is not there, or damaged") from None
         row = position - start
@@ -242,7 +244,7 @@ def stored_images(directory: Path, slug: str, view: View, positions: Collection[
     images, places = [torch.empty(0, *view.image_shape, dtype=torch.uint8)], []
     files = {image_place(directory, slug, position, size): None for position in sorted(wanted)}
     for name, start in files:
-        stored = load_file(directory / name)
+        stored = load(content_of(directory / name))
         kept = stored["rows"].tolist() if "rows" in stored else range(len(stored["images"]))
         rows = [row for row, kept_row in enumerate(kept) if start + kept_row in wanted]
         images.append(stored["images"][rows])

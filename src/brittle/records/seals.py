@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from brittle.places import content_of
+
 _KEY = b"brittle_seal"
 
 
@@ -65,6 +67,6 @@ def stamp_of(content: bytes) -> Stamp:
 def is_intact(path: Path, stamp: Stamp) -> bool:
     """Whether a file is the one that was written; its size is looked at first, its content only where that fits."""
     try:
-        return path.stat().st_size == stamp.size and stamp_of(path.read_bytes()) == stamp
+        return path.stat().st_size == stamp.size and stamp_of(content_of(path)) == stamp
     except OSError:
         return False

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,12 @@ from brittle.errors import BrittleError
 from brittle.pages.files import replace_file
 from brittle.records import Manifest, damaged_images, read_manifest, read_records, stored_images
 
+Format: TypeAlias = Callable[[Path, Manifest, pd.DataFrame], bytes]
+"""What a file holds, of a run directory with its manifest and records."""
 
-def export(directory: Path, targets: Mapping[str, Path]) -> None:
-    """Writes new files from a run directory. targets: by format, one of ``FORMATS``.
+
+def export(directory: Path, targets: Mapping[str, Path], formats: Mapping[str, Format] | None = None) -> None:
+    """Writes new files from a run directory. targets: by format, one of ``formats``, by default of ``FORMATS``.
 
     Everything is made before anything is written, and no file is replaced. Raises BrittleError for a target that
     exists or cannot be written, a run that has no such thing, and damaged images.
@@ -26,7 +29,8 @@ def export(directory: Path, targets: Mapping[str, Path]) -> None:
         raise BrittleError(f"expected a file for each format, got {str(next(iter(targets.values())))!r} twice")
     manifest = read_manifest(directory)
     records = read_records(directory, manifest)
-    made = {target: FORMATS[name](directory, manifest, records) for name, target in targets.items()}
+    known = FORMATS if formats is None else formats
+    made = {target: known[name](directory, manifest, records) for name, target in targets.items()}
     for target, content in made.items():
         try:
             replace_file(target, content)
@@ -78,7 +82,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-FORMATS: dict[str, Callable[[Path, Manifest, pd.DataFrame], bytes]] = {"csv": csv, "npz": npz}
+FORMATS: dict[str, Format] = {"csv": csv, "npz": npz}
 
 
 def _named(folder: str, **arrays: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A page for any study: what it tells of a run, as sentences, a chart, a table and pictures. Needs no template."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from brittle.measure import Curve, Told
 from brittle.measure.told import Cell, Shelf
 from brittle.pages.html import LIMIT, page
 from brittle.pages.pictures import PIXELATED, embedded
+from brittle.places import content_of, place_of
 from brittle.records import FlagRecord, Manifest
+from brittle.report.blind import BLIND, blind_page
 from brittle.report.charts import javascript, plain_chart
 from brittle.report.page import HERE, write_page
 from brittle.report.sections import flag_cards, repeat_facts, told_cell
@@ -22,6 +25,8 @@ _AROUND = 900  # characters of what stands around a picture
 def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
     """Write ``report.html`` into the run directory of any study, from what it tells of the run; return its path."""
     names = ", ".join([model.name for model in manifest.models] or manifest.settings.get("networks", []))
+    if told.blind is not None:
+        write_page(directory / BLIND, blind_page(told.blind, directory))
     html = plain_page(
         f"{manifest.study.capitalize()}: {names}",
         told.sentences,
@@ -37,6 +42,7 @@ def write_told(directory: Path, manifest: Manifest, told: Told) -> Path:
         ),
         facts=[*([("Command", manifest.command)] if manifest.command else []), *repeat_facts(manifest)],
         flags=[flag for model in manifest.models for flag in model.flags],
+        beside=() if told.blind is None else ((BLIND, f"{told.blind.question} Judge without being told"),),
     )
     return write_page(directory / "report.html", html)
 
@@ -54,12 +60,14 @@ def plain_page(
     shelves: Sequence[Shelf] = (),
     facts: Sequence[tuple[str, str]] = (),
     flags: Sequence[FlagRecord] = (),
+    beside: Sequence[tuple[str, str]] = (),
 ) -> str:
     """One HTML file. sentences: the headline, and what else there is to say. about: what, on what.
 
     curves, x, y: a chart and the titles of its axes; one that ends in "accuracy", "rate" or "share" has fractions.
     tables: (heads, rows), the first column naming the rows; rates come as ``Measured``. pictures: (caption, file).
     shelves: with their files as they are found from here. facts: (term, value) at the end. flags: reasons to doubt it.
+    beside: other pages in its folder, (file, what it is).
     """
     chart = plain_chart(curves, x, y)
     shown = [{"heads": list(heads), "rows": [list(map(told_cell, row)) for row in rows]} for heads, rows in tables]
@@ -73,6 +81,7 @@ def plain_page(
         "shelves": [],
         "facts": facts,
         "flags": flag_cards(flags),
+        "beside": beside,
     }
     scripts = [javascript()] if chart else []
     scripts.append((HERE / "page.js").read_text(encoding="utf-8"))
@@ -89,7 +98,7 @@ def plain_page(
         [
             {
                 "title": shelf.title,
-                "tiles": [one._asdict() | _picture(one.caption, Path(one.file), each) for one in shelf.tiles],
+                "tiles": [one._asdict() | _picture(one.caption, place_of(one.file), each) for one in shelf.tiles],
             }
             for shelf in shelves
         ],
@@ -98,7 +107,7 @@ def plain_page(
 
 def _picture(caption: str, path: Path, room: int) -> dict[str, Any]:
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(content_of(path))) as image:
             small = embedded(image.convert("RGB"), room)
     except OSError as error:
         raise BrittleError(f"cannot read {str(path)!r} ({error}); the same command makes it again") from None

@@ -24,12 +24,13 @@ from brittle.records import (
     schema_of,
 )
 from brittle.records.seals import seal_of
+from brittle.run.executors import Workers, executor_of
 from brittle.run.pieces import Pieces
 from brittle.run.plan import differences
 from brittle.run.store import Store, check_place, check_same, opened, stored_manifest
 from brittle.run.study import Done, Study, Unit, Watch
 from brittle.run.tally import Logged
-from brittle.run.workers import Executor, Local, Made
+from brittle.run.workers import Executor, Made
 
 
 @final
@@ -70,21 +71,21 @@ def run(
     *,
     out: str | Path,
     command: str | None = None,
-    workers: int | Executor = 1,
+    workers: Workers = 1,
     watch: Watch | None = None,
 ) -> Run:
     """Does what a study plans, and records it.
 
     out: a new or empty directory, or that of the same run interrupted, which is then resumed: units that are finished
-    are kept. command: for the manifest, for people. workers: processes on this machine, or what else can do units; the
-    records do not depend on it. watch: is told as work goes on; by default Python's logger ``brittle`` is.
+    are kept. command: for the manifest, for people. workers: processes on this machine, ``"ray"``, or what else can do
+    units; the records do not depend on it. watch: is told as work goes on; by default Python's logger ``brittle`` is.
 
     Raises BrittleError before anything is written where the study cannot be, or the directory holds something else.
     Later, for an image that cannot be decoded or a full disk: what is finished is kept, and the same call resumes once
     the fault is mended.
     """
-    directory, watch = Path(out), watch or Logged()
-    executor = Local(workers) if isinstance(workers, int) else workers
+    directory, watch = checks.place("out", out), watch or Logged()
+    executor = executor_of(workers)
     check_place(directory)
     stored = stored_manifest(directory)
     wanted = study.plan(stored, command)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -40,8 +41,12 @@ class Pieces:
 
     def __init__(self, gaps: Sequence[tuple[Unit, int, int]]) -> None:
         """gaps: what is missing of units, from example to example."""
-        self._left = list(gaps)
-        self._again: list[Unit] = []
+        self._left = deque(gaps)
+        self._again = deque[Unit]()
+        self._examples = Counter[str]()  # not handed out, of each group; and the seconds that were guessed for them
+        self._guesses = defaultdict[str, float](float)
+        for unit, start, stop in gaps:
+            self._put(unit, stop - start)
         self._paces: dict[str, _Pace] = {}
         self._begun: dict[Unit, float] = {}
         self._lock = threading.RLock()
@@ -51,7 +56,8 @@ class Pieces:
         with self._lock:
             if not self._again and not self._left:
                 return None
-            piece = self._again.pop(0) if self._again else self._cut(workers)
+            piece = self._again.popleft() if self._again else self._cut(workers)
+            self._put(piece, -len(piece))
             self._begun[piece] = time.perf_counter()
             return piece
 
@@ -60,6 +66,12 @@ class Pieces:
         with self._lock:
             del self._begun[piece]
             self._again.append(piece)
+            self._put(piece, len(piece))
+
+    def drop(self, piece: Unit) -> None:
+        """A piece will not be done."""
+        with self._lock:
+            del self._begun[piece]
 
     def took(self, piece: Unit, seconds: float) -> None:
         """A piece is done."""
@@ -80,8 +92,15 @@ class Pieces:
     def seconds_left(self) -> float:
         """Of what has not been handed out."""
         with self._lock:
-            left = sum(self._each(unit) * (stop - start) for unit, start, stop in self._left)
-            return left + sum(self._each(unit) * len(unit) for unit in self._again)
+            return sum(
+                self._guesses[group] if group not in self._paces else self._paces[group].each * examples
+                for group, examples in self._examples.items()
+            )
+
+    def _put(self, unit: Unit, examples: int) -> None:
+        """Counts by group: a run may have a million units, and each piece is cut by what is left."""
+        self._examples[unit.group] += examples
+        self._guesses[unit.group] += unit.guess * examples
 
     def _each(self, unit: Unit) -> float:
         pace = self._paces.get(unit.group)
@@ -93,7 +112,7 @@ class Pieces:
         if start + size < stop:
             self._left[0] = unit, start + size, stop
         else:
-            del self._left[0]
+            self._left.popleft()
         return unit if (start, start + size) == unit.span else unit.part(start, start + size)
 
     def _size(self, unit: Unit, workers: int, left: int) -> int:

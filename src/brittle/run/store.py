@@ -2,18 +2,20 @@
 
 import errno
 import fcntl
+import hashlib
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brittle.errors import BrittleError
+from brittle.places import content_of, is_remote, removed
 from brittle.records import (
     MANIFEST,
     Manifest,
@@ -44,6 +46,8 @@ def check_place(directory: Path) -> None:
         if directory.is_dir():
             if not (directory / MANIFEST).exists():
                 _refuse_strangers(directory)
+            return
+        if is_remote(directory):
             return
         if directory.exists() or directory.is_symlink():
             raise BrittleError(f"expected a directory for --out, got the file {str(directory)!r}")
@@ -81,9 +85,10 @@ def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterat
     mended: as for ``check_same``; the manifest then takes over the fingerprints of the data as they are now.
     Raises BrittleError where the directory cannot be written to, has another writer, or holds another run.
     """
-    with _locked(directory):
-        for leftover in directory.rglob(f"{TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
-            leftover.unlink()
+    with nullcontext() if is_remote(directory) else _locked(directory):
+        if not is_remote(directory):
+            for leftover in directory.rglob(f"{TEMPORARY}*"):  # of a writer that was killed; the lock says it is gone
+                leftover.unlink()
         check_same(directory, wanted, mended=mended)  # again: another writer may have come and gone before the lock
         stored = stored_manifest(directory)
         if stored is not None:
@@ -116,7 +121,7 @@ class Store:
         self._written: dict[str, Stamp] = {}
 
     def read(self, name: str) -> bytes:
-        return (self.directory / name).read_bytes()
+        return content_of(self.directory / name)
 
     def finished(self, unit: Unit, shared: Callable[[], Mapping[str, bytes]]) -> pa.Table | None:
         """The records of a unit that needs no more work: they are whole, and so are its files.
@@ -145,14 +150,22 @@ class Store:
 
     def scratch(self, unit: Unit) -> Path:
         """A folder for what a unit goes on from where it was stopped, until it is finished."""
-        place = self.directory / _SCRATCH / unit.key
+        place = self._scratch / unit.key
         _make(place)
         return place
 
+    @property
+    def _scratch(self) -> Path:
+        """Of a remote run it is on this machine, which alone goes on from there."""
+        if not is_remote(self.directory):
+            return self.directory / _SCRATCH
+        named = hashlib.sha256(str(self.directory).encode()).hexdigest()[:16]
+        return Path(gettempdir()) / f"brittle-{os.getuid()}" / named
+
     def _clear_scratch(self, unit: Unit) -> None:
-        shutil.rmtree(self.directory / _SCRATCH / unit.key, ignore_errors=True)
+        removed(self._scratch / unit.key)
         with suppress(OSError):  # there is none, or others are at work
-            (self.directory / _SCRATCH).rmdir()
+            self._scratch.rmdir()
 
     def share(self, files: Mapping[str, bytes]) -> None:
         """Files that belong to several units, for the parts of one."""
@@ -192,7 +205,7 @@ class Store:
         """Removes what there is of a unit's parts, records first, as they say of files that they are there; and what it
         would have gone on from."""
         for folder in ("records", "images"):
-            shutil.rmtree(self.directory / folder / unit.key, ignore_errors=True)
+            removed(self.directory / folder / unit.key)
         self._clear_scratch(unit)
 
     def _schema(self, unit: Unit) -> pa.Schema | None:
@@ -246,6 +259,9 @@ def write(path: Path, content: bytes) -> None:
     """Writes beside the target and renames: another process sees the whole file or none, and so does a power cut."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
+        if is_remote(path):
+            path.write_bytes(content)  # the whole object, or none
+            return
         _make(path.parent)
         try:
             temporary.write_bytes(content)

@@ -22,7 +22,8 @@ from brittle.records import Manifest
 from brittle.run.pieces import Pieces
 from brittle.run.study import Done, Files, Study, Unit
 
-_TRIES = 3  # workers that may die over one unit before it is given up
+TRIES = 3
+"""Workers that may die over one piece of work before it is given up."""
 
 
 class Made(NamedTuple):
@@ -83,6 +84,19 @@ def made(study: Study, manifest: Manifest, piece: Unit, files: Files) -> Made:
     return Made(piece, done, shared, given, time.perf_counter() - started)
 
 
+def sent(setting: Any) -> bytes:
+    """What another process gets; BrittleError where a user's own object cannot go there."""
+    try:
+        content: bytes = cloudpickle.dumps(setting)
+    except Exception as error:  # whatever it says to being pickled
+        reason = " ".join(str(error).split())[:200]
+        raise BrittleError(
+            f"the classifier or the data cannot be sent to another process ({type(error).__name__}: {reason});"
+            " use one worker"
+        ) from None
+    return content
+
+
 @final
 class _Worker:
     """Another process."""
@@ -127,14 +141,7 @@ class _Crew:
     """
 
     def __init__(self, count: int, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> None:
-        try:
-            setting = cloudpickle.dumps((study, manifest, files, torch.get_num_threads()))
-        except Exception as error:  # whatever a user's own object says to being pickled
-            reason = " ".join(str(error).split())[:200]
-            raise BrittleError(
-                f"the classifier or the data cannot be sent to another process ({type(error).__name__}: {reason});"
-                " use one worker"
-            ) from None
+        setting = sent((study, manifest, files, torch.get_num_threads()))
         self.count, self.setting, self.pieces = count, setting, pieces
         self.work = study, manifest, files
         self.answers = queue.SimpleQueue[Made | BaseException | None]()  # None: one of the threads has ended
@@ -197,9 +204,9 @@ class _Crew:
         self.workers.discard(worker)
         if not self.has_ended:
             self.tries[piece.key] = self.tries.get(piece.key, 0) + 1
-            if self.tries[piece.key] == _TRIES:
+            if self.tries[piece.key] == TRIES:
                 raise BrittleError(
-                    f"{_TRIES} workers died over {piece.key} (the last with exit code {worker.process.returncode}):"
+                    f"{TRIES} workers died over {piece.key} (the last with exit code {worker.process.returncode}):"
                     " memory may be short; use fewer workers"
                 )
             self.pieces.back(piece)

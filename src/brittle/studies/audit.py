@@ -13,6 +13,7 @@ from brittle.catalog import attacks_from, guessed_passes, label_of
 from brittle.checks import whole
 from brittle.errors import BrittleError
 from brittle.geometry.levels import to_8bit
+from brittle.measure import Gate
 from brittle.models.trained import trained_on
 from brittle.records import UNTARGETED, AttackSpec, Kept, Manifest, image_file, kept_of, shard_key
 from brittle.rng import Rng
@@ -20,7 +21,7 @@ from brittle.run.attack import Found, attack_graded, check_access, check_goal, e
 from brittle.run.image_shards import encoded, joined_images
 from brittle.run.plan import about, attack_specs, grown
 from brittle.run.sources import Sources
-from brittle.run.spec import ModelSpec, Spec
+from brittle.run.spec import Keys, ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.certifying import Certifying, certified, certifying_units
 from brittle.studies.crossing import crossed
@@ -35,6 +36,18 @@ from brittle.studies.transfer import Sizes, check_transfer, sizes_from, transfer
 
 
 @final
+class GateSpec(Keys):
+    """What ``brittle check`` asks of an audit: no doubt, and measures of all attacks together that are no less."""
+
+    strict: bool = False
+    fail_under: dict[str, float] = Field(default={})
+
+    def gate(self) -> Gate:
+        """Checked; BrittleError for a measure that there is not."""
+        return Gate.of(self.strict, self.fail_under)
+
+
+@final
 class AuditSpec(Spec):
     """What an audit is asked to do.
 
@@ -45,6 +58,7 @@ class AuditSpec(Spec):
     transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
     "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets. What a model of
     ``run:DIR`` was trained on its card says, where nobody else does.
+    gate: what ``brittle check`` asks of its numbers.
     A model with defences is judged beside itself without them: what is made for each is graded on each, and the attacks
     of a level are joined by some that ask for no gradients.
     """
@@ -65,6 +79,7 @@ class AuditSpec(Spec):
     seed: int = 0
     batch_size: int | None = None
     device: str = "auto"
+    gate: GateSpec | None = None
 
     @property
     def announced(self) -> bool:

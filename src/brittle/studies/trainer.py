@@ -235,4 +235,5 @@ class Training:
             some = chosen(len(given.test), min(JUDGED, len(given.test)))
             self._pixels[key] = Pixels.of(given.train, self._positions(place)), Pixels.of(given.test, some)
         pixels, held_out = self._pixels[key]
-        return Setting(self.recipe, pixels, held_out, place.seed, self.precision, self.device, self.devices)
+        asked = self.recipe, pixels, held_out, place.seed, self.precision, self.device, self.devices
+        return Setting(*asked, raw=trainable(place.architecture).raw)

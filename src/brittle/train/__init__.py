@@ -4,6 +4,9 @@ from brittle.train.acgan import Acgan
 from brittle.train.adversarial import Adversarial
 from brittle.train.coding import Autoencoder, Variational
 from brittle.train.decayed import Szegedy
+from brittle.train.erm import Erm
+from brittle.train.noisy import Noisy
+from brittle.train.pools import Pools
 from brittle.train.quantised import Quantised
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
@@ -14,7 +17,10 @@ __all__ = [
     "Acgan",
     "Adversarial",
     "Autoencoder",
+    "Erm",
     "Move",
+    "Noisy",
+    "Pools",
     "Quantised",
     "Recipe",
     "Standard",

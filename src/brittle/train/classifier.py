@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from brittle.train.batches import Batches, Normalised, Pixels, seed_of
+from brittle.train.decayed import as_they_are
 from brittle.train.frames import Frames, Shows
 from brittle.train.lightning import Precision, fabric_of, quiet
 from brittle.train.loop import Loop, Progress, Row
@@ -44,7 +45,7 @@ class Trained(NamedTuple):
 @dataclass(frozen=True)  # without slots, for the cached property
 class Setting:
     """What a classifier is trained on and by. held_out: what it is judged on after each epoch. devices: of a kind.
-    epochs: others than the recipe's."""
+    epochs: others than the recipe's. raw: the network takes pixels as they are, whatever the recipe says."""
 
     recipe: Recipe
     pixels: Pixels
@@ -54,6 +55,7 @@ class Setting:
     device: str = "cpu"
     devices: int = 1
     epochs: int | None = None
+    raw: bool = False
 
     def some(self, images: int) -> "Setting":
         """About so many images once through, as a share of the whole, to see how long that takes."""
@@ -64,7 +66,7 @@ class Setting:
     @cached_property
     def normalised(self) -> Normalised:
         """As the recipe has it, of the images to train on."""
-        return self.recipe.normalised(self.pixels)
+        return as_they_are(self.pixels) if self.raw else self.recipe.normalised(self.pixels)
 
 
 def train(

@@ -17,7 +17,8 @@ class Architecture:
 
     build: number of classes -> the network, initialised by PyTorch's global generator; it maps normalised images
     ``[B, C, H, W]`` of ``fit`` to logits ``[B, classes]``. class_names: of the data that it is made for. mean, std: per
-    channel, what is taken from pixels in [0, 1] before; None for pixels as they are.
+    channel, what is taken from pixels in [0, 1] before; None for pixels as they are. raw: it takes no others, whatever
+    a training recipe says.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Architecture:
     class_names: tuple[str, ...]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    raw: bool = False
 
     @property
     def parameters(self) -> int:

@@ -27,6 +27,29 @@ class MLP(nn.Module):
 
 
 @final
+class Maxout(nn.Module):
+    """Dense layers of which each unit is the largest of several linear ones (Goodfellow et al. 2013, arXiv:1302.4389).
+
+    Images ``[B, C, H, W]`` of ``pixels`` values each -> logits ``[B, classes]``.
+    """
+
+    def __init__(self, pixels: int, hidden: Sequence[int], pieces: int, classes: int = 10) -> None:
+        super().__init__()
+        self.pieces = pieces
+        sizes = (pixels, *hidden)
+        self.hidden = nn.ModuleList([nn.Linear(one, pieces * other) for one, other in pairwise(sizes)])
+        self.last = nn.Linear(sizes[-1], classes)
+
+    def forward(self, images: Images) -> Logits:
+        """Logits ``[B, classes]``."""
+        seen = images.flatten(1)
+        for layer in self.hidden:
+            seen = layer(seen).unflatten(1, (-1, self.pieces)).amax(2)
+        logits: Logits = self.last(seen)
+        return logits
+
+
+@final
 class CodeClassifier(nn.Module):
     """A classifier of codes: an encoder, which can be trained without labels, and a head.
 

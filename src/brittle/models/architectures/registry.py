@@ -7,12 +7,14 @@ from types import MappingProxyType
 from torch import nn
 
 from brittle.data.fit import Fit
+from brittle.errors import BrittleError
 from brittle.models.architectures import families
 from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
-from brittle.models.architectures.mlp import MLP, CodeClassifier
+from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
 from brittle.models.architectures.mnist_cnn import MnistCNN
+from brittle.models.architectures.two_class_mlp import TwoClassMLP
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -59,12 +61,46 @@ def _dense(hidden: Sequence[int], classes: int) -> nn.Module:
     return MLP(28 * 28, hidden, classes)
 
 
+def _smaller(side: int) -> Architecture:
+    return Architecture(
+        name=f"fc100-100-10-at-{side}",
+        summary=f"fc100-100-10 for MNIST at {side} x {side} pixels",
+        build=partial(_dense_at, side),
+        fit=Fit(channels=1, height=side, width=side, resize=(side, side)),
+        class_names=tuple("0123456789"),
+    )
+
+
+def _dense_at(side: int, classes: int) -> nn.Module:
+    return MLP(side * side, (100, 100), classes)
+
+
+def _maxout(classes: int) -> nn.Module:
+    return Maxout(28 * 28, [240, 240], 5, classes)
+
+
 def _autoencoded(classes: int) -> nn.Module:
     return CodeClassifier(28 * 28, [400], sigmoid=True, classes=classes)
 
 
 def _variational(classes: int) -> nn.Module:
     return CodeClassifier(28 * 28, [400, 50], sigmoid=False, head=[100], classes=classes)
+
+
+def _coloured(name: str, hidden: int, what: str, *, blind: bool = False) -> Architecture:
+    return Architecture(
+        name=name,
+        summary=f"two dense layers for Colored MNIST{what} (arXiv:1907.02893)",
+        build=partial(_two_class, hidden, blind),
+        fit=Fit(channels=3, height=14, width=14),
+        class_names=("0 to 4", "5 to 9"),
+    )
+
+
+def _two_class(hidden: int, blind: bool, classes: int) -> nn.Module:
+    if classes != 2:
+        raise BrittleError(f"expected data of 2 classes for a network of Colored MNIST, got {classes}")
+    return TwoClassMLP(14 * 14, hidden, blind=blind)
 
 
 _WIDE = 196
@@ -94,8 +130,12 @@ def _playing(fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]
 _ALL = (
     _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
     *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
+    *(_smaller(side) for side in (7, 14, 21)),
+    _mnist("maxout240-240-10", "two layers of maxout units of five pieces for MNIST (arXiv:1302.4389)", _maxout),
     _mnist("ae400-10", "a softmax classifier on an autoencoder's code (arXiv:1312.6199)", _autoencoded),
     _mnist("vae400-50-100-10", "a classifier on the mean code of a variational autoencoder", _variational),
+    _coloured("coloured-mlp256", 256, ""),
+    _coloured("coloured-mlp83-blind", 83, ", which see no colour", blind=True),
     _discriminator("acgan-mnist", "four wide layers for MNIST", _MNIST, _WIDE, _SHALLOW),
     _discriminator("acgan-mnist-slim", "four narrow layers for MNIST", _MNIST, 32, _SHALLOW),
     _discriminator("acgan-cifar10", "eight wide layers for CIFAR-10", _CIFAR, _WIDE, _DEEP),

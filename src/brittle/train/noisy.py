@@ -1,0 +1,68 @@
+"""The control of training against attacks: a recipe on images with noise of the same size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import nn
+
+from brittle.catalog import option, register_in
+from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.recipe import RECIPES, Move, Networks, Recipe
+from brittle.train.standard import Standard
+from brittle.types import Images
+
+
+@register_in(RECIPES, "noisy", paper="arXiv:1412.6572")
+@final
+@dataclass(frozen=True, slots=True)
+class Noisy:
+    """Another recipe on images with fresh noise in each step: Goodfellow et al. 2015's controls (section 6)."""
+
+    kind: Literal["signs", "uniform"] = option("signs", "each value up or down by eps, or by any amount up to it")
+    eps: float = option(8 / 255, "size of the noise", above=0, at_most=1)
+    recipe: Recipe = option(Standard(), "how the network learns from these images", of=RECIPES)
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.epochs
+
+    @property
+    def batch(self) -> int:
+        return self.recipe.batch
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return self.recipe.augmentation
+
+    def normalised(self, pixels: Pixels) -> Normalised:
+        return self.recipe.normalised(pixels)
+
+    def task(self, net: nn.Module) -> "Noising":
+        """The other recipe's, whose batches have noise."""
+        return Noising(self, net)
+
+
+@final
+class Noising:
+    """The moves of another task, on images with noise."""
+
+    def __init__(self, recipe: Noisy, net: nn.Module) -> None:
+        self.recipe, self.inner = recipe, recipe.recipe.task(net)
+        self.networks: Networks = self.inner.networks
+        self.optimisers, self.rate = self.inner.optimisers, self.inner.rate
+
+    def moves(self, networks: Networks, batch: Batch) -> Iterator[Move]:
+        """Those on the noisy batch."""
+        yield from self.inner.moves(networks, batch._replace(images=noised(batch, self.recipe)))
+
+
+def noised(batch: Batch, recipe: Noisy) -> Images:
+    """The batch with noise, within the valid pixels and normalised again; drawn from the step's own seed."""
+    seen = batch.normalised
+    mean, std = (torch.tensor(one, device=batch.images.device).view(1, -1, 1, 1) for one in (seen.mean, seen.std))
+    drawn = 2 * torch.rand(batch.images.shape).to(batch.images) - 1
+    noise = recipe.eps * (drawn.sign() if recipe.kind == "signs" else drawn)
+    pixels = (batch.images * std + mean + noise).clamp(0, 1)
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,125 @@
+"""The runs below some folders, by number: what a browser may ask for has no paths in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from brittle.errors import BrittleError
+from brittle.measure.ledger import Ledger
+from brittle.records import MANIFEST, Manifest, View, read_manifest
+from brittle.repeat import LEDGER, PAGE
+
+PAGES = ("report.html", "index.html")
+SHOWN = {".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml"}
+"""Files of a run that a browser may have, and what they are; no others."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A run. name: its path below the folder that it was found in."""
+
+    number: int
+    name: str
+    place: Path
+    manifest: Manifest
+
+    @property
+    def page(self) -> str | None:
+        """The file of its page, below it."""
+        return next((name for name in PAGES if (self.place / name).is_file()), None)
+
+    def view(self, model: int, goal: int) -> View:
+        """What it has of a model and a goal, by their places; LookupError where there is none."""
+        goals = self.manifest.goals
+        if not (0 <= model < len(self.manifest.models) and 0 <= goal < len(goals)):
+            raise LookupError("no such model or goal")
+        return View(self.manifest, self.manifest.models[model], goals[goal])
+
+    def told(self) -> dict[str, Any]:
+        """What a list says of it."""
+        one = self.manifest
+        return {
+            "run": self.number,
+            "name": self.name,
+            "study": one.study,
+            "models": [model.name for model in one.models],
+            "goals": one.goals,
+            "attacks": [attack.label for attack in one.attacks],
+            "examples": one.examples,
+            "data": one.data,
+            "created": one.created,
+            "page": self.page,
+            "images": one.images,
+            "tries": one.study == "audit" and one.spec is not None and one.images != "none",
+        }
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A published experiment, repeated. ledger: its claims with their verdicts."""
+
+    number: int
+    name: str
+    place: Path
+    ledger: Ledger
+
+    def told(self) -> dict[str, Any]:
+        """What a list says of it."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "title": self.ledger.title,
+            "scale": self.ledger.scale,
+            "verdicts": self.ledger.counts,
+            "doubts": len(self.ledger.doubts),
+            "page": PAGE if (self.place / PAGE).is_file() else None,
+        }
+
+
+def page_file(folder: Path, path: str) -> tuple[Path, str]:
+    """A file of the pages in a folder and its kind; LookupError for any other, and for whatever lies outside of it."""
+    place = (folder / path).resolve()
+    kind = SHOWN.get(place.suffix.lower())
+    if kind is None or not place.is_relative_to(folder.resolve()) or not place.is_file():
+        raise LookupError("no such file")
+    return place, kind
+
+
+def studies_in(folders: Sequence[Path]) -> list[Study]:
+    """Published experiments that were repeated below some folders, as far as their claims have been judged."""
+    found: list[Study] = []
+    for folder in folders:
+        for path in sorted(folder.rglob(LEDGER)):
+            try:
+                ledger = Ledger.model_validate_json(path.read_bytes())
+            except (ValueError, OSError):
+                continue
+            name = folder.name if path.parent == folder else str(path.parent.relative_to(folder))
+            found.append(Study(len(found), name, path.parent.resolve(), ledger))
+    return found
+
+
+def shelved(folders: Sequence[Path]) -> list[Shelved]:
+    """All of them, by name; BrittleError for a folder that is none, and where there is no run at all."""
+    found: list[Shelved] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise BrittleError(f"expected a folder with runs, got {str(folder)!r}")
+        for path in sorted(folder.rglob(MANIFEST)):
+            one = shelf_of(path.parent, folder, len(found))
+            found += [one] if one else []
+    if not found:
+        raise BrittleError(f"expected runs below {', '.join(map(str, folders))}, got none")
+    return found
+
+
+def shelf_of(place: Path, folder: Path, number: int) -> Shelved | None:
+    """One run; None where its manifest cannot be read."""
+    name = folder.name if place == folder else str(place.relative_to(folder))
+    try:
+        return Shelved(number, name, place.resolve(), read_manifest(place))
+    except BrittleError:
+        return None
