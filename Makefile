@@ -31,12 +31,13 @@ bench: .venv-bench/installed
 
 # The page of docs/explorer.md.
 explorer: $(VENV)/installed
-	mkdir -p build/docs
-	rm -f build/docs/explorer.html
+	rm -rf build/explorer build/docs/explorer
+	mkdir -p build/docs/explorer
 	$(BIN)/brittle run docs/explorer/digits.toml --out build/explorer
-	$(BIN)/brittle export build/explorer --web build/docs/explorer.html
+	$(BIN)/brittle export build/explorer --web build/docs/explorer/digits.html
+
 # Into build/docs. Warnings are errors, and so are links within the pages that lead nowhere.
-docs: $(VENV)/installed-docs
+docs: $(VENV)/installed-docs explorer
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 	cd docs && ../$(BIN)/python -m drawn.links ../build/docs
 

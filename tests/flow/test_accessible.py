@@ -7,15 +7,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 from fake_craft import crafted
 from fake_run import ATTACKS, make_run
 from test_report import Page
+from torch import nn
 
 import brittle.pages
 from brittle.api import compare
 from brittle.crafting.page import comparison_page, matrix_page
+from brittle.models.network import Network
 from brittle.pages.colours import colours
 from brittle.report import write_report
+from brittle.web.page import Exhibit, Known, explorer_page
 
 STYLE = (Path(brittle.pages.__file__).parent / "base.css").read_text(encoding="utf-8")
 TEXT, DRAWN = 4.5, 3.0  # WCAG 2.2, 1.4.3 and 1.4.11
@@ -35,11 +39,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
         "compared": (place / "compared.html").read_text(encoding="utf-8"),
         "matrix": matrix_page([crafted(photo, wish) for photo in range(2) for wish in range(2)]),
         "ways": comparison_page(one),
+        "explorer": explorer(),
     }
     return {name: Page(html) for name, html in made.items()}
 
 
-NAMES = ("audit", "views", "compared", "matrix", "ways")
+NAMES = ("audit", "views", "compared", "matrix", "ways", "explorer")
+
+
+def explorer() -> str:
+    network = Network(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)))
+    images, labels = torch.rand(2, 1, 4, 4), torch.zeros(2, dtype=torch.long)
+    known = Known("deepfool", "deepfool", {}, [True, True], [1.0, 1.0], [1, 1])
+    return explorer_page([Exhibit("net", network, images, labels, "ab", "xyz", [known])], "noise")
 
 
 @pytest.mark.parametrize("name", NAMES)

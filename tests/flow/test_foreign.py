@@ -35,6 +35,7 @@ def signs(model: Any, images: Images, size: float = 1.0, times: int = 1, noisy: 
     start = images + 1e-4 * (torch.randn_like(images) + random.random() + np.random.rand()) if noisy else images
     leaf = start.clone().requires_grad_()
     model(leaf).amax(1).neg().sum().backward()
+    assert leaf.grad is not None
     return (images + size * leaf.grad.sign()).clamp(0, 1).detach()
 
 

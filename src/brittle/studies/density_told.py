@@ -12,7 +12,7 @@ from brittle.records import Manifest
 from brittle.text import significant
 
 CLEAN, NOISE, OTHER, AGAINST = "clean", "noise beside ", "other data: ", " against its noise"
-_FROM, _TO, _BINS = -8.0, 4.0, 48  # of a histogram, in standard deviations of clean images
+_FROM, _TO, _BINS = -8.0, 4.0, 24  # of a histogram, in standard deviations of clean images
 
 
 def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
@@ -56,13 +56,14 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     )
     heads = ("network", "density", "what", "AUROC", "median log density", "how many")
     x = "log density, in standard deviations of clean images from their mean"
-    return Told(tuple(sentences), x, "share", tuple(curves), heads, tuple(rows))
+    return Told(tuple(sentences), x, "images in a bin, %", tuple(curves), heads, tuple(rows))
 
 
 def _middle(values: npt.NDArray[np.float64]) -> tuple[Sized, Sized]:
-    """The median, and of how many."""
-    median = float(np.median(values)) if len(values) else None
-    return Sized(Measured(value=median), ""), Sized(Measured(value=float(len(values))), "images")
+    """The median, and of how many; nothing of none."""
+    if not len(values):
+        return Sized(Measured(value=None), ""), Sized(Measured(value=None), "images")
+    return Sized(Measured(value=float(np.median(values))), ""), Sized(Measured(value=float(len(values))), "images")
 
 
 def _interval(found: Measured) -> str:
@@ -71,11 +72,11 @@ def _interval(found: Measured) -> str:
 
 
 def _histogram(title: str, values: npt.NDArray[np.float64], clean: npt.NDArray[np.float64]) -> list[Curve]:
-    """The share of images in each bin; what is beyond the ends is in the last ones."""
+    """The images in each bin, in percent; what is beyond the ends is in the last ones."""
     spread = float(clean.std())
     if not len(values) or not spread:
         return []
     places = np.clip((values - clean.mean()) / spread, _FROM, _TO)
     counts, edges = np.histogram(places, bins=_BINS, range=(_FROM, _TO))
     middles = (edges[:-1] + edges[1:]) / 2
-    return [Curve(title, tuple(map(float, middles)), tuple(map(float, counts / len(values))))]
+    return [Curve(title, tuple(map(float, middles)), tuple(map(float, 100 * counts / len(values))))]

@@ -75,7 +75,7 @@ class Guard:
     def _given(self, scope: Any, headers: dict[str, str]) -> str:
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("token")
         if asked:
-            return asked[0]
+            return str(asked[0])
         try:
             kept = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
