@@ -103,4 +103,4 @@ def patient(name: str, guard: Guard, sources: Sources, seed: int) -> Classifier:
 def _with_more_draws(defence: AnyDefence) -> AnyDefence:
     if not any(field.name == "draws" for field in fields(defence)):  # type: ignore[arg-type]
         return defence
-    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, attr-defined]
+    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, union-attr]
