@@ -10,7 +10,7 @@ from brittle.attacks import Attack
 from brittle.checks import brief
 from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
-from brittle.defend import Defence, FittedDefence
+from brittle.defend import AnyDefence
 from brittle.errors import BrittleError
 from brittle.measure import Compared, Side, comparison
 from brittle.models import load_model
@@ -51,7 +51,7 @@ def audit(
     levels: int | None = None,
     transfer: bool | Sequence[str] = False,
     trained_on: Mapping[str, str] | None = None,
-    defences: Sequence[Defence | FittedDefence] = (),
+    defences: Sequence[AnyDefence] = (),
     defence_data: Any = None,
     shard_size: int | None = None,
     workers: Workers = 1,

@@ -9,6 +9,7 @@ from brittle.defend.blur import Blur
 from brittle.defend.crop_resize import CropResize
 from brittle.defend.defence import (
     DEFENCES,
+    AnyDefence,
     Defence,
     DefenceEntry,
     FittedDefence,
@@ -34,6 +35,7 @@ from brittle.defend.translate import Translate
 __all__ = [
     "DEFENCES",
     "JPEG",
+    "AnyDefence",
     "Binarise",
     "BitDepth",
     "Blur",

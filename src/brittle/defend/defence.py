@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal, Protocol, TypeVar, final
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, final
 
 from brittle.catalog import Registry, label_of
 from brittle.catalog.registry import summary_of
@@ -42,6 +42,9 @@ class FittedDefence(Protocol):
 
         What it is a function of, its fingerprint says by that of the examples. Labels are not asked for.
         """
+
+
+AnyDefence: TypeAlias = Defence | FittedDefence
 
 
 @final
@@ -95,9 +98,7 @@ def register_defence(
     return enrol
 
 
-def defended(
-    classifier: Classifier, *defences: "Defence | FittedDefence", seed: int = 0, clean: Any = None
-) -> Classifier:
+def defended(classifier: Classifier, *defences: AnyDefence, seed: int = 0, clean: Any = None) -> Classifier:
     """The classifier behind defences, which an image meets in this order. seed: of what they draw.
 
     clean: images that those are fitted on which have to be, as ``brittle.data.given`` takes them: not those that will
@@ -123,16 +124,16 @@ def defended(
     return classifier
 
 
-def images_wanted(defences: "Sequence[Defence | FittedDefence]") -> int:
+def images_wanted(defences: Sequence[AnyDefence]) -> int:
     """How many clean images these are fitted on; 0 where none is."""
     return max((one.images for one in defences if DEFENCES.entry_of(one).fitted), default=0)  # type: ignore[union-attr]
 
 
-def defences_from(texts: Sequence[str]) -> list[tuple[Defence, ...]]:
+def defences_from(texts: Sequence[str]) -> list[tuple[AnyDefence, ...]]:
     """What ``--defence`` says, in order: one composition, or with a sweep such as ``jpeg,quality=50:75`` several."""
     return [tuple(one) for one in product(*map(DEFENCES.read, texts))] if texts else []
 
 
-def label_of_all(defences: Sequence[Defence]) -> str:
+def label_of_all(defences: Sequence[AnyDefence]) -> str:
     """``"jpeg + bit-depth(bits=3)"``."""
     return " + ".join(map(label_of, defences))

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
 
-from brittle.catalog import Method, label_of, option
+from brittle.catalog import label_of, option
 from brittle.data.examples import Examples
 from brittle.defend.bit_depth import BitDepth
 from brittle.defend.defence import DEFENCES, register_defence
@@ -21,6 +21,12 @@ from brittle.models.around import Around
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.models.front import Front
 from brittle.types import Images, Logits
+
+
+class Squeezer(Protocol):
+    """A defence that is a function of the image alone."""
+
+    def step(self, images: Images) -> Images: ...
 
 
 @register_defence(
@@ -40,7 +46,7 @@ class FeatureSqueezing:
     ``bit-depth(bits=5)+median(size=2)+non-local-means``.
     """
 
-    squeezers: tuple[Method, ...] = option(
+    squeezers: tuple[Squeezer, ...] = option(
         (BitDepth(bits=5), Median(size=2)), "what squeezes: defences that change the image alone", of=DEFENCES
     )
     fpr: float = option(0.05, FPR, above=0, below=1)
@@ -66,7 +72,7 @@ class Squeezed(Around):
         if inner.reject is not None:
             raise BrittleError(f"expected a model without a reject class for feature-squeezing, got {inner.name}")
         self.inner, self.how, self.bar, self.fitted_on = inner, how, bar, fitted_on
-        self.fronts = [Front(one.step, getattr(one, "soft", "own")) for one in how.squeezers]  # type: ignore[attr-defined]
+        self.fronts = [Front(one.step, getattr(one, "soft", "own")) for one in how.squeezers]
         self.forwards, self.backwards = 0, 0
 
     def adjusted(self, said: Settings) -> "Squeezed":

@@ -104,7 +104,8 @@ def log_dimension(points: Tensor, references: Tensor, neighbours: int) -> Tensor
     """
     distances = torch.cdist(points, references, compute_mode="donot_use_mm_for_euclid_dist")
     logs = distances.topk(neighbours, dim=1, largest=False).values.clamp_min(1e-6).log()
-    return -(logs[:, -1:] - logs).mean(1).clamp_min(1e-3).log()
+    found: Tensor = -(logs[:, -1:] - logs).mean(1).clamp_min(1e-3).log()
+    return found
 
 
 def fooling(network: Network, images: Images) -> Images:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from brittle.catalog import label_of
 from brittle.data import Examples
-from brittle.defend import Defence, defences_from, defended, label_of_all
+from brittle.defend import AnyDefence, defences_from, defended, label_of_all
 from brittle.models.classifier import Classifier
 from brittle.records import ModelRecord
 from brittle.run.sources import Sources
@@ -26,7 +26,7 @@ class Guard(NamedTuple):
     """
 
     bare: str
-    by: tuple[Defence, ...]
+    by: tuple[AnyDefence, ...]
     clean: Examples | None = None
 
 
@@ -48,7 +48,7 @@ def beside_bare(models: Sequence[ModelSpec]) -> tuple[list[ModelSpec], dict[str,
 
 
 def behind(
-    models: Mapping[str, Classifier], defences: Sequence[Defence], seed: int, clean: Examples | None = None
+    models: Mapping[str, Classifier], defences: Sequence[AnyDefence], seed: int, clean: Examples | None = None
 ) -> tuple[dict[str, Classifier], dict[str, Guard]]:
     """The same of classifiers at hand: each, and then each behind the same defences."""
     if not defences:
@@ -100,7 +100,7 @@ def patient(name: str, guard: Guard, sources: Sources, seed: int) -> Classifier:
     return defended(sources.of[guard.bare].classifier, *more, seed=seed, clean=guard.clean)
 
 
-def _with_more_draws(defence: Defence) -> Defence:
+def _with_more_draws(defence: AnyDefence) -> AnyDefence:
     if not any(field.name == "draws" for field in fields(defence)):  # type: ignore[arg-type]
         return defence
-    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, attr-defined]
+    return replace(defence, draws=PATIENCE * defence.draws)  # type: ignore[type-var, union-attr]

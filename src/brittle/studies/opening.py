@@ -7,7 +7,7 @@ import torch
 
 from brittle.data import Examples, load_data
 from brittle.data.limit import ALL
-from brittle.defend import Defence, defences_from, defended, images_wanted, label_of_all
+from brittle.defend import AnyDefence, defences_from, defended, images_wanted, label_of_all
 from brittle.errors import BrittleError
 from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
@@ -41,7 +41,7 @@ def opened_models(
     return made
 
 
-def clean_for(model: ModelSpec, defences: Sequence[Defence], classifier: Classifier) -> Examples | None:
+def clean_for(model: ModelSpec, defences: Sequence[AnyDefence], classifier: Classifier) -> Examples | None:
     """The clean images that some of these defences are fitted on; None where none is, or nobody has named any."""
     wanted = images_wanted(defences)
     if not wanted or model.defence_data is None:
@@ -56,7 +56,7 @@ def the_only(models: dict[str, Classifier]) -> tuple[str, Classifier]:
     return next(iter(models.items()))
 
 
-def name_of(model: ModelSpec, defences: Sequence[Defence]) -> str:
+def name_of(model: ModelSpec, defences: Sequence[AnyDefence]) -> str:
     """What records call a model behind defences: ``"resnet20 + jpeg + bit-depth(bits=3)"``."""
     name = model.name or model.model
     return f"{name} + {label_of_all(defences)}" if defences else name
