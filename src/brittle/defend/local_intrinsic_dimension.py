@@ -104,8 +104,7 @@ def log_dimension(points: Tensor, references: Tensor, neighbours: int) -> Tensor
     """
     distances = torch.cdist(points, references, compute_mode="donot_use_mm_for_euclid_dist")
     logs = distances.topk(neighbours, dim=1, largest=False).values.clamp_min(1e-6).log()
-    found: Tensor = -(logs[:, -1:] - logs).mean(1).clamp_min(1e-3).log()
-    return found
+    return -(logs[:, -1:] - logs).mean(1).clamp_min(1e-3).log()
 
 
 def fooling(network: Network, images: Images) -> Images:
@@ -126,4 +125,5 @@ def like(images: Images, changed: Images) -> Images:
     """The images with noise as large as another change of theirs, in L2; drawn by the image alone."""
     noise = Rng(0, tuple(content_hashes(images))).normal("noise", images)
     size, wanted = (one.flatten(1).norm(dim=1).view(-1, 1, 1, 1) for one in (noise, changed - images))
-    return (images + noise / size * wanted).clamp(0, 1)
+    noisy: Images = (images + noise / size * wanted).clamp(0, 1)
+    return noisy
