@@ -356,7 +356,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "audit: workers text": (
         lambda: b.audit(C, E, [A], out="o", workers="two"),
-        "expected workers as a whole number of at least 1, got 'two'",
+        "expected a number of workers, ray or ray:ADDRESS, got 'two'",
     ),
     "audit: workers float": (
         lambda: b.audit(C, E, [A], out="o", workers=2.5),

@@ -486,9 +486,16 @@ class TestSpec:
             ("digts", r"unknown data 'digts'; did you mean 'digits'\?"),
             ("tne.parquet", r"no file or folder is called 'tne\.parquet'; did you mean 'ten\.parquet'\?"),
             ("./phots", r"no file or folder is called '\./phots'; did you mean 'photos'\?"),
-            ("zzz", r"unknown data 'zzz'; expected digits, signs, hf:REPO\[:SPLIT\], FOLDER, FILE\.parquet$"),
-            ("", r"unknown data ''; expected digits, signs, hf:"),
-            ("no/such/place", r"no file or folder is called 'no/such/place'; expected digits, signs, hf:"),
+            (
+                "zzz",
+                r"unknown data 'zzz'; expected digits, signs, planted:PLANT:DATA, hf:REPO\[:SPLIT\], few:N:SPEC, "
+                r"FOLDER, FILE\.parquet$",
+            ),
+            ("", r"unknown data ''; expected digits, signs, planted:PLANT:DATA, hf:"),
+            (
+                "no/such/place",
+                r"no file or folder is called 'no/such/place'; expected digits, signs, planted:PLANT:DATA, hf:",
+            ),
             ("photos/a.jpg", r"got the file 'photos/a\.jpg'; give the folder 'photos'$"),
             ("list.csv", r"expected data as digits, .*, got the file 'list\.csv'$"),
             ("x" * 5000, r"cannot open data 'x{200}\.\.\.': File name too long$"),
@@ -504,7 +511,15 @@ class TestSpec:
         assert "\n" not in str(caught.value)
 
     def test_registry_describes_every_source(self) -> None:
-        assert [source.name for source in DATA_SOURCES] == ["digits", "signs", "planted", "hub", "folder", "parquet"]
+        assert [source.name for source in DATA_SOURCES] == [
+            "digits",
+            "signs",
+            "planted",
+            "hub",
+            "few",
+            "folder",
+            "parquet",
+        ]
         assert all(source.form and source.summary and "\n" not in source.summary for source in DATA_SOURCES)
 
 

@@ -328,6 +328,7 @@ def test_every_form_of_spec_is_listed_with_a_summary() -> None:
         "onnx:FILE",
         "hf:REPO",
         "robustbench:NAME",
+        "sklearn:KIND:DATA",
         "python:package.module:factory",
     ]
     assert all(source.summary and "\n" not in source.summary for source in MODELS.values())

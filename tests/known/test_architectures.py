@@ -51,9 +51,9 @@ def network(name: str) -> Network:
 
 
 def images(name: str, count: int) -> Tensor:
-    """Of half the side for networks in colour that take long: none of them asks for a size, as dense layers do."""
+    """Of half the side for networks in colour that take long: none of those asks for a size, as dense layers do."""
     fit = ARCHITECTURES[name].fit
-    side = fit.height if name in TRAINABLE_HERE or fit.channels == 1 else 16
+    side = fit.height if name in TRAINABLE_HERE or fit.channels != 3 or "mlp" in name else 16
     return torch.rand(count, fit.channels, side, side, generator=torch.Generator().manual_seed(1))
 
 

@@ -232,9 +232,12 @@ class Network:
 
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
-        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
+        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently. So it does
+        # with products of matrices, of up to three rows; in the copy those see to their own.
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
+        if copy is None:
+            batch = self._with_company(images, max(0, 4 - len(images)))
         logits = self.plain(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
