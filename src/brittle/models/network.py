@@ -237,7 +237,7 @@ class Network:
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
         if copy is None:
-            batch = self._with_company(images, max(0, 4 - len(images)))
+            batch = self._with_company(images, -len(images) % 4 if len(images) < 4 else 0)
         logits = self.plain(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
