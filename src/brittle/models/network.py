@@ -233,11 +233,11 @@ class Network:
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently. So it does
-        # with products of matrices, of up to three rows; in the copy those see to their own.
+        # with products of matrices, of up to three rows; in the copy linear layers see to their own.
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
-        if copy is None:
-            batch = self._with_company(images, -len(images) % 4 if len(images) < 4 else 0)
+        if copy is None and len(images) < 4 and any(isinstance(one, nn.Linear) for one in self.net.modules()):
+            batch = self._with_company(images, -len(images) % 4)
         logits = self.plain(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
