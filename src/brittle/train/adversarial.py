@@ -8,8 +8,9 @@ from torch import nn
 
 from brittle.attacks.budget.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register_in
+from brittle.train.around import AroundRecipe
 from brittle.train.attacked import Opponent, check_trainable_by
-from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.batches import Batch
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
 
@@ -17,7 +18,7 @@ from brittle.train.standard import Standard
 @register_in(RECIPES, "adversarial", paper="arXiv:1706.06083")
 @final
 @dataclass(frozen=True, slots=True)
-class Adversarial:
+class Adversarial(AroundRecipe):
     """Another recipe on images that are attacked anew in each step.
 
     With PGD it is Madry et al. 2018's; with ``pgd(steps=1,random_start=true,step_size=...)`` of 1.25 times the budget
@@ -33,21 +34,6 @@ class Adversarial:
 
     def __post_init__(self) -> None:
         check_trainable_by(self.attack)
-
-    @property
-    def epochs(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def batch(self) -> int:
-        return self.recipe.batch
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return self.recipe.augmentation
-
-    def normalised(self, pixels: Pixels) -> Normalised:
-        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Attacking":
         """The other recipe's, whose batches are attacked."""

@@ -51,15 +51,13 @@ def attacked(net: nn.Module, batch: Batch, attack: Any, *, away: Logits | None =
     meanwhile, so that its running statistics stay those of training.
     away: logits from which the attack is to lead, by the Kullback-Leibler divergence; default: from the labels.
     """
-    seen = batch.normalised
-    mean, std = (torch.tensor(one, device=batch.images.device).view(1, -1, 1, 1) for one in (seen.mean, seen.std))
-    pixels = (batch.images * std + mean).clamp(0, 1)
+    seen, pixels = batch.normalised, batch.pixels.clamp(0, 1)
     network = Network(net, mean=seen.mean, std=seen.std, fast=False, batch_size=len(pixels))
     # Draws belong to the step, whose seed the loop has set, and to the place in the batch.
     rng = Rng(torch.initial_seed(), tuple(map(str, range(len(pixels)))))
     with batch.autocast():
         found: Images = attack(network, pixels, Onward(batch.labels, away), rng=rng).images
-    return ((found - mean) / std).contiguous(memory_format=torch.channels_last)
+    return batch.seen(found)
 
 
 @final

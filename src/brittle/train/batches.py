@@ -99,6 +99,26 @@ class Batch(NamedTuple):
         """The share of all steps that are done with this one, above 0."""
         return (self.step + 1) / self.steps
 
+    @property
+    def pixels(self) -> Images:
+        """The images as they are without normalisation, but for rounding."""
+        mean, std = self._moments
+        return self.images * std + mean
+
+    def seen(self, pixels: Images) -> Images:
+        """Pixels ``[B, C, H, W]``, normalised as the batch is."""
+        mean, std = self._moments
+        return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, for each channel of images."""
+        device = self.images.device
+        mean, std = (
+            torch.tensor(one, device=device).view(1, -1, 1, 1) for one in (self.normalised.mean, self.normalised.std)
+        )
+        return mean, std
+
     def first(self, count: int) -> "Batch":
         """The first so many of its images."""
         return self._replace(images=self.images[:count], labels=self.labels[:count])

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from brittle.catalog import option, register_in
-from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.around import AroundRecipe
+from brittle.train.batches import Batch
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
 from brittle.types import Images
@@ -17,27 +18,12 @@ from brittle.types import Images
 @register_in(RECIPES, "noisy", paper="arXiv:1412.6572")
 @final
 @dataclass(frozen=True, slots=True)
-class Noisy:
+class Noisy(AroundRecipe):
     """Another recipe on images with fresh noise in each step: Goodfellow et al. 2015's controls (section 6)."""
 
     kind: Literal["signs", "uniform"] = option("signs", "each value up or down by eps, or by any amount up to it")
     eps: float = option(8 / 255, "size of the noise", above=0, at_most=1)
     recipe: Recipe = option(Standard(), "how the network learns from these images", of=RECIPES)
-
-    @property
-    def epochs(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def batch(self) -> int:
-        return self.recipe.batch
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return self.recipe.augmentation
-
-    def normalised(self, pixels: Pixels) -> Normalised:
-        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Noising":
         """The other recipe's, whose batches have noise."""
@@ -60,9 +46,6 @@ class Noising:
 
 def noised(batch: Batch, recipe: Noisy) -> Images:
     """The batch with noise, within the valid pixels and normalised again; drawn from the step's own seed."""
-    seen = batch.normalised
-    mean, std = (torch.tensor(one, device=batch.images.device).view(1, -1, 1, 1) for one in (seen.mean, seen.std))
     drawn = 2 * torch.rand(batch.images.shape).to(batch.images) - 1
     noise = recipe.eps * (drawn.sign() if recipe.kind == "signs" else drawn)
-    pixels = (batch.images * std + mean + noise).clamp(0, 1)
-    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    return batch.seen((batch.pixels + noise).clamp(0, 1))

@@ -13,7 +13,8 @@ from brittle.errors import BrittleError
 from brittle.geometry.norms import per_row
 from brittle.goals import Untargeted
 from brittle.models.modes import evaluating
-from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.around import AroundRecipe
+from brittle.train.batches import Batch
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
 from brittle.types import Labels
@@ -24,7 +25,7 @@ _POOLS = "pools"
 @register_in(RECIPES, "pools", paper="arXiv:1312.6199")
 @final
 @dataclass(frozen=True, slots=True)
-class Pools:
+class Pools(AroundRecipe):
     """Another recipe on the data and on pools of adversarial examples: one of images, and one for each hidden layer.
 
     Those of a layer are changes of what it sees, and train it and the layers above it (section 4.2). The paper finds
@@ -38,21 +39,6 @@ class Pools:
     steps: int = option(5, "steps of a walk", at_least=1)
     share: float = option(0.5, "of the loss that is of pools, all alike; the rest is of the data", above=0, below=1)
     recipe: Recipe = option(Standard(), "how the network learns from these", of=RECIPES)
-
-    @property
-    def epochs(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def batch(self) -> int:
-        return self.recipe.batch
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return self.recipe.augmentation
-
-    def normalised(self, pixels: Pixels) -> Normalised:
-        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Pooling":
         """The other recipe's, with pools beside the batch; BrittleError for hidden layers that there are not."""

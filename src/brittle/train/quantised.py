@@ -8,7 +8,8 @@ from torch import nn
 
 from brittle.catalog import option, register_in
 from brittle.models.quantised import orthogonality, quantise
-from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.around import AroundRecipe
+from brittle.train.batches import Batch
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
 
@@ -16,7 +17,7 @@ from brittle.train.standard import Standard
 @register_in(RECIPES, "quantised", paper="arXiv:1904.08444")
 @final
 @dataclass(frozen=True, slots=True)
-class Quantised:
+class Quantised(AroundRecipe):
     """Another recipe on a network that rounds its weights and activations, and ``beta / 2 * sum ||W^T W - I||^2``.
 
     Gradients go straight through the roundings, to weights that are not rounded; these are what is kept, so that the
@@ -29,21 +30,6 @@ class Quantised:
     weight_bits: int | None = option(None, "bits of weights; default: as many", at_least=1, at_most=16)
     beta: float = option(3e-4, "weight of the distance from orthogonal layers", at_least=0)
     recipe: Recipe = option(Standard(), "how the network learns", of=RECIPES)
-
-    @property
-    def epochs(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def batch(self) -> int:
-        return self.recipe.batch
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return self.recipe.augmentation
-
-    def normalised(self, pixels: Pixels) -> Normalised:
-        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Quantising":
         """The other recipe's, of the network with layers that round."""

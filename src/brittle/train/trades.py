@@ -10,8 +10,9 @@ from torch import nn
 from brittle.attacks.budget.pgd import PGD
 from brittle.catalog import ATTACKS, Method, option, register_in
 from brittle.models.modes import evaluating
+from brittle.train.around import AroundRecipe
 from brittle.train.attacked import Opponent, check_trainable_by, divergence
-from brittle.train.batches import Augmentation, Batch, Normalised, Pixels
+from brittle.train.batches import Batch
 from brittle.train.recipe import RECIPES, Move, Networks, Recipe
 from brittle.train.standard import Standard
 
@@ -19,7 +20,7 @@ from brittle.train.standard import Standard
 @register_in(RECIPES, "trades", paper="arXiv:1901.08573")
 @final
 @dataclass(frozen=True, slots=True)
-class Trades:
+class Trades(AroundRecipe):
     """Another recipe's loss on clean images, and beta times the divergence of attacked images' answers from them.
 
     ``loss(x, y) + beta * KL(p(x) || p(x'))``, where x' maximises that divergence within the budget (Zhang et al. 2019,
@@ -34,21 +35,6 @@ class Trades:
 
     def __post_init__(self) -> None:
         check_trainable_by(self.attack)
-
-    @property
-    def epochs(self) -> int:
-        return self.recipe.epochs
-
-    @property
-    def batch(self) -> int:
-        return self.recipe.batch
-
-    @property
-    def augmentation(self) -> Augmentation:
-        return self.recipe.augmentation
-
-    def normalised(self, pixels: Pixels) -> Normalised:
-        return self.recipe.normalised(pixels)
 
     def task(self, net: nn.Module) -> "Trading":
         """The other recipe's, with the divergence added to its loss."""
