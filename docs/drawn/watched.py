@@ -7,7 +7,7 @@ from torch import Tensor
 
 from brittle.attacks import Attack, Outcome
 from brittle.goals import Goal, Untargeted
-from brittle.models.around import Around
+from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.rng import Rng
 from brittle.types import Images, Logits
@@ -21,7 +21,7 @@ class Asked(NamedTuple):
 
 
 @final
-class Watched(Around):
+class Watched(Passing):
     """A classifier that remembers, in ``asked``, all that it was asked about."""
 
     def __init__(self, inner: Classifier) -> None:
@@ -38,18 +38,6 @@ class Watched(Around):
 
     def adjusted(self, said: Settings) -> "Watched":
         return Watched(self.inner.adjusted(said))
-
-    @property
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint
-
-    @property
-    def forwards(self) -> int:
-        return self.inner.forwards
-
-    @property
-    def backwards(self) -> int:
-        return self.inner.backwards
 
 
 class Walk(NamedTuple):

@@ -82,6 +82,7 @@ def test_feature_squeezing_rejects_by_the_distance_that_the_paper_has() -> None:
 
     clean = distance(train.images(0, 200))
     threshold = clean.sort().values[math.ceil(201 * 0.9) - 1]
+    assert made.reject is not None
     rejected = made.logits(world.images, plain=True).argmax(1) == made.reject
     assert torch.equal(rejected, distance(world.images) > threshold)
     assert 0 < int(rejected.sum()) < 15

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brittle.data.fit import Fit
-from brittle.models.around import Around
+from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.front import Front, Fronted
 from brittle.types import Images, Logits
@@ -48,7 +48,7 @@ def shown(photographs: Images, fit: Fit) -> Images:
 
 
 @final
-class Watched(Around):
+class Watched(Passing):
     """A ``Classifier`` that shows every photograph asked about, with its logits, to who watches."""
 
     def __init__(self, inner: Classifier, watch: Watch) -> None:
@@ -56,18 +56,6 @@ class Watched(Around):
 
     def adjusted(self, said: Settings) -> "Watched":
         return Watched(self.inner.adjusted(said), self.watch)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint
-
-    @property
-    def forwards(self) -> int:
-        return self.inner.forwards
-
-    @property
-    def backwards(self) -> int:
-        return self.inner.backwards
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         logits = self.inner.logits(images, plain=plain)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -16,7 +15,6 @@ from brittle.defend.defence import DEFENCES, register_defence
 from brittle.defend.median import Median
 from brittle.defend.rejecting import FPR, IMAGES, Bar, rejecting
 from brittle.errors import BrittleError
-from brittle.goals import Rounding
 from brittle.models.around import Around
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.models.front import Front
@@ -68,6 +66,8 @@ class FeatureSqueezing:
 class Squeezed(Around):
     """The ``Classifier``; the last class is: rejected. fitted_on: the fingerprint of what the bar comes from."""
 
+    refusal = "rejected"
+
     def __init__(self, inner: Classifier, how: FeatureSqueezing, bar: Bar, fitted_on: str) -> None:
         if inner.reject is not None:
             raise BrittleError(f"expected a model without a reject class for feature-squeezing, got {inner.name}")
@@ -82,24 +82,8 @@ class Squeezed(Around):
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint}\0{self.how}\0{self.fitted_on}".encode()).hexdigest()
 
-    @property
-    def num_classes(self) -> int:
-        return self.inner.num_classes + 1
-
-    @property
-    def reject(self) -> int:
-        return self.inner.num_classes
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        names = self.inner.class_names
-        return None if names is None else (*names, "rejected")
-
     def chunks(self, count: int) -> Iterator[slice]:
         return evenly_cut(count, max(1, self.inner.batch_size // (1 + len(self.fronts))))
-
-    def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
-        return self.inner.settled(images, logits)
 
     def score(self, images: Images, *, plain: bool = False) -> Tensor:
         """``[B]``: see ``apart``."""

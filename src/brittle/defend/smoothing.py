@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -13,7 +12,6 @@ from brittle.catalog import option
 from brittle.defend.binomial import at_least, is_ahead
 from brittle.defend.defence import register_defence
 from brittle.errors import BrittleError
-from brittle.goals import Rounding
 from brittle.models.around import Around
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.rng import Rng
@@ -59,6 +57,8 @@ class Smoothed(Around):
     the log of the mean probability over them (Salman et al. 2019, arXiv:1906.04584, eq. 3).
     """
 
+    refusal = "no answer"
+
     def __init__(self, inner: Classifier, how: Smoothing, seed: int) -> None:
         if inner.reject is not None:
             raise BrittleError(f"expected a model without a reject class for smoothing, got {inner.name}")
@@ -72,24 +72,8 @@ class Smoothed(Around):
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.inner.fingerprint}\0{self.how}\0{self.seed}".encode()).hexdigest()
 
-    @property
-    def num_classes(self) -> int:
-        return self.inner.num_classes + 1
-
-    @property
-    def reject(self) -> int:
-        return self.inner.num_classes
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        names = self.inner.class_names
-        return None if names is None else (*names, "no answer")
-
     def chunks(self, count: int) -> Iterator[slice]:
         return evenly_cut(count, max(1, self.inner.batch_size // self.how.draws))
-
-    def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
-        return self.inner.settled(images, logits)
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         self.forwards += len(images)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import ClassVar
 
 import torch
 
@@ -16,9 +17,11 @@ class Around(ABC):
     """The parts of a ``Classifier`` that a wrapper leaves as they are: facts are the inner classifier's.
 
     A wrapper is a final class that says what its logits are, how they are differentiated and counted, and what it is.
+    refusal: what it calls a class of its own, behind the others, by which it refuses to answer.
     """
 
     inner: Classifier
+    refusal: ClassVar[str | None] = None
 
     @abstractmethod
     def logits(self, images: Images, *, plain: bool = False) -> Logits: ...
@@ -65,15 +68,16 @@ class Around(ABC):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        return self.inner.class_names
+        names = self.inner.class_names
+        return names if names is None or self.refusal is None else (*names, self.refusal)
 
     @property
     def num_classes(self) -> int:
-        return self.inner.num_classes
+        return self.inner.num_classes + (self.refusal is not None)
 
     @property
     def reject(self) -> int | None:
-        return self.inner.reject
+        return self.inner.reject if self.refusal is None else self.inner.num_classes
 
     @property
     def fit(self) -> Fit | None:
@@ -86,3 +90,20 @@ class Around(ABC):
     @property
     def unit(self) -> float:
         return self.inner.unit
+
+
+class Passing(Around):
+    """A wrapper each of whose passes is one of the inner classifier's, which counts it; and that is the same function,
+    unless it says otherwise."""
+
+    @property
+    def fingerprint(self) -> str:
+        return self.inner.fingerprint
+
+    @property
+    def forwards(self) -> int:
+        return self.inner.forwards
+
+    @property
+    def backwards(self) -> int:
+        return self.inner.backwards

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from brittle.errors import BrittleError
 from brittle.goals import Rounding
-from brittle.models.around import Around
+from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
@@ -61,7 +61,7 @@ class Front:
 
 
 @final
-class Fronted(Around):
+class Fronted(Passing):
     """A ``Classifier`` behind fronts: images go through them in order, and then to another classifier.
 
     That one stays as it is, with its batches, its counts and its fast path.
@@ -81,14 +81,6 @@ class Fronted(Around):
     @property
     def channels(self) -> None:
         """A front may change them."""
-
-    @property
-    def forwards(self) -> int:
-        return self.inner.forwards
-
-    @property
-    def backwards(self) -> int:
-        return self.inner.backwards
 
     @property
     def fingerprint(self) -> str:

@@ -16,7 +16,7 @@ from brittle.catalog.options import options_of
 from brittle.data import examples_of
 from brittle.errors import BrittleError
 from brittle.goals import Goal, Rounding, Targeted, Untargeted
-from brittle.models.around import Around
+from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.run.attack import Found, attack, check_access, check_goal
 from brittle.types import Images, Logits
@@ -51,7 +51,7 @@ def _choices(one: Any) -> list[str]:
 
 
 @final
-class Watched(Around):
+class Watched(Passing):
     """A classifier that notes the smallest margin of each pass of an attack; its counts are the inner one's."""
 
     def __init__(self, inner: Classifier, goal: Goal, curve: list[tuple[int, float]]) -> None:
@@ -60,18 +60,6 @@ class Watched(Around):
 
     def adjusted(self, said: Settings) -> "Watched":
         return Watched(self.inner.adjusted(said), self.goal, self.curve)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.inner.fingerprint
-
-    @property
-    def forwards(self) -> int:
-        return self.inner.forwards
-
-    @property
-    def backwards(self) -> int:
-        return self.inner.backwards
 
     @contextmanager
     def settled(self, images: Images, logits: Logits) -> Iterator[Rounding]:
