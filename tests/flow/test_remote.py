@@ -53,14 +53,15 @@ def bucket() -> Iterator[str]:
     Faulty.fails = Faulty.cuts = itertools.repeat(False)
 
 
-def fetched(place: str, folder: Path) -> Path:
+def fetched(place: str | Path, folder: Path) -> Path:
     """A remote run as a directory, which would have a lock."""
-    (folder / "records").mkdir(parents=True)
+    run = place_of(place)
+    for one in run.rglob("*"):
+        if one.is_file():
+            target = folder / str(one.relative_to(run))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(one.read_bytes())
     (folder / ".lock").touch()
-    for name in fsspec.filesystem("faulty").find(place.removeprefix("faulty:/")):
-        target = folder / name.partition("/run/")[2]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(Faulty.store[name].getvalue())
     return folder
 
 

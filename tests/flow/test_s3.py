@@ -10,6 +10,7 @@ from typing import Any
 
 import killable
 import pytest
+from test_remote import fetched
 from test_resume import assert_same_run
 
 from brittle.errors import BrittleError
@@ -56,16 +57,6 @@ def server() -> Iterator[Faults]:
         place_of("s3://bucket").fs.mkdir("bucket")  # type: ignore[attr-defined]
         yield app
     listening.shutdown()
-
-
-def fetched(place: Path, folder: Path) -> Path:
-    for one in place.rglob("*"):
-        if one.is_file():
-            target = folder / str(one.relative_to(place))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(one.read_bytes())
-    (folder / ".lock").touch()  # which a directory has
-    return folder
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,6 +1,6 @@
 """Training against attacks: what is trained on is the strongest within the budget, and a collapse is noticed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,29 +102,36 @@ def test_the_budget_and_the_step_grow_with_the_ramp() -> None:
     assert seen == pytest.approx([1 / 9 / 0.5, 3 / 9 / 0.5, 1, 1], abs=0.03)
 
 
-def trained(recipe: Recipe, scratch: Path | None = None, stop: int | None = None) -> dict[str, Tensor]:
+def trained(recipe: Recipe, net: nn.Module, scratch: Path | None = None, stop: int | None = None) -> dict[str, Tensor]:
     def tell(progress: Progress) -> None:
         if progress.done == stop:
             raise KeyboardInterrupt
 
-    net = linear()
     Loop(recipe.task(net), batches(), fabric_of("fp32", "cpu"), scratch=scratch, on_step=tell).run()
     return net.state_dict()
+
+
+def check_going_on(
+    recipe: Recipe, build: Callable[[], nn.Module], scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Tensor]:
+    """A training that is stopped now and then ends with the weights of one that is not: these."""
+    monkeypatch.setattr(loop, "SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_OFTEN", 0.0)
+    whole = trained(recipe, build())
+    for stop in (2, 4, 7):
+        with pytest.raises(KeyboardInterrupt):
+            trained(recipe, build(), scratch, stop)
+    again = trained(recipe, build(), scratch)
+    assert all(torch.equal(again[key], whole[key]) for key in whole)
+    return whole
 
 
 @pytest.mark.parametrize("name", ["adversarial", "trades"])
 def test_stopped_and_gone_on_it_ends_with_the_same_weights(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS", 0.0)
-    monkeypatch.setattr(loop, "_OFTEN", 0.0)
     recipe = RECIPES.named(name).type(attack=PGD(eps=EPS, steps=3, random_start=True), recipe=PLAIN)
-    whole = trained(recipe)
-    for stop in (2, 4, 7):
-        with pytest.raises(KeyboardInterrupt):
-            trained(recipe, tmp_path, stop)
-    again = trained(recipe, tmp_path)
-    assert all(torch.equal(again[key], whole[key]) for key in whole)
+    check_going_on(recipe, linear, tmp_path, monkeypatch)
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, float]]) -> tuple[nn.Module, Any]:

@@ -7,19 +7,16 @@ from typing import Any
 import pytest
 import torch
 from kit import seeded
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from brittle.errors import BrittleError
 from brittle.models.architectures.mlp import MLP
-from brittle.train import RECIPES, Noisy, Pools, Standard, loop
+from brittle.train import RECIPES, Noisy, Pools, Standard
 from brittle.train.batches import Batch
-from brittle.train.lightning import fabric_of
-from brittle.train.loop import Loop, Progress
 from brittle.train.noisy import noised
 from brittle.train.pools import Pool, replaced, walked
-from brittle.train.recipe import Recipe
-from known.test_adversarial_training import batches
+from known.test_adversarial_training import batches, check_going_on, trained
 from laws.worlds import one_thread
 
 PLAIN = Standard(epochs=3, batch=8, peak_rate=0.1, smoothing=0.0, flip=False, shift=0)
@@ -115,29 +112,12 @@ def test_a_pool_fills_and_then_gives_way_by_chance() -> None:
     assert counts[3] == 4 and sum(counts) == 10 and counts[0] < 4
 
 
-def trained(recipe: Recipe, scratch: Path | None = None, stop: int | None = None) -> dict[str, Tensor]:
-    def tell(progress: Progress) -> None:
-        if progress.done == stop:
-            raise KeyboardInterrupt
-
-    net = mlp()
-    Loop(recipe.task(net), batches(), fabric_of("fp32", "cpu"), scratch=scratch, on_step=tell).run()
-    return net.state_dict()
-
-
 @pytest.mark.parametrize("recipe", [Pools(size=11, fresh=4, recipe=PLAIN), Noisy(eps=0.1, recipe=PLAIN)])
 def test_stopped_and_gone_on_it_ends_with_the_same_weights(
     recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS", 0.0)
-    monkeypatch.setattr(loop, "_OFTEN", 0.0)
-    whole = trained(recipe)
-    for stop in (2, 4, 7):
-        with pytest.raises(KeyboardInterrupt):
-            trained(recipe, tmp_path, stop)
-    again = trained(recipe, tmp_path)
-    assert all(torch.equal(again[key], whole[key]) for key in whole)
-    assert not all(torch.equal(whole[key], value) for key, value in trained(PLAIN).items())
+    whole = check_going_on(recipe, mlp, tmp_path, monkeypatch)
+    assert not all(torch.equal(whole[key], value) for key, value in trained(PLAIN, mlp()).items())
 
 
 @pytest.mark.parametrize("kind", ["signs", "uniform"])

@@ -85,24 +85,22 @@ def activation(
     dry_run: DryRun = False,
 ) -> None:
     """Images that excite a class, a channel, a unit or a direction the most, and what other networks see in them."""
-    from brittle.cli.running import run_spec
+    from brittle.cli.running import run_asked
     from brittle.studies.activation import ActivationSpec
 
-    def spec() -> ActivationSpec:
-        both = models_of([*model, *(judge or [])], weights, mean, std)
-        return ActivationSpec(
-            models=both[: len(model)],
-            judges=both[len(model) :],
-            data=data,
-            limit=limit,
-            objectives=objective or ["class"],
-            ascents=ascent or ["fourier"],
-            seed=seed,
-            batch_size=batch_size_of(batch_size),
-            device=device,
-        )
-
-    run_spec(spec, out, workers=workers, dry_run=dry_run)
+    both = models_of([*model, *(judge or [])], weights, mean, std)
+    asked = {
+        "models": both[: len(model)],
+        "judges": both[len(model) :],
+        "data": data,
+        "limit": limit,
+        "objectives": objective,
+        "ascents": ascent,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+    }
+    run_asked(ActivationSpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 @explain.command()
@@ -130,8 +128,7 @@ def boundary(
     dry_run: DryRun = False,
 ) -> None:
     """Maps of the decisions around images, and how the boundary turns along its way."""
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.boundary import BoundarySpec
 
     asked = {
@@ -142,9 +139,9 @@ def boundary(
         "seed": seed,
         "batch_size": batch_size_of(batch_size),
         "device": device,
-        **({"attacks": attack} if attack else {}),
+        "attacks": attack,
     }
-    run_spec(lambda: parsed(BoundarySpec, asked, "brittle explain boundary"), out, workers=workers, dry_run=dry_run)
+    run_asked(BoundarySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 @explain.command()
@@ -166,8 +163,7 @@ def alternate(
 ) -> None:
     """Gradients by an alternate label, and accuracy before and after a step, beside noise of the same norm."""
     from brittle.catalog.grammar import number_of
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.alternate import AlternateSpec
 
     try:
@@ -184,7 +180,7 @@ def alternate(
         "batch_size": batch_size_of(batch_size),
         "device": device,
     }
-    run_spec(lambda: parsed(AlternateSpec, asked, "brittle explain alternate"), out, workers=workers, dry_run=dry_run)
+    run_asked(AlternateSpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 @explain.command()
@@ -222,8 +218,7 @@ def density(
     dry_run: DryRun = False,
 ) -> None:
     """How likely adversarial examples are, by densities of training images, beside noise and other data."""
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.density import DensitySpec
 
     asked = {
@@ -235,11 +230,11 @@ def density(
         "seed": seed,
         "batch_size": batch_size_of(batch_size),
         "device": device,
-        "others": other or [],
-        **({"densities": method} if method else {}),
-        **({"attacks": attack} if attack else {}),
+        "others": other,
+        "densities": method,
+        "attacks": attack,
     }
-    run_spec(lambda: parsed(DensitySpec, asked, "brittle explain density"), out, workers=workers, dry_run=dry_run)
+    run_asked(DensitySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 @explain.command()
@@ -268,8 +263,7 @@ def directions(
     dry_run: DryRun = False,
 ) -> None:
     """Units of a layer beside random directions of it: how alike the images are that excite each the most."""
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.directions import DirectionsSpec
 
     models = models_of(model, weights, mean, std)
@@ -285,7 +279,7 @@ def directions(
         "batch_size": batch_size_of(batch_size),
         "device": device,
     }
-    run_spec(lambda: parsed(DirectionsSpec, asked, "brittle explain directions"), out, workers=workers, dry_run=dry_run)
+    run_asked(DirectionsSpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 def _layers_of(texts: list[str], names: list[str]) -> dict[str, str]:

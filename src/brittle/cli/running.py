@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from brittle.records import Manifest
 from brittle.run import engine
 from brittle.run.executors import Workers
 from brittle.run.progress import Bars
-from brittle.run.spec import Spec, read_spec
+from brittle.run.spec import Spec, parsed, read_spec
 from brittle.run.store import check_place
 from brittle.run.study import Study, Unit
 from brittle.studies import spec_of
@@ -77,6 +77,13 @@ def run_spec(
     page = write_page(done.directory)
     print_results(done, page)
     return done
+
+
+def run_asked(kind: type[Spec], asked: Mapping[str, Any], out: Path | None, *, workers: Workers, dry_run: bool) -> None:
+    """Runs what the options of ``brittle explain`` ask for; what nobody has said is left to the spec."""
+    said = {name: value for name, value in asked.items() if value is not None}
+    command = f"brittle explain {kind.model_fields['study'].default}"
+    run_spec(lambda: parsed(kind, said, command), out, workers=workers, dry_run=dry_run)
 
 
 def _print_plan(spec: Spec, study: Study, workers: Workers, command: str) -> None:

@@ -1,6 +1,6 @@
 """``brittle explain stability`` and ``certify``: how far a network can be trusted. torch is imported inside them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -47,20 +47,19 @@ def stability(
     dry_run: DryRun = False,
 ) -> None:
     """How much larger each layer makes a change: norms of layers and their product beside attacks and noise."""
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.stability import StabilitySpec
 
-    asked: dict[str, Any] = {
+    asked = {
         "models": models_of(model, weights, mean, std),
         "data": data,
         "limit": limit,
         "seed": seed,
         "batch_size": batch_size_of(batch_size),
         "device": device,
+        "attacks": attack,
     }
-    asked |= {} if attack is None else {"attacks": attack}
-    run_spec(lambda: parsed(StabilitySpec, asked, "brittle explain stability"), out, workers=workers, dry_run=dry_run)
+    run_asked(StabilitySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
 @explain.command()
@@ -86,11 +85,10 @@ def certify(
     dry_run: DryRun = False,
 ) -> None:
     """How far each image's class is proven (intervals, CROWN, LipSDP), beside what an attack finds."""
-    from brittle.cli.running import run_spec
-    from brittle.run.spec import parsed
+    from brittle.cli.running import run_asked
     from brittle.studies.certify import CertifySpec
 
-    asked: dict[str, Any] = {
+    asked = {
         "models": models_of(model, weights, mean, std),
         "data": data,
         "limit": limit,
@@ -99,6 +97,6 @@ def certify(
         "seed": seed,
         "batch_size": batch_size_of(batch_size),
         "device": device,
+        "eps": eps,
     }
-    asked |= {} if eps is None else {"eps": eps}
-    run_spec(lambda: parsed(CertifySpec, asked, "brittle explain certify"), out, workers=workers, dry_run=dry_run)
+    run_asked(CertifySpec, asked, out, workers=workers, dry_run=dry_run)

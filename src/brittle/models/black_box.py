@@ -96,18 +96,17 @@ class BlackBox:
         return f"BlackBox({self.name}, {self.access}s, batch_size={self.batch_size})"
 
     def adjusted(self, said: Settings) -> "BlackBox":
-        normalisation = self.normalisation.or_else(said.mean, said.std)
-        return BlackBox(
-            self.inside,
-            mean=normalisation.mean,
-            std=normalisation.std,
-            class_names=self.class_names if said.class_names is None else said.class_names,
-            device=self.device if said.device is None else said.device,
-            batch_size=self.batch_size if said.batch_size is None else said.batch_size,
-            name=self.name if said.name is None else said.name,
-            reject=self.reject if said.reject is None else said.reject,
-            fit=self.fit,
-        )
+        own = {
+            "mean": self.normalisation.mean,
+            "std": self.normalisation.std,
+            "class_names": self.class_names,
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "name": self.name,
+            "reject": self.reject,
+            "fit": self.fit,
+        }
+        return BlackBox(self.inside, **said.over(own))
 
     @property
     def access(self) -> Access:

@@ -1,9 +1,9 @@
 """The one door to a classifier: pixels in [0, 1] go in, logits come out, and every pass is counted."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeGuard, final
+from typing import Any, Protocol, TypeAlias, TypeGuard, final
 
 import torch
 from torch import Tensor
@@ -42,6 +42,13 @@ class Settings:
     steady: bool | None = None
     name: str | None = None
     reject: str | int | None = None
+
+    def over(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """A classifier's own settings, by name, with what is said of them in their place; mean and std go together."""
+        said = {name: getattr(self, name) for name in own if getattr(self, name, None) is not None}
+        if "mean" in said or "std" in said:
+            said |= {"mean": self.mean, "std": self.std}
+        return {**own, **said}
 
 
 class Classifier(Protocol):

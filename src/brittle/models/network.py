@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -89,43 +89,34 @@ class Network:
     def __repr__(self) -> str:
         return f"Network({self.name}, device={self.device}, batch_size={self.batch_size})"
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "class_names": self.class_names,
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "fast": self.fast,
+            "steady": self.steady,
+            "name": self.name,
+            "reject": self.reject,
+            "fit": self.fit,
+        }
+
     def adjusted(self, said: Settings) -> "Network":
-        normalisation = self.normalisation.or_else(said.mean, said.std)
-        return Network(
-            self.net,
-            mean=normalisation.mean,
-            std=normalisation.std,
-            class_names=self.class_names if said.class_names is None else said.class_names,
-            device=self.device if said.device is None else said.device,
-            batch_size=self.batch_size if said.batch_size is None else said.batch_size,
-            fast=self.fast,
-            steady=self.steady if said.steady is None else said.steady,
-            name=self.name if said.name is None else said.name,
-            reject=self.reject if said.reject is None else said.reject,
-            fit=self.fit,
-        )
+        return Network(self.net, **said.over(self._settings))
 
     def holding(self, net: nn.Module, *, reject: int | None = None) -> "Network":
         """The same settings around another network, which is asked as it is: what rounds inside has no fast copy.
 
         reject: the class by which that one refuses, behind all others; default: as it was.
         """
-        names = self.class_names
-        if reject is not None and names is not None:
-            names = (*names, "rejected")
-        return Network(
-            net,
-            mean=self.mean,
-            std=self.std,
-            class_names=names,
-            device=self.device,
-            batch_size=self.batch_size,
-            fast=False,
-            steady=self.steady,
-            name=self.name,
-            reject=self.reject if reject is None else reject,
-            fit=self.fit,
-        )
+        settings = self._settings | {"fast": False}
+        if reject is not None:
+            names = self.class_names
+            settings |= {"reject": reject, "class_names": None if names is None else (*names, "rejected")}
+        return Network(net, **settings)
 
     @property
     def mean(self) -> tuple[float, ...] | None:

@@ -29,10 +29,6 @@ class Normalisation:
             raise BrittleError(f"expected a positive std, got {stds}")
         return Normalisation(means, stds)
 
-    def or_else(self, mean: Sequence[float] | None, std: Sequence[float] | None) -> "Normalisation":
-        """Of what users give now, where they give anything."""
-        return self if mean is None and std is None else Normalisation.of(mean, std)
-
     def applied(self, images: Images) -> Images:
         """New images, in any case: a network may write into what it is given, and these are the caller's."""
         if self.mean is None or self.std is None:

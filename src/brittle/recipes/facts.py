@@ -8,8 +8,6 @@ from brittle.measure.quantities import Quantities
 
 REGISTRY = "registry"
 """What their names begin with, in the place of a step: ``registry/deepfool/targeted``."""
-GENERAL = ("targeted", "gradients", "scores", "minimal", "box", "many-images", "l0", "l1", "l2", "linf")
-"""Facts that are known of every method; those of its options are called ``option:NAME``."""
 
 
 def facts() -> Quantities:
@@ -17,7 +15,7 @@ def facts() -> Quantities:
 
     targeted: a class can be asked for. gradients, scores: the most that it asks the classifier for. minimal: it looks
     for the smallest change; otherwise it keeps to a given size. box: by default every pixel stays in [0, 1].
-    many-images: one change for many images. l0 ...: its norm may be this.
+    many-images: one change for many images. l0 ...: its norm may be this. option:NAME: it has this one.
     """
     return Quantities({name: exactly(float(value)) for name, value in _facts().items()})
 

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -79,6 +80,17 @@ def read_spec(path: Path) -> tuple[dict[str, Any], Path]:
     if not isinstance(folder, str) or not (path.parent / folder).is_dir():
         raise BrittleError(f"expected {FOLDER} of {str(path)!r} as that of its relative paths, got {folder!r}")
     return content, path.parent / folder
+
+
+@contextmanager
+def standing_in(folder: Path) -> Iterator[None]:
+    """Inside, relative paths start from a folder, as those of its spec do, and modules are found there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def parsed(kind: type[BaseModel], content: Mapping[str, Any], where: str) -> Any:

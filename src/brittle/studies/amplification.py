@@ -9,27 +9,22 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from brittle.attacks import Attack
-from brittle.catalog import attacks_from, label_of, traits_of
 from brittle.explain.amplification import relative
 from brittle.explain.inside import layers_of, network_of
-from brittle.goals import Untargeted
 from brittle.measure import Curve, Told
 from brittle.measure.attack import median
 from brittle.measure.told import Cell, Sized
 from brittle.models.classifier import Classifier
 from brittle.records import Manifest
-from brittle.rng import Rng
-from brittle.run.attack import attack_graded
 from brittle.run.sources import Shard
-from brittle.studies.control import noise_like
-from brittle.studies.per_image import PerImage, PerImageSpec, register_per_image
+from brittle.studies.changed import ChangedSpec
+from brittle.studies.per_image import register_per_image
 
-LOGITS, PIXELS, NOISE = "logits", "pixels", "noise beside "
+LOGITS, PIXELS = "logits", "pixels"
 
 
 @final
-class AmplificationSpec(PerImageSpec):
+class AmplificationSpec(ChangedSpec):
     """How a change grows from layer to layer, relative to what the layers give without it, for attacks and noise.
 
     attacks: as on the command line; noise of the same size stands beside each.
@@ -38,30 +33,13 @@ class AmplificationSpec(PerImageSpec):
     study: Literal["amplification"] = "amplification"
     attacks: list[str] = Field(default=["fgsm,eps=8/255"], min_length=1)
 
-    def open(self) -> PerImage:
-        """The study; BrittleError for what has no layers."""
-        study = super().open()
-        self.made()
-        for one in study.sources.of.values():
-            network_of(one.classifier)
-        return study
-
-    def made(self) -> list[Attack]:
-        """The attacks, with sweeps spread out."""
-        return [one for text in self.attacks for one in attacks_from(text)]
-
 
 def work(spec: AmplificationSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
     """The relative size of each change in the pixels, behind each convolution and linear layer, and in the logits."""
     network = network_of(classifier)
     own = {name for name, one in network.net.named_modules() if isinstance(one, nn.Conv2d | nn.Linear)}
     layers = [one.name for one in layers_of(network, shard.images[:1]) if one.name in own]
-    goal, rng = Untargeted(shard.labels, network.reject), Rng(spec.seed, shard.ids)
-    changed = {}
-    for method in spec.made():
-        label, norm = label_of(method), traits_of(method).norm
-        changed[label] = attack_graded(network, shard.images, goal, method, rng, shard.logits).images
-        changed[f"{NOISE}{label}"], _ = noise_like(shard.images, norm.measure(changed[label] - shard.images), norm, rng)
+    changed = spec.changed(network, shard)
     rows: list[tuple[Any, ...]] = []
     for row, example in enumerate(shard.ids):
         image = shard.images[row : row + 1]  # one at a time: then no result depends on others

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from brittle.errors import BrittleError
-from brittle.records import MANIFEST
 from brittle.run import engine
 from brittle.run.study import Watch
 from brittle.studies.train import TrainSpec
@@ -35,11 +34,6 @@ def place_of(study: Training) -> Path:
     content = {"settings": asked.settings, "examples": asked.examples, "seed": asked.seed}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return cache_folder() / "trained" / f"{key}-{digest[:16]}"
-
-
-def is_trained(directory: Path) -> bool:
-    """Whether a place in the cache has its network."""
-    return (directory / MANIFEST).exists() and any((directory / "models").glob("*.json"))
 
 
 def cache_folder() -> Path:

@@ -8,9 +8,12 @@ from brittle.geometry.scaling import scaled_to
 from brittle.rng import Rng
 from brittle.types import Images
 
+NOISE = "noise beside "
+"""What records call it begins so; the label of the attack follows."""
+
 
 def noise_like(images: Images, size: Tensor, norm: Norm, rng: Rng) -> tuple[Images, Tensor]:
-    """Images with noise of some sizes ``[B]``, as measured inside the box; and whether they are reached, as above.
+    """Images with noise of some sizes ``[B]``, as measured inside the box; and whether they are reached.
 
     The direction is random: signs in L-infinity, normal elsewhere, the same for an image whatever its size. In L0, so
     many pixels at random places get random colours.

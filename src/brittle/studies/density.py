@@ -12,21 +12,20 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from brittle.attacks import Attack
-from brittle.catalog import attacks_from, label_of, traits_of
+from brittle.catalog import attacks_from, label_of
 from brittle.data import load_data
 from brittle.data.examples import Examples
 from brittle.data.limit import ALL
 from brittle.errors import BrittleError
-from brittle.goals import Untargeted
 from brittle.records import Manifest, shard_key, slugs_of
-from brittle.rng import Rng
-from brittle.run.attack import attack_graded, check_access
+from brittle.run.attack import check_access
 from brittle.run.plan import about, grown
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec, Spec
 from brittle.run.study import Done, Files, Unit
-from brittle.studies.control import noise_like
-from brittle.studies.density_told import CLEAN, NOISE, OTHER, tell
+from brittle.studies.changed import beside_noise
+from brittle.studies.control import NOISE
+from brittle.studies.density_told import CLEAN, OTHER, tell
 from brittle.studies.opening import device_of, opened_sources
 from brittle.studies.registry import register_study
 from brittle.train.batches import Pixels
@@ -187,14 +186,10 @@ class Likelihoods:
             return self._told("", images, data.ids[unit.start : unit.stop], unit, torch.ones(len(unit)).bool(), files)
         classifier = self.sources.of[unit.at.name].classifier
         shard = self.sources.shard(unit.at.name, unit, manifest)
-        goal, rng = Untargeted(shard.labels, classifier.reject), Rng(self.seed, shard.ids)
         right = shard.prediction == shard.labels
         done = self._told(unit.at.name, {CLEAN: shard.images}, shard.ids, unit, right, files)
-        for method in self.attacks:
-            found = attack_graded(classifier, shard.images, goal, method, rng, shard.logits)
-            norm = traits_of(method).norm
-            noisy, _ = noise_like(shard.images, norm.measure(found.images - shard.images), norm, rng)
-            kinds = {label_of(method): found.images, f"{NOISE}{label_of(method)}": noisy}
+        for label, found, noisy in beside_noise(classifier, shard, self.attacks, self.seed):
+            kinds = {label: found.images, f"{NOISE}{label}": noisy}
             more = self._told(unit.at.name, kinds, shard.ids, unit, right & found.fooled, files)
             done = Done(pa.concat_tables([done.table, more.table]), {})
         return done

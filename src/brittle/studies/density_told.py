@@ -9,9 +9,10 @@ from brittle.measure.auroc import auroc
 from brittle.measure.told import Cell
 from brittle.pages.words import interval_text
 from brittle.records import Manifest
+from brittle.studies.control import NOISE
 from brittle.text import significant
 
-CLEAN, NOISE, OTHER, AGAINST = "clean", "noise beside ", "other data: ", " against its noise"
+CLEAN, OTHER, AGAINST = "clean", "other data: ", " against its noise"
 _FROM, _TO, _BINS = -8.0, 4.0, 24  # of a histogram, in standard deviations of clean images
 
 

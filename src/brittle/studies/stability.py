@@ -7,27 +7,21 @@ from typing import Any, Literal, final
 import torch
 from pydantic import Field
 
-from brittle.attacks import Attack
-from brittle.catalog import attacks_from, label_of, traits_of
 from brittle.errors import BrittleError
 from brittle.explain.amplification import amplified
 from brittle.explain.bounds import Bound, bounds_of
 from brittle.explain.inside import layers_of, network_of
 from brittle.explain.lanczos import jacobian_norm
-from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
-from brittle.models.network import Network
-from brittle.rng import Rng
-from brittle.run.attack import attack_graded
 from brittle.run.sources import Shard
-from brittle.studies.control import noise_like
-from brittle.studies.per_image import PerImage, PerImageSpec, register_per_image
-from brittle.studies.stability_told import BOUND, JACOBIAN, LOGITS, NOISE, OWN, tell
+from brittle.studies.changed import ChangedSpec
+from brittle.studies.per_image import register_per_image
+from brittle.studies.stability_told import BOUND, JACOBIAN, LOGITS, OWN, tell
 from brittle.types import Images
 
 
 @final
-class StabilitySpec(PerImageSpec):
+class StabilitySpec(ChangedSpec):
     """How much larger each layer makes a change: operator norms and their product beside attacks and noise.
 
     attacks: as on the command line; noise of the same size stands beside each.
@@ -35,18 +29,6 @@ class StabilitySpec(PerImageSpec):
 
     study: Literal["stability"] = "stability"
     attacks: list[str] = Field(default=["minimal,norm=l2"], min_length=1)
-
-    def open(self) -> PerImage:
-        """The study; BrittleError for what has no layers."""
-        study = super().open()
-        self.made()
-        for one in study.sources.of.values():
-            network_of(one.classifier)
-        return study
-
-    def made(self) -> list[Attack]:
-        """The attacks, with sweeps spread out."""
-        return [one for text in self.attacks for one in attacks_from(text)]
 
 
 def once(spec: StabilitySpec, classifier: Classifier, image: Images) -> Mapping[str, Sequence[Any]]:
@@ -67,7 +49,7 @@ def work(spec: StabilitySpec, classifier: Classifier, shard: Shard) -> Mapping[s
     """What each attack, and noise of its size, becomes behind each layer; and the Jacobian's norm at each image."""
     network = network_of(classifier)
     layers = [one for one in layers_of(network, shard.images[:1]) if not one.within and one.output is not None]
-    changed = _changed(spec, network, shard)
+    changed = spec.changed(network, shard)
     kinds = {LOGITS: "function"} | {one.name: one.kind for one in layers}
     rows: list[tuple[Any, ...]] = []
     for row, example in enumerate(shard.ids):
@@ -80,18 +62,6 @@ def work(spec: StabilitySpec, classifier: Classifier, shard: Shard) -> Mapping[s
         ]
         rows.append((example, len(layers), LOGITS, "function", JACOBIAN, jacobian_norm(network.plain, image), ""))
     return _columns(rows)
-
-
-def _changed(spec: StabilitySpec, network: Network, shard: Shard) -> dict[str, Images]:
-    """By what is done, images as the shard has them."""
-    goal, rng = Untargeted(shard.labels, network.reject), Rng(spec.seed, shard.ids)
-    found = dict[str, Images]()
-    for method in spec.made():
-        label, norm = label_of(method), traits_of(method).norm
-        found[label] = attack_graded(network, shard.images, goal, method, rng, shard.logits).images
-        size = norm.measure(found[label] - shard.images)
-        found[f"{NOISE}{label}"], _ = noise_like(shard.images, size, norm, rng)
-    return found
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:

@@ -9,7 +9,7 @@ from brittle.measure.told import Cell
 from brittle.records import Manifest
 from brittle.text import NONE, counted, plain
 
-OWN, BOUND, JACOBIAN, NOISE = "own", "bound", "jacobian", "noise beside "
+OWN, BOUND, JACOBIAN = "own", "bound", "jacobian"
 LOGITS = "logits"
 
 

@@ -1,15 +1,11 @@
 """The models of runs, opened when somebody asks them something, and kept."""
 
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import final
 
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
-from brittle.run.spec import read_spec
+from brittle.run.spec import read_spec, standing_in
 from brittle.studies import spec_of
 from brittle.studies.audit import AuditSpec
 from brittle.studies.guarded import beside_bare
@@ -44,16 +40,5 @@ def _opened(run: Shelved) -> dict[str, Classifier]:
     spec = spec_of(content, run.name)
     if not isinstance(spec, AuditSpec):
         raise BrittleError(f"expected an audit, got a {run.manifest.study} run")
-    with _within(folder):
+    with standing_in(folder):
         return opened_models(beside_bare(spec.models)[0], spec.device, seed=spec.seed)
-
-
-@contextmanager
-def _within(folder: Path) -> Iterator[None]:
-    """Inside, relative paths start from a folder, as those of the spec do."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

@@ -1,8 +1,5 @@
 """An audit as an explorer: its networks, some of its images, and what it has found of them."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +7,7 @@ import pandas as pd
 
 from brittle.errors import BrittleError
 from brittle.records import UNTARGETED, AttackSpec, Manifest, View, damaged_images, pixels_of, stored_images
-from brittle.run.spec import read_spec
+from brittle.run.spec import read_spec, standing_in
 from brittle.studies import spec_of
 from brittle.studies.opening import opened_models
 from brittle.web.page import Exhibit, Known, explorer_page
@@ -52,7 +49,7 @@ def web(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
         )
     content, folder = read_spec(directory / "spec.toml")
     spec = spec_of(content, str(directory / "spec.toml"))
-    with _standing_in(folder):
+    with standing_in(folder):
         classifiers = opened_models(spec.models, "cpu", seed=manifest.seed)
     exhibits = []
     for model in manifest.models:
@@ -115,14 +112,3 @@ def _labels(rows: pd.DataFrame) -> Any:
     import torch
 
     return torch.tensor(rows["label"].tolist(), dtype=torch.int64)
-
-
-@contextmanager
-def _standing_in(folder: Path) -> Iterator[None]:
-    """Relative paths of a spec start from here, and modules are found here."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
