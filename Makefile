@@ -9,17 +9,17 @@ demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # With the newest versions that there are today: brought up to date each time.
 test-newest:
 	test -d .venv-newest || $(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
-	.venv-newest/bin/python -m pytest -n auto
+	.venv-newest/bin/python -m pytest -n auto --dist worksteal
 
 # With the lowest versions that pyproject.toml allows. PYTHON chooses the Python: the lowest one allowed is 3.10.
 test-lowest: .venv-lowest/installed
-	.venv-lowest/bin/python -m pytest -n auto
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -6,6 +6,10 @@ import sys
 # Before torch is imported: threads that wait for one another sleep instead of spinning. With small networks on cores
 # that others use too, spinning makes a test take ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Processes of tests share the cores: each gets its part of them, and no more threads than it has.
+os.environ.setdefault(
+    "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+)
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +40,14 @@ def real_data() -> Path:
     if not (SHARED / "weights" / "cifar10_resnet20.safetensors").is_file():
         pytest.skip(f"no real data in {SHARED}; set BRITTLE_DATA")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
+    """Waiting for the disk takes most of a small run's time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture

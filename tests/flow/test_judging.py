@@ -182,6 +182,7 @@ EPS = 0.15
 TRUE_AT_MOST = 0.45  # what is left of the network itself; a mask that leaves more must be flagged
 
 
+@pytest.mark.usefixtures("without_report")
 @pytest.mark.parametrize("fault", MASKS.values(), ids=list(MASKS))
 def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn.Module], tmp_path: Path) -> None:
     """Behind bit depth, whose own gradient is straight-through; the mask is the network's."""
@@ -197,6 +198,7 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     assert one.figure.value <= TRUE_AT_MOST or doubts, one
 
 
+@pytest.mark.usefixtures("without_report")
 def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     world = trained_world()
     data: tuple[Tensor, Tensor] = (world.images[:24], world.labels[:24])
@@ -208,6 +210,7 @@ def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     assert one.figure.value <= TRUE_AT_MOST
 
 
+@pytest.mark.usefixtures("without_report")
 def test_an_attack_that_more_effort_helps_is_flagged(tmp_path: Path) -> None:
     """Three short steps of 0.02 within 0.3, followed by one draw of a noisy defence: nine get further."""
     world = trained_world()

@@ -87,12 +87,12 @@ def in_child(
 @pytest.mark.parametrize(
     ("name", "workers", "cut", "kills"),
     [
-        ("audit", 1, False, 6),
-        ("audit", 1, True, 6),
-        ("craft", 1, False, 3),
-        ("fit", 1, False, 3),
+        ("audit", 1, False, 4),
+        ("audit", 1, True, 3),
+        ("craft", 1, False, 2),
+        ("fit", 1, False, 2),
         ("noise", 1, True, 2),
-        ("train", 1, False, 4),
+        ("train", 1, False, 2),
         ("models", 2, True, 1),
         ("transfer", 1, True, 2),
     ],
@@ -121,7 +121,7 @@ def test_killed_at_random_moments_and_resumed(
     if name == "audit" and not cut:  # something was at stake: from nothing done to nearly all
         assert finished[0] == 0
         assert finished[-1] >= 6
-        assert len(set(finished)) >= 4
+        assert len(set(finished)) >= 3
 
 
 def test_killed_while_writing(whole: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: 8 x 8 pixels, bundled with the library, so that a demo needs no network."""
 
+from functools import cache
+
 import torch
 
 from brittle.data.examples import Examples, examples_of
@@ -33,6 +35,7 @@ def load_digits_test(spec: str, *, limit: int | None, fit: Fit | None) -> Exampl
     return _part(images, labels, [test[row] for row in chosen(len(test), limit)], "test")
 
 
+@cache
 def _digits() -> tuple[Images, Labels, list[int], list[int]]:
     """All images and labels, and the positions of the training and test parts."""
     # Imported here: scikit-learn takes a second to import, and only these digits need it.

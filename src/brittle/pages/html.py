@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ def page(
 
 def rendered(room: Path, template: str, context: Mapping[str, Any]) -> str:
     """A template of a room, or of this one, as text, with autoescape for everything."""
+    made = _environment(room).get_template(template).render(context)
+    return made.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text
+
+
+@cache
+def _environment(room: Path) -> Environment:
+    """Kept, as compiling a template takes longer than all the rest of a page."""
     environment = Environment(
         loader=FileSystemLoader([room, HERE]),
         autoescape=True,
@@ -48,8 +56,7 @@ def rendered(room: Path, template: str, context: Mapping[str, Any]) -> str:
     )
     environment.filters["nbsp"] = lambda text: str(text).replace(" %", "\u00a0%")
     environment.filters["wbr"] = lambda text: Markup(_BREAK.sub(r"\1<wbr>", str(escape(text))))
-    made = environment.get_template(template).render(context)
-    return made.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold bytes that are no text
+    return environment
 
 
 def within_limit(render: Callable[[dict[Key, Trio]], str], pairs: Mapping[Key, Pair], side: int) -> str:
