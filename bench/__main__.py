@@ -35,6 +35,7 @@ from bench import (
     start_up,
     train,
     universal,
+    workers,
 )
 from bench.kept import keep
 from bench.machine import machine
@@ -82,6 +83,7 @@ ROWS: dict[str, Callable[[], Section]] = {
     "one-pixel": one_pixel.section,
     **{f"activation-{name}": partial(activation.section, name) for name in activation.PAIRS},
     "memory": memory.section,
+    "workers": workers.section,
     "scale": scale.section,
     "folder": folder.section,
     "explorer": explorer.section,
