@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from brittle.devices import is_due
 from brittle.geometry.box import Room
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -56,17 +57,17 @@ def proximal(delta: Tensor, gap: Tensor, w: Tensor, room: Room, threshold: Tenso
     below, above = torch.zeros_like(wanted), torch.full_like(wanted, 2.0)
     f_below = (unit * at(below)).sum(1) - wanted
     f_above = (unit * at(above)).sum(1) - wanted
-    for _ in range(_ROOT_STEPS):
+    for turn in range(_ROOT_STEPS):
         short = f_above < 0
-        if not bool((short & (above < 1e6)).any()):
+        if is_due(turn, _ROOT_STEPS, w.device) and not (short & (above < 1e6)).any():
             break
         below, f_below = torch.where(short, above, below), torch.where(short, f_above, f_below)
         above = torch.where(short, 4 * above, above)
         f_above = torch.where(short, (unit * at(above)).sum(1) - wanted, f_above)
     side, beyond = torch.zeros_like(wanted), f_above
-    for _ in range(_ROOT_STEPS):
+    for turn in range(_ROOT_STEPS):
         open_rows = (beyond > _CLOSE * wanted.abs()) & (f_below < 0)
-        if not bool(open_rows.any()):
+        if is_due(turn, _ROOT_STEPS, w.device) and not open_rows.any():
             break
         mu = torch.where(open_rows, above - f_above * (above - below) / (f_above - f_below).clamp_min(_TINY), above)
         f = (unit * at(mu)).sum(1) - wanted

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from brittle.devices import is_due
+
 _EDGE = 600.0  # |log| of the multipliers looked at; exp of it fits into double precision
 _TINY = math.exp(-_EDGE)
 _NEWTON_STEPS = 60  # a bound; 3 to 6 are usual
@@ -28,10 +30,10 @@ def project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
     log_m = (largest - kept).clamp_min(_TINY).log() - (p - 1) * kept.log()
     low, high = torch.full_like(log_m, -_EDGE), largest.log().clamp_min(0) + (1 - 1 / p) * math.log(size.shape[1]) + 1
     log_m = log_m.clamp(-_EDGE, _EDGE)
-    for _ in range(_NEWTON_STEPS):
+    for turn in range(_NEWTON_STEPS):
         v = _shrunk(size, log_m.exp(), p)
         norm = torch.linalg.vector_norm(v, ord=p, dim=1, keepdim=True).clamp_min(_TINY)
-        if bool((((norm - 1).abs() <= _ACCURACY) | inside).all()):
+        if is_due(turn, _NEWTON_STEPS, delta.device) and (((norm - 1).abs() <= _ACCURACY) | inside).all():
             break
         low, high = torch.where(norm > 1, log_m, low), torch.where(norm > 1, high, log_m)
         power = v ** (p - 1)

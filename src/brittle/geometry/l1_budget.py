@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from brittle.geometry.box import Room
+from brittle.geometry.norms import each
 
 
 def spend(gradient: Tensor, eps: float | Tensor, room: Room) -> Tensor:
@@ -55,4 +56,4 @@ def sparse_step(gradient: Tensor, count: Tensor) -> Tensor:
 
 def _column(eps: float | Tensor, like: Tensor) -> Tensor:
     """A radius for each row, ``[B, 1]``."""
-    return torch.as_tensor(eps, dtype=like.dtype, device=like.device).expand(len(like)).unsqueeze(1)
+    return each(eps, like).unsqueeze(1)
