@@ -6,11 +6,14 @@ decide on the device, and ask now and then.
 """
 
 import torch
+from torch import Tensor
 
 AT_ONCE = frozenset({"cpu"})
 """Types of device on which an answer costs nothing."""
 EVERY = 4
 """Elsewhere, in one of so many steps a loop asks: which rows have nothing left to do, or whether any row goes on."""
+
+WITHOUT_FLOAT64 = frozenset({"mps"})
 
 
 def is_due(step: int, steps: int, device: torch.device) -> bool:
@@ -18,6 +21,6 @@ def is_due(step: int, steps: int, device: torch.device) -> bool:
     return device.type in AT_ONCE or step % EVERY == EVERY - 1 or step == steps - 1
 
 
-def widest(device: torch.device) -> torch.dtype:
-    """The widest floating-point type: float64, but on Apple's GPUs, which have none."""
-    return torch.float32 if device.type == "mps" else torch.float64
+def doubled(values: Tensor) -> Tensor:
+    """In float64, where the device has that; else on the CPU. What comes of it goes back by ``.to(values)``."""
+    return values.to("cpu" if values.device.type in WITHOUT_FLOAT64 else values.device, torch.float64)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from brittle.devices import is_due
+from brittle.devices import doubled, is_due
 from brittle.geometry.box import Room
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -27,14 +27,13 @@ def project(delta: Tensor, r: Tensor) -> Tensor:
 
     In double precision: the level is a small difference of sums over all pixels.
     """
-    size = delta.flatten(1).abs().double()
-    radius = r.flatten(1)
+    size, radius = doubled(delta.flatten(1).abs()), doubled(r).flatten(1)
     ordered = size.sort(1, descending=True).values
-    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=size.dtype)
+    count = torch.arange(1, size.shape[1] + 1, device=size.device, dtype=size.dtype)
     level = (ordered.cumsum(1) - radius) / count
     last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
     threshold = level.gather(1, last).clamp_min(0)  # 0 for what is inside, which then stays as it is
-    return (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
+    return ((size - threshold).clamp_min(0).to(delta) * delta.flatten(1).sign()).view_as(delta)
 
 
 def proximal(delta: Tensor, gap: Tensor, w: Tensor, room: Room, threshold: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from brittle.devices import is_due
+from brittle.devices import doubled, is_due
 
 _EDGE = 600.0  # |log| of the multipliers looked at; exp of it fits into double precision
 _TINY = math.exp(-_EDGE)
@@ -21,7 +21,8 @@ def project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
     per row for which the norm is 1. Newton's method finds log m: the logarithm of the norm falls in it, and almost
     linearly. What leaves the interval known to hold log m is replaced by its middle. In double precision throughout.
     """
-    size = (delta.abs().double() / r.double().clamp_min(_TINY)).flatten(1)
+    given, radius = doubled(delta), doubled(r)
+    size = (given.abs() / radius.clamp_min(_TINY)).flatten(1)
     total = torch.linalg.vector_norm(size, ord=p, dim=1, keepdim=True)
     inside = total <= 1
     # To begin with, m as if shrinking kept the direction; above, m as if all were in the largest coordinate.
@@ -40,8 +41,8 @@ def project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
         fall = (power.square() / ((-log_m).exp() + (p - 1) * power / v.clamp_min(_TINY))).sum(1, keepdim=True)
         log_m = log_m + norm.log() * norm**p / fall.clamp_min(_TINY)
         log_m = torch.where((log_m > low) & (log_m < high), log_m, (low + high) / 2)
-    nearest = (delta.flatten(1).sign() * v).view_as(delta) * r
-    return torch.where(inside.view_as(r), delta, nearest.to(delta.dtype))
+    nearest = (given.flatten(1).sign() * v).view_as(delta) * radius
+    return torch.where(inside.view_as(r), given, nearest).to(delta)
 
 
 def _shrunk(size: Tensor, m: Tensor, p: float) -> Tensor:

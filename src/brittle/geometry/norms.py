@@ -17,7 +17,7 @@ from typing import Protocol, TypeAlias, TypeGuard, final
 import torch
 from torch import Tensor
 
-from brittle.devices import is_due
+from brittle.devices import doubled, is_due
 from brittle.errors import BrittleError, Unsupported, did_you_mean
 from brittle.geometry import _l1
 from brittle.geometry._lp_ball import project_lp
@@ -221,10 +221,14 @@ class Lp:
             return _l1.fill(gap, w, room)
         # In units of the largest entry, as in measure. For p < 2 the shape has powers of w that float32 cannot hold.
         largest = w.flatten(1).abs().amax(1).clamp_min(_TINY)
-        dtype = torch.float64 if 1 < self.p < 2 else w.dtype
-        unit, limits = (w / per_row(largest, w)).to(dtype), room and Room(room.low.to(dtype), room.high.to(dtype))
-        gap, enough = (goal.to(dtype) / largest for goal in (gap, gap if enough is None else enough))
-        return _scale(gap, unit, self._shape(unit), limits, enough).to(w.dtype)
+        wide = doubled if 1 < self.p < 2 else _same
+        unit, limits = wide(w / per_row(largest, w)), room and Room(wide(room.low), wide(room.high))
+        gap, enough = (wide(goal) / wide(largest) for goal in (gap, gap if enough is None else enough))
+        return _scale(gap, unit, self._shape(unit), limits, enough).to(w)
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
 
 
 def _one_hot_largest(values: Tensor) -> Tensor:
