@@ -25,6 +25,7 @@ ORDER = [
     "text",
     "flags",
     "types",
+    "devices",
     "goals",
     "rng",
     "pages",

@@ -15,7 +15,7 @@ from brittle.defend.defence import DEFENCES, register_defence
 from brittle.defend.median import Median
 from brittle.defend.rejecting import FPR, IMAGES, Bar, rejecting
 from brittle.errors import BrittleError
-from brittle.models.around import Around
+from brittle.models.around import Counting
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.models.front import Front
 from brittle.types import Images, Logits
@@ -63,7 +63,7 @@ class FeatureSqueezing:
 
 
 @final
-class Squeezed(Around):
+class Squeezed(Counting):
     """The ``Classifier``; the last class is: rejected. fitted_on: the fingerprint of what the bar comes from."""
 
     refusal = "rejected"
@@ -73,7 +73,6 @@ class Squeezed(Around):
             raise BrittleError(f"expected a model without a reject class for feature-squeezing, got {inner.name}")
         self.inner, self.how, self.bar, self.fitted_on = inner, how, bar, fitted_on
         self.fronts = [Front(one.step, getattr(one, "soft", "own")) for one in how.squeezers]
-        self.forwards, self.backwards = 0, 0
 
     def adjusted(self, said: Settings) -> "Squeezed":
         return Squeezed(self.inner.adjusted(said), self.how, self.bar, self.fitted_on)
@@ -112,7 +111,7 @@ class Squeezed(Around):
             logits = self._answered(answers)
 
         def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards += int((cotangents != 0).any(1).sum())
+            self._count_backwards(cotangents)
             (of_each,) = torch.autograd.grad((logits * cotangents).sum(), answers, retain_graph=more)
             (gradient,) = torch.autograd.grad(seen, leaf, inner(of_each, more=more), retain_graph=more)
             return gradient.contiguous()

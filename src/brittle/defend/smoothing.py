@@ -12,7 +12,7 @@ from brittle.catalog import option
 from brittle.defend.binomial import at_least, is_ahead
 from brittle.defend.defence import register_defence
 from brittle.errors import BrittleError
-from brittle.models.around import Around
+from brittle.models.around import Counting
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
@@ -50,7 +50,7 @@ class Smoothing:
 
 
 @final
-class Smoothed(Around):
+class Smoothed(Counting):
     """The ``Classifier``. Plain logits are those of the vote, in logs of shares; the last class is: no answer.
 
     The votes' noise belongs to the image, as that of other defences does; an attacker has draws of their own, and sees
@@ -63,7 +63,6 @@ class Smoothed(Around):
         if inner.reject is not None:
             raise BrittleError(f"expected a model without a reject class for smoothing, got {inner.name}")
         self.inner, self.how, self.seed = inner, how, seed
-        self.forwards, self.backwards = 0, 0
 
     def adjusted(self, said: Settings) -> "Smoothed":
         return Smoothed(self.inner.adjusted(said), self.how, self.seed)
@@ -92,7 +91,7 @@ class Smoothed(Around):
             logits = self._attacked(leaf)
 
         def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards += int((cotangents != 0).any(1).sum())
+            self._count_backwards(cotangents)
             (of_each,) = torch.autograd.grad((logits * cotangents).sum(), leaf, retain_graph=more)
             return inner(of_each, more=more).view(self.how.draws, *images.shape).sum(0)
 

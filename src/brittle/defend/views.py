@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from brittle.goals import Rounding
-from brittle.models.around import Around
+from brittle.models.around import Counting
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.models.digest import digest_of
 from brittle.models.precision import few_of
@@ -67,7 +67,7 @@ class Draws:
 
 
 @final
-class Viewed(Around):
+class Viewed(Counting):
     """A ``Classifier`` whose logits are the mean over views of an image: plain ones over those by which it answers.
 
     ``forwards`` and ``backwards`` count what it is asked; the inner classifier counts each view.
@@ -75,7 +75,6 @@ class Viewed(Around):
 
     def __init__(self, inner: Classifier, views: Views) -> None:
         self.inner, self.views = inner, views
-        self.forwards, self.backwards = 0, 0
 
     def adjusted(self, said: Settings) -> "Viewed":
         return Viewed(self.inner.adjusted(said), self.views)
@@ -116,7 +115,7 @@ class Viewed(Around):
         views = len(seen) // len(images)
 
         def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards += int((cotangents != 0).any(1).sum())
+            self._count_backwards(cotangents)
             pulled = inner(cotangents.repeat(views, 1) / views, more=more)
             (gradient,) = torch.autograd.grad(seen, leaf, pulled, retain_graph=more, allow_unused=True)
             return torch.zeros_like(images) if gradient is None else gradient.contiguous()

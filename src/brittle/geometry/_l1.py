@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled, is_due
 from brittle.geometry.box import Room
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -26,14 +27,13 @@ def project(delta: Tensor, r: Tensor) -> Tensor:
 
     In double precision: the level is a small difference of sums over all pixels.
     """
-    size = delta.flatten(1).abs().double()
-    radius = r.flatten(1)
+    size, radius = doubled(delta.flatten(1).abs()), doubled(r).flatten(1)
     ordered = size.sort(1, descending=True).values
-    count = torch.arange(1, size.shape[1] + 1, device=delta.device, dtype=size.dtype)
+    count = torch.arange(1, size.shape[1] + 1, device=size.device, dtype=size.dtype)
     level = (ordered.cumsum(1) - radius) / count
     last = (ordered > level).sum(1, keepdim=True).clamp_min(1) - 1
     threshold = level.gather(1, last).clamp_min(0)  # 0 for what is inside, which then stays as it is
-    return (delta.flatten(1).sign() * (size - threshold).clamp_min(0)).to(delta.dtype).view_as(delta)
+    return ((size - threshold).clamp_min(0).to(delta) * delta.flatten(1).sign()).view_as(delta)
 
 
 def proximal(delta: Tensor, gap: Tensor, w: Tensor, room: Room, threshold: Tensor) -> Tensor:
@@ -56,17 +56,17 @@ def proximal(delta: Tensor, gap: Tensor, w: Tensor, room: Room, threshold: Tenso
     below, above = torch.zeros_like(wanted), torch.full_like(wanted, 2.0)
     f_below = (unit * at(below)).sum(1) - wanted
     f_above = (unit * at(above)).sum(1) - wanted
-    for _ in range(_ROOT_STEPS):
+    for turn in range(_ROOT_STEPS):
         short = f_above < 0
-        if not bool((short & (above < 1e6)).any()):
+        if is_due(turn, _ROOT_STEPS, w.device) and not (short & (above < 1e6)).any():
             break
         below, f_below = torch.where(short, above, below), torch.where(short, f_above, f_below)
         above = torch.where(short, 4 * above, above)
         f_above = torch.where(short, (unit * at(above)).sum(1) - wanted, f_above)
     side, beyond = torch.zeros_like(wanted), f_above
-    for _ in range(_ROOT_STEPS):
+    for turn in range(_ROOT_STEPS):
         open_rows = (beyond > _CLOSE * wanted.abs()) & (f_below < 0)
-        if not bool(open_rows.any()):
+        if is_due(turn, _ROOT_STEPS, w.device) and not open_rows.any():
             break
         mu = torch.where(open_rows, above - f_above * (above - below) / (f_above - f_below).clamp_min(_TINY), above)
         f = (unit * at(mu)).sum(1) - wanted

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled, is_due
+
 _EDGE = 600.0  # |log| of the multipliers looked at; exp of it fits into double precision
 _TINY = math.exp(-_EDGE)
 _NEWTON_STEPS = 60  # a bound; 3 to 6 are usual
@@ -19,7 +21,8 @@ def project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
     per row for which the norm is 1. Newton's method finds log m: the logarithm of the norm falls in it, and almost
     linearly. What leaves the interval known to hold log m is replaced by its middle. In double precision throughout.
     """
-    size = (delta.abs().double() / r.double().clamp_min(_TINY)).flatten(1)
+    given, radius = doubled(delta), doubled(r)
+    size = (given.abs() / radius.clamp_min(_TINY)).flatten(1)
     total = torch.linalg.vector_norm(size, ord=p, dim=1, keepdim=True)
     inside = total <= 1
     # To begin with, m as if shrinking kept the direction; above, m as if all were in the largest coordinate.
@@ -28,18 +31,18 @@ def project_lp(delta: Tensor, r: Tensor, p: float) -> Tensor:
     log_m = (largest - kept).clamp_min(_TINY).log() - (p - 1) * kept.log()
     low, high = torch.full_like(log_m, -_EDGE), largest.log().clamp_min(0) + (1 - 1 / p) * math.log(size.shape[1]) + 1
     log_m = log_m.clamp(-_EDGE, _EDGE)
-    for _ in range(_NEWTON_STEPS):
+    for turn in range(_NEWTON_STEPS):
         v = _shrunk(size, log_m.exp(), p)
         norm = torch.linalg.vector_norm(v, ord=p, dim=1, keepdim=True).clamp_min(_TINY)
-        if bool((((norm - 1).abs() <= _ACCURACY) | inside).all()):
+        if is_due(turn, _NEWTON_STEPS, delta.device) and (((norm - 1).abs() <= _ACCURACY) | inside).all():
             break
         low, high = torch.where(norm > 1, log_m, low), torch.where(norm > 1, high, log_m)
         power = v ** (p - 1)
         fall = (power.square() / ((-log_m).exp() + (p - 1) * power / v.clamp_min(_TINY))).sum(1, keepdim=True)
         log_m = log_m + norm.log() * norm**p / fall.clamp_min(_TINY)
         log_m = torch.where((log_m > low) & (log_m < high), log_m, (low + high) / 2)
-    nearest = (delta.flatten(1).sign() * v).view_as(delta) * r
-    return torch.where(inside.view_as(r), delta, nearest.to(delta.dtype))
+    nearest = (given.flatten(1).sign() * v).view_as(delta) * radius
+    return torch.where(inside.view_as(r), given, nearest).to(delta)
 
 
 def _shrunk(size: Tensor, m: Tensor, p: float) -> Tensor:

@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled
 from brittle.geometry.box import Room
+from brittle.geometry.norms import each
 
 
 def spend(gradient: Tensor, eps: float | Tensor, room: Room) -> Tensor:
@@ -16,9 +18,9 @@ def spend(gradient: Tensor, eps: float | Tensor, room: Room) -> Tensor:
     wall = torch.where(flat > 0, room.high.flatten(1), room.low.flatten(1)) * (flat != 0)
     order = flat.abs().argsort(dim=1, descending=True, stable=True)
     walls = wall.gather(1, order)
-    size = walls.abs().double()
+    size = doubled(walls.abs())
     before = size.cumsum(1) - size
-    used = (_column(eps, size) - before).clamp_min(0).minimum(size).to(flat.dtype)
+    used = (_column(eps, size) - before).clamp_min(0).minimum(size).to(flat)
     return torch.zeros_like(flat).scatter_(1, order, used.copysign(walls)).view_as(gradient)
 
 
@@ -30,8 +32,8 @@ def project(delta: Tensor, eps: float | Tensor, room: Room) -> Tensor:
     those sorted, the level is found by their cumulative sums (arXiv:2103.01208, proposition 2.2 and algorithm 1).
     """
     flat = delta.flatten(1)
-    size = flat.abs().double()
-    wall = torch.where(flat > 0, room.high.flatten(1), -room.low.flatten(1)).double()
+    size = doubled(flat.abs())
+    wall = doubled(torch.where(flat > 0, room.high.flatten(1), -room.low.flatten(1)))
     kinks, order = torch.cat([size, size - wall], 1).sort(dim=1, descending=True)
     growing = torch.where(order < size.shape[1], 1.0, -1.0).to(size)
     count, total = growing.cumsum(1), (growing * kinks).cumsum(1)
@@ -41,7 +43,7 @@ def project(delta: Tensor, eps: float | Tensor, room: Room) -> Tensor:
     after = torch.nn.functional.pad(kinks, (0, 1)).gather(1, last + 1)
     level = level.maximum(after).minimum(kinks.gather(1, last))  # rounding, where nothing changes between two kinks
     level = level.clamp_min(0)  # the ball does not bind
-    return ((size - level).clamp_min(0).minimum(wall).to(flat.dtype).copysign(flat)).view_as(delta)
+    return ((size - level).clamp_min(0).minimum(wall).to(flat).copysign(flat)).view_as(delta)
 
 
 def sparse_step(gradient: Tensor, count: Tensor) -> Tensor:
@@ -55,4 +57,4 @@ def sparse_step(gradient: Tensor, count: Tensor) -> Tensor:
 
 def _column(eps: float | Tensor, like: Tensor) -> Tensor:
     """A radius for each row, ``[B, 1]``."""
-    return torch.as_tensor(eps, dtype=like.dtype, device=like.device).expand(len(like)).unsqueeze(1)
+    return each(eps, like).unsqueeze(1)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled
 from brittle.geometry.box import clip, contains
 from brittle.geometry.norms import L0, LINF, Lp, Norm, inner, per_row
 from brittle.types import Images
@@ -81,10 +82,11 @@ def best_levels(norm: Norm, images: Images, at: Images, w: Images, need: Tensor,
 
     at: on the levels. w: ``[B, C, H, W]``, what a value gains. Returns images on the levels.
     """
-    delta, way = at.double() - images.double(), w.double().sign() * STEP
-    gain = w.double().abs().flatten(1) * STEP
-    limit = per_row(most.double() + _SLACK, delta)
-    may_go, may_return = _valid(at, way) & (way != 0), _valid(at, -way) & (way != 0)
+    stands, slope, need = doubled(at), doubled(w), doubled(need)
+    delta, way = stands - doubled(images), slope.sign() * STEP
+    gain = slope.abs().flatten(1) * STEP
+    limit = per_row(doubled(most) + _SLACK, delta)
+    may_go, may_return = _valid(stands, way) & (way != 0), _valid(stands, -way) & (way != 0)
     if norm == LINF:
         may_go &= (delta + way).abs() <= limit
         may_return = torch.zeros_like(may_go)
@@ -107,8 +109,8 @@ def best_levels(norm: Norm, images: Images, at: Images, w: Images, need: Tensor,
     taken = real & (before < need.unsqueeze(1)) & (spent <= cap)
     moved, stays = torch.zeros_like(taken).scatter(1, order, taken).chunk(2, 1)
 
-    levels = moved.double() - (back & ~stays).double()
-    return to_8bit(at + (levels.view_as(way) * way).to(at.dtype))
+    levels = moved.to(way) - (back & ~stays).to(way)
+    return to_8bit(at + (levels.view_as(way) * way).to(at))
 
 
 def _valid(at: Images, way: Tensor) -> Tensor:

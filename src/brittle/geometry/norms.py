@@ -17,6 +17,7 @@ from typing import Protocol, TypeAlias, TypeGuard, final
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled, is_due
 from brittle.errors import BrittleError, Unsupported, did_you_mean
 from brittle.geometry import _l1
 from brittle.geometry._lp_ball import project_lp
@@ -101,6 +102,13 @@ def per_row(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def each(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number, or ``[B]``, for each row, typed and placed as ``like``; a number is not copied to the device."""
+    if isinstance(value, Tensor):
+        return value.to(like).expand(len(like))
+    return like.new_full((len(like),), value)
+
+
 def inner(a: Tensor, b: Tensor) -> Tensor:
     """``<a, b>`` of each row, ``[B]``."""
     return (a * b).flatten(1).sum(1)
@@ -121,11 +129,11 @@ def _scale(gap: Tensor, w: Tensor, shape: Tensor, room: Room | None, enough: Ten
     clipped = torch.clamp(step, room.low, room.high)
     gained = inner(w, clipped)
     short = gained < enough
-    for _ in range(_NEWTON_STEPS):
+    for turn in range(_NEWTON_STEPS):
         missing = gap - gained
         free = inner(w, shape * (clipped == step))
         open_rows = short & (missing > 1e-6 * gap) & (free > 0) & (t < _HUGE)
-        if not bool(open_rows.any()):
+        if is_due(turn, _NEWTON_STEPS, w.device) and not open_rows.any():
             break
         t = torch.where(open_rows, t + missing / free.clamp_min(_TINY), t).clamp_max(_HUGE)
         step = per_row(t, w) * shape
@@ -192,7 +200,7 @@ class Lp:
         return shape / per_row(self.measure(shape).clamp_min(_TINY), shape)
 
     def project(self, delta: Tensor, radius: float | Tensor) -> Tensor:
-        r = per_row(torch.as_tensor(radius, dtype=delta.dtype, device=delta.device).expand(len(delta)), delta)
+        r = per_row(each(radius, delta), delta)
         if math.isinf(self.p):
             return torch.clamp(delta, -r, r)
         if self.p == 2:
@@ -213,10 +221,14 @@ class Lp:
             return _l1.fill(gap, w, room)
         # In units of the largest entry, as in measure. For p < 2 the shape has powers of w that float32 cannot hold.
         largest = w.flatten(1).abs().amax(1).clamp_min(_TINY)
-        dtype = torch.float64 if 1 < self.p < 2 else w.dtype
-        unit, limits = (w / per_row(largest, w)).to(dtype), room and Room(room.low.to(dtype), room.high.to(dtype))
-        gap, enough = (goal.to(dtype) / largest for goal in (gap, gap if enough is None else enough))
-        return _scale(gap, unit, self._shape(unit), limits, enough).to(w.dtype)
+        wide = doubled if 1 < self.p < 2 else _same
+        unit, limits = wide(w / per_row(largest, w)), room and Room(wide(room.low), wide(room.high))
+        gap, enough = (wide(goal) / wide(largest) for goal in (gap, gap if enough is None else enough))
+        return _scale(gap, unit, self._shape(unit), limits, enough).to(w)
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
 
 
 def _one_hot_largest(values: Tensor) -> Tensor:
@@ -250,7 +262,7 @@ class PixelCount:
         """Keeps the ``floor(radius)`` pixels that changed most in L2 (the Euclidean projection); ties to the first."""
         size = delta.flatten(2).square().sum(1)
         rank = size.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        limit = torch.as_tensor(radius, dtype=torch.float32, device=delta.device).expand(len(delta)).unsqueeze(1)
+        limit = each(radius, delta).unsqueeze(1)
         return delta * (rank < limit.floor()).view(len(delta), 1, *delta.shape[2:])
 
     def to_plane(self, gap: Tensor, w: Tensor, room: Room | None = None, enough: Tensor | None = None) -> Tensor:

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from brittle.devices import doubled
 from brittle.errors import Unsupported
 from brittle.geometry.box import HIGH, LOW, clip
-from brittle.geometry.norms import L0, LINF, Norm
+from brittle.geometry.norms import L0, LINF, Norm, each
 from brittle.types import Images
 
 _NEAR, _ULP = 1e-6, 2.0**-24  # what rounding to float32 takes: of a size, and of a pixel
@@ -26,18 +27,19 @@ def scaled_to(images: Images, delta: Tensor, size: float | Tensor, norm: Norm) -
     """
     if norm == L0:
         raise Unsupported("a number of pixels cannot be scaled; expected l1, l2, linf or lP")
-    x, d = images.double().flatten(1), delta.double().flatten(1)
+    x, d = doubled(images).flatten(1), doubled(delta).flatten(1)
     unit = d / d.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
     step, room = unit.abs(), torch.where(unit > 0, HIGH - x, x - LOW)
     room = torch.where(step > 0, room, 0)
-    wanted = torch.as_tensor(size, dtype=torch.float64, device=x.device).expand(len(x))
+    wanted = each(size, x)
     until = torch.where(step > 0, room / step, 0)  # t at which a pixel is at the edge
     t = _for_largest(step, room, wanted) if norm == LINF else _for_power(step, room, until, wanted, _power(norm))
     t = torch.where(wanted > 0, torch.where(t.isfinite(), t, until.amax(1)), 0)
     moved = torch.where((t.unsqueeze(1) < until), x + t.unsqueeze(1) * unit, x + room * unit.sign())
-    scaled = clip(moved.view(images.shape).to(images.dtype))
+    scaled = clip(moved.view(images.shape).to(images))
     lost = _NEAR * wanted + _ULP * (1 if norm == LINF else norm.measure(torch.ones_like(x)))
-    return scaled, (norm.measure(scaled.double() - images.double()) >= wanted - lost) & (step.amax(1) > 0)
+    reached = (norm.measure(doubled(scaled) - doubled(images)) >= wanted - lost) & (step.amax(1) > 0)
+    return scaled, reached.to(images.device)
 
 
 def _power(norm: Norm) -> float:

@@ -6,10 +6,11 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from brittle.data.fit import Fit
 from brittle.goals import Rounding
-from brittle.models.classifier import Classifier, Pullback, Score, Settings, gradient_by_chunks
+from brittle.models.classifier import Classifier, Pullback, Score, Settings, asked_about, gradient_by_chunks
 from brittle.types import Access, Images, Logits
 
 
@@ -90,6 +91,20 @@ class Around(ABC):
     @property
     def unit(self) -> float:
         return self.inner.unit
+
+
+class Counting(Around):
+    """A wrapper that asks the inner classifier several times for each answer, and counts what it is asked itself."""
+
+    forwards: int = 0
+    _backwards: int | Tensor = 0  # on the device: who reads it waits
+
+    @property
+    def backwards(self) -> int:
+        return int(self._backwards)
+
+    def _count_backwards(self, cotangents: Tensor) -> None:
+        self._backwards = self._backwards + asked_about(cotangents).sum()
 
 
 class Passing(Around):

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from brittle.errors import BrittleError
-from brittle.models.around import Around
+from brittle.models.around import Counting
 from brittle.models.classifier import Classifier, Pullback, Score, Settings
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
 
 @final
-class Averaged(Around):
+class Averaged(Counting):
     """A ``Classifier`` whose every answer is the mean over several passes of another.
 
     noise: standard deviation of Gaussian noise added to the pixels before each pass. The draws are the same for every
@@ -30,7 +30,6 @@ class Averaged(Around):
         if samples < 1 or not 0 <= noise < math.inf:
             raise BrittleError(f"expected samples >= 1 and a finite noise >= 0, got {samples} and {noise}")
         self.inner, self.samples, self.noise, self.seed = inner, samples, noise, seed
-        self.forwards, self.backwards = 0, 0
 
     def adjusted(self, said: Settings) -> "Averaged":
         return Averaged(self.inner.adjusted(said), samples=self.samples, noise=self.noise, seed=self.seed)
@@ -49,7 +48,7 @@ class Averaged(Around):
         """The mean logits and the mean of the gradients of the score (Athalye et al. 2018, arXiv:1707.07397, eq. 2)."""
         answers = [self.inner.gradient(one, score) for one in self._seen(images)]
         self.forwards += len(images)
-        self.backwards += len(images)
+        self._backwards += len(images)
         return _mean([logits for logits, _ in answers]), _mean([gradient for _, gradient in answers])
 
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
@@ -58,7 +57,7 @@ class Averaged(Around):
         self.forwards += len(images)
 
         def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards += int((cotangents != 0).any(1).sum())
+            self._count_backwards(cotangents)
             return _mean([one(cotangents, more=more) for _, one in answers])
 
         return _mean([logits for logits, _ in answers]), pullback

@@ -159,6 +159,11 @@ def evenly_cut(count: int, most: int) -> Iterator[slice]:
         yield slice(count * part // parts, count * (part + 1) // parts)
 
 
+def asked_about(cotangents: Tensor) -> Tensor:
+    """int64 ``[B]``: 1 for each row whose cotangents are not all zero, for which a backward pass is counted; else 0."""
+    return (cotangents != 0).any(1).long()
+
+
 def gradient_by_chunks(
     linearize: Callable[[Images], tuple[Logits, Pullback]], chunks: Iterable[slice], images: Images, score: Score
 ) -> tuple[Logits, Images]:

@@ -12,6 +12,7 @@ def usable(device: str | torch.device) -> torch.device:
         place = torch.device(device)
     except (RuntimeError, TypeError):
         raise BrittleError(f"expected a device such as cpu or cuda, got {brief(device)}") from None
-    if place.type == "cuda" and not torch.cuda.is_available():
+    missing = {"cuda": torch.cuda, "mps": torch.backends.mps}.get(place.type)
+    if missing is not None and not missing.is_available():
         raise BrittleError(f"the device {str(device)!r} is not available here; use cpu")
     return place

@@ -15,7 +15,7 @@ from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
 from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.classes import reject_of
-from brittle.models.classifier import Pullback, Score, Settings, evenly_cut, gradient_by_chunks
+from brittle.models.classifier import Pullback, Score, Settings, asked_about, evenly_cut, gradient_by_chunks
 from brittle.models.company import rows_short
 from brittle.models.device import usable
 from brittle.models.fast import FastPath
@@ -82,7 +82,8 @@ class Network:
         self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
         self.name = type(net).__name__ if name is None else text("name", name, "mine")
         self.fit, self.fast, self.steady = fit, fast, steady
-        self.forwards, self.backwards = 0, 0
+        self.forwards = 0
+        self._backwards: int | Tensor = 0  # on the device: who reads it waits
         self._counted: int | None = None  # classes, in the last pass
         self._fast = FastPath(self._evaluated)
 
@@ -146,6 +147,10 @@ class Network:
         return self._fast.copy is not None
 
     @property
+    def backwards(self) -> int:
+        return int(self._backwards)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 hex over architecture text, weights, buffers and normalisation: equal function, equal fingerprint."""
         digest = hashlib.sha256(f"{self.net}\0{self.mean}\0{self.std}\0".encode())
@@ -200,7 +205,7 @@ class Network:
             logits = self._pass(leaf)
 
         def pullback(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards += int((cotangents != 0).any(1).sum())
+            self._backwards = self._backwards + asked_about(cotangents).sum()
             if not logits.requires_grad:
                 return torch.zeros_like(images)
             with torch.inference_mode(False):

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import torch
+from torch import Tensor
 
 from brittle.errors import BrittleError
 from brittle.text import counted
@@ -33,14 +35,20 @@ class Normalisation:
         """New images, in any case: a network may write into what it is given, and these are the caller's."""
         if self.mean is None or self.std is None:
             return images.clone()
-        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, dtype=images.dtype, device=images.device).view(1, -1, 1, 1)
+        mean, std = (_by_channel(values, images.dtype, images.device) for values in (self.mean, self.std))
         if images.shape[1] != len(self.mean):
             raise BrittleError(
                 f"expected images with {counted(len(self.mean), 'channel')} (mean and std have as many), got"
                 f" {images.shape[1]}"
             )
         return (images - mean) / std
+
+
+@lru_cache(maxsize=64)
+def _by_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """``[1, C, 1, 1]``, made once: each pass would copy them to the device again, and wait for what it does."""
+    with torch.inference_mode(False):  # a tensor made in inference mode could not be differentiated by later
+        return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
 
 
 def _per_channel(name: str, values: Sequence[float] | None) -> tuple[float, ...] | None:

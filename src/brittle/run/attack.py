@@ -232,8 +232,8 @@ def attack_graded(
         passes = classifier.forwards, classifier.backwards
         started = time.perf_counter()
         outcome = method(classifier, images, goal, rng=rng)
-        if classifier.device.type == "cuda":
-            torch.cuda.synchronize(classifier.device)
+        if classifier.device.type != "cpu":  # which has only been asked so far
+            torch.accelerator.synchronize(classifier.device)
         seconds = time.perf_counter() - started
     counted = classifier.forwards - passes[0], classifier.backwards - passes[1]
     return Found(

@@ -12,8 +12,9 @@ from brittle.attacks.budget.apgd_walk import Halving, Pace, Walk
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.parts.rows import rows_of
+from brittle.attacks.parts.rows import rows_of, rows_where
 from brittle.catalog import option, register
+from brittle.devices import is_due
 from brittle.geometry import l1_budget
 from brittle.geometry.norms import L1, L2, LINF, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal, Targeted, Untargeted
@@ -105,7 +106,7 @@ class APGD:
         for rows in torch.split(left, _at_once(targets, ask.classifier)):
             before = ask.steps[rows]
             highest[rows] = self._climb(ask, rows, targets[rows], stages, rng[rows])
-            ask.stepped(rows[ask.steps[rows] == before])  # the start is one, where by chance it is all that was needed
+            ask.stepped(rows, ask.steps[rows] == before)  # the start is one, where by chance it is all that was needed
         return highest
 
     def _targets(self, goal: Goal, logits: Logits) -> Labels:
@@ -142,33 +143,33 @@ class APGD:
                 logits, gradient = ask.gradient(asked, x, aim.loss)
                 loss, met = aim.loss(logits), aim.is_surely_met(logits)
                 reached |= met
-                if within:
-                    ends[climbs[met]], highest[climbs[met]] = x[met], torch.inf
-                    ask.best.claimed[asked[met]] = True
-                    leaves = ask.best.claimed[asked] | walk.rests
-                    if leaves.any():
-                        rests = leaves & ~met
-                        ends[climbs[rests]] = walk.at(walk.best)[rests]
-                        highest[climbs[rests]] = walk.best_loss[rests]
-                        climbs, walk, pace, aim, reached, loss, gradient = rows_of(
-                            (climbs, walk, pace, aim, reached, loss, gradient), ~leaves
+                found = met & ~ask.best.claimed[asked] & within  # an image's first success ends all of its climbs
+                ask.best.claim(asked, found)
+                walk.note(loss, gradient, found)
+                goes_on = ~((ask.best.claimed[asked] | walk.rests) & within)
+                if within and (step in checks or is_due(step, length, x.device)):
+                    gone = rows_where(~goes_on)
+                    if len(gone):
+                        ends[climbs[gone]], highest[climbs[gone]] = walk.at(walk.best)[gone], walk.best_loss[gone]
+                        climbs, walk, pace, aim, reached, goes_on = rows_of(
+                            (climbs, walk, pace, aim, reached, goes_on), goes_on
                         )
-                walk.note(loss, gradient)
                 if step in checks:
                     pace.check(walk, step - since)
                     since = step
                 pace.advance(walk)
-                ask.stepped(owners[climbs])
+                ask.stepped(owners[climbs], goes_on)
             if not within and length >= _BRIEF:  # of fewer steps nothing follows
-                ends[climbs[~reached]] = walk.at(_projected(norm, walk, self.eps))[~reached]
+                lost = rows_where(~reached)
+                ends[climbs[lost]] = walk.at(_projected(norm, walk, self.eps))[lost]
                 climbs, walk, aim = rows_of((climbs, walk, aim), reached)
 
         if len(climbs):  # where the last step has led is looked at, no more
             x = walk.at(walk.delta)
             logits = ask.logits(owners[climbs], x)
             met = aim.is_surely_met(logits)
-            ask.best.claimed[owners[climbs[met]]] = True
-            walk.note(torch.where(met, torch.inf, aim.loss(logits)), walk.gradient)
+            ask.best.claim(owners[climbs], met)
+            walk.note(aim.loss(logits), walk.gradient, met)
             ends[climbs], highest[climbs] = walk.at(walk.best), walk.best_loss
         highest = highest.view(-1, together)
         ask.best.leave(rows, _picked(ends, highest), ask.best.claimed[rows])

@@ -55,13 +55,15 @@ class Walk:
         """The images with such a perturbation."""
         return clip(self.origin + delta)
 
-    def note(self, loss: Tensor, gradient: Tensor) -> None:
-        """Takes in what the network says about delta."""
+    def note(self, loss: Tensor, gradient: Tensor, found: Tensor) -> None:
+        """Takes in what the network says about delta; where bool ``found`` holds, the loss counts as infinite."""
+        loss = torch.where(found, torch.inf, loss.clamp_max(torch.finfo(loss.dtype).max))
         self.rises += loss > self.loss
         better = loss > self.best_loss
         self.loss, self.gradient = loss, gradient
         self.best_loss = torch.where(better, loss, self.best_loss)
-        self.best[better], self.best_gradient[better] = self.delta[better], gradient[better]
+        self.best = torch.where(per_row(better, self.best), self.delta, self.best)
+        self.best_gradient = torch.where(per_row(better, self.best), gradient, self.best_gradient)
 
     def go_back(self, which: Tensor) -> None:
         """To the best point, where bool ``which`` ``[n]`` holds."""

@@ -10,6 +10,7 @@ from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
+from brittle.devices import is_due
 from brittle.geometry import l1_budget
 from brittle.geometry.box import clip, inward, room
 from brittle.geometry.norms import L1, LINF, Norm, NormLike, norm_of, per_row
@@ -60,12 +61,14 @@ class PGD:
             rows, origin, velocity = kept(~met, rows, origin, velocity)
             x = clip(origin + self._inside_ball(norm, rng[rows], origin))
 
-        for _ in range(self.steps):
+        for step in range(self.steps):
             if not len(rows):
                 break
             logits, gradient = ask.gradient(rows, x)
-            met = ask.note(rows, x, logits)
-            rows, origin, x, velocity, gradient = kept(~met, rows, origin, x, velocity, gradient)
+            ask.note(rows, x, logits)
+            left = ~ask.best.claimed[rows]
+            if is_due(step, self.steps, x.device):
+                rows, origin, x, velocity, gradient, left = kept(left, rows, origin, x, velocity, gradient, left)
             if self.momentum:
                 gradient = velocity = self.momentum * velocity + gradient / per_row(
                     L1.measure(gradient).clamp_min(torch.finfo(gradient.dtype).tiny), gradient
@@ -75,7 +78,7 @@ class PGD:
             else:
                 moved = torch.sub(x, origin).add_(norm.steepest(gradient), alpha=size)
                 x = clip(norm.project(moved, self.eps).add_(origin))
-            ask.stepped(rows)
+            ask.stepped(rows, left)
         ask.best.leave(rows, x)
         return ask.outcome()
 

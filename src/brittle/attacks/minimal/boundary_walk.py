@@ -10,10 +10,12 @@ from brittle.attacks.minimal.shrinking_ball import descend
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept
 from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
+from brittle.devices import is_due
 from brittle.geometry.box import clip, room
-from brittle.geometry.norms import L1, L2, NormLike, inner, norm_of
+from brittle.geometry.norms import L1, L2, NormLike, inner, norm_of, per_row
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -90,10 +92,11 @@ class BoundaryWalk:
 
     def finish(self, asking: Asking[Nearest], walked: "Walked", rows: Tensor) -> None:
         """The polish and the way back, for some rows of a batch."""
-        rows = rows[asking.best.claimed[rows] & (asking.best.size[rows] > 0)]
+        (rows,) = kept(asking.best.claimed[rows] & (asking.best.size[rows] > 0), rows)
         norm = asking.best.norm
         flat = (walked.turned[rows] > _FLAT) & (norm != L1)
-        for some, steps in ((rows[flat], self.polish // _LESS), (rows[~flat], self.polish)):
+        for which, steps in ((flat, self.polish // _LESS), (~flat, self.polish)):
+            (some,) = kept(which, rows)
             if steps:
                 descend(asking, norm, some, asking.best.images[some], steps, _POLISH)
         trim(asking, rows)
@@ -125,7 +128,7 @@ class _Walkers(NamedTuple):
     seen: Images
 
     def at(self, which: Tensor) -> "_Walkers":
-        return _Walkers(*(part[which] for part in self))
+        return _Walkers(*kept(which, *self))
 
 
 class _Hunt:
@@ -194,19 +197,22 @@ class _Hunt:
 
     def walk(self, steps: int) -> None:
         """Towards whatever class is nearest, by ever smaller parts of the way."""
+        arrived = torch.zeros_like(self.rows, dtype=torch.bool)
         for step in range(steps):
             pace = _LAST_PACE ** (step / max(1, steps - 1))
             gap, w, met = self._planes(self.rows, self.x)
             beyond = self.beyond[self.rows] * torch.where(met, 1 / _FARTHER, _FARTHER)
             self.beyond[self.rows] = beyond.clamp(_BEYOND, _FARTHEST)
             moved = self._towards(self.rows, self.x, gap, w, pace)
-            self.asking.stepped(self.rows)
+            self.asking.stepped(self.rows, ~arrived)
             whole = self.norm.measure(moved - self.x) / pace
-            arrived = met & (whole <= _ARRIVED * self.norm.measure(self.x - self.images[self.rows]))
-            self.x = moved
-            ends = arrived | (step == steps - 1)
-            self.turned[self.rows[ends]] = _cosine(w[ends], self.seen[ends])
-            self._leave(arrived)
+            arrived |= met & (whole <= _ARRIVED * self.norm.measure(self.x - self.images[self.rows]))
+            self.x = torch.where(per_row(arrived, moved), self.x, moved)
+            if is_due(step, steps, moved.device):
+                some, turned, last = kept(arrived | (step == steps - 1), self.rows, w, self.seen)
+                self.turned[some] = _cosine(turned, last)
+                self._leave(arrived)
+                (arrived,) = kept(~arrived, arrived)
         self._leave(self._look(self.rows, self.x))
 
     def reach(self) -> None:
@@ -215,7 +221,7 @@ class _Hunt:
         for longer in _LONGER:
             x = clip(self.images[self.rows] + longer * whole)
             met = self._look(self.rows, x)
-            whole = whole[~met]
+            (whole,) = kept(~met, whole)
             self._leave(met)
 
     def rescue(self) -> None:
@@ -225,6 +231,8 @@ class _Hunt:
         """
         self._leave(self.best.claimed[self.rows])
         for step in range(_RESCUE_STEPS):
+            if not len(self.rows):
+                return
             gap, w, _ = self._planes(self.rows, self.x)
             here = gap - inner(w, self.x - self.images[self.rows])
             farther = step * _BEYOND * self.first_gap[self.rows]
@@ -257,7 +265,7 @@ class _Hunt:
         return torch.cat(gaps), torch.cat(normals), torch.cat(mets)
 
     def _leave(self, which: Tensor) -> None:
-        self.rows, self.x, self.seen = self.rows[~which], self.x[~which], self.seen[~which]
+        self.rows, self.x, self.seen = kept(~which, self.rows, self.x, self.seen)
 
     def _towards(self, rows: Tensor, x: Images, gap: Tensor, w: Images, pace: float) -> Images:
         origin = self.images[rows]

@@ -10,8 +10,9 @@ from torch import Tensor
 from brittle.attacks.parts.asking import Asking, asking_first
 from brittle.attacks.parts.best import First
 from brittle.attacks.parts.contract import Outcome
-from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.rows import kept, rows_where
 from brittle.catalog import option, register
+from brittle.devices import is_due
 from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L2, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
@@ -66,7 +67,7 @@ class DeepFool:
         for step in range(self.max_steps + 1):
             if step >= min(_LOOK_FIRST, self.max_steps):
                 met, _ = ask.look(rows, x)
-                rows, x = kept(~met, rows, x)
+                rows, x = kept(~met, rows, x)  # at once: a graph for all is worth more than the wait
                 if step == self.max_steps or not len(rows):
                     break
             moves = torch.zeros(len(rows), dtype=torch.bool, device=images.device)
@@ -82,9 +83,11 @@ class DeepFool:
                 x[part] = clip(x[part] + move) if self.box else x[part] + move
                 # Nowhere to go: over the boundary, a zero gradient, or every pixel that would help is at its wall.
                 moves[part] = (move != 0).flatten(1).any(1)
-            ask.best.leave(rows[~moves & ~ask.best.claimed[rows]], x[~moves & ~ask.best.claimed[rows]])
-            rows, x = kept(moves, rows, x)
-            ask.stepped(rows)
+            if is_due(step, self.max_steps, x.device):
+                stuck = rows_where(~moves & ~ask.best.claimed[rows])
+                ask.best.leave(rows[stuck], x[stuck])
+                rows, x, moves = kept(moves, rows, x, moves)
+            ask.stepped(rows, moves)
         ask.best.leave(rows, x)
         return self._clipped(ask) if self.clip else ask.outcome()
 
@@ -117,7 +120,7 @@ class DeepFool:
         # At least a hair: a gap that rounds to nothing would end the walk at the boundary instead of beyond it.
         gaps = torch.maximum(own - others[:, : order.shape[1]], _HAIR * goal.tolerance(logits).unsqueeze(1))
 
-        sure = min(sure, order.shape[1]) if not crossed.all() else 0
+        sure = 0 if crossed.all() else min(sure, order.shape[1])
         distances = torch.full_like(gaps, torch.inf)
         nearest, largest, normal = distances[:, :1].clone(), torch.zeros_like(own), torch.zeros_like(x)
         for rank in range(sure):
@@ -128,7 +131,7 @@ class DeepFool:
             nearest, largest = distances.amin(1, keepdim=True), largest.maximum(size.unsqueeze(1))
 
         wanted = ~crossed.unsqueeze(1) & ~(gaps > nearest * largest * self._spread(x))
-        wanted[:, :sure] = False
+        wanted[:, :sure].zero_()
         at, ranks = wanted.nonzero(as_tuple=True)
         for part in ask.classifier.chunks(len(at)):
             r, j = at[part], ranks[part]
@@ -137,7 +140,7 @@ class DeepFool:
             size = norm.dual.measure(w)
             distances[r, j] = torch.where(size > 0, gaps[r, j] / size, torch.inf)
             best = distances[r].amin(1)  # of the row, so far; of a row's candidates in this part, one can win
-            won = (distances[r, j] == best) & (best < nearest[r, 0])
+            won = rows_where((distances[r, j] == best) & (best < nearest[r, 0]))
             normal[r[won]], nearest[r[won], 0] = w[won], best[won]
         return gaps.gather(1, distances.argmin(1, keepdim=True)).squeeze(1) * ~crossed, normal
 

@@ -10,6 +10,7 @@ from brittle.attacks.parts.asking import asking_nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
 from brittle.catalog import option, register
+from brittle.devices import is_due
 from brittle.geometry.box import clip, inward
 from brittle.geometry.norms import L2, NormLike, norm_of, per_row
 from brittle.goals import Goal
@@ -56,9 +57,10 @@ class FMN:
             gradient = inward(gradient, x)
             slope = L2.measure(gradient)
             on = ~((slope == 0) | (ask.best.size[rows] == 0))
-            rows, delta, gradient, margin, met, slope, eps, alpha = kept(
-                on, rows, delta, gradient, margin, met, slope, eps, alpha
-            )
+            if is_due(step, self.steps, x.device):
+                rows, delta, gradient, margin, met, slope, eps, alpha, on = kept(
+                    on, rows, delta, gradient, margin, met, slope, eps, alpha, on
+                )
             if step == 0:
                 alpha = self.step_size * margin.abs() / slope
 
@@ -69,10 +71,10 @@ class FMN:
             grown = torch.where(ask.best.claimed[rows], (1 + gamma) * eps, boundary)
             shrunk = (1 - gamma) * torch.minimum(eps, ask.best.size[rows])
             eps = torch.where(met, shrunk, grown)
-            delta = torch.addcmul(delta, gradient, per_row(fall * alpha / slope, gradient))
-            delta = norm.project(delta, eps)
-            delta = clip(images[rows] + delta) - images[rows]
-            ask.stepped(rows)
+            moved = torch.addcmul(delta, gradient, per_row(fall * alpha / slope, gradient))
+            moved = clip(images[rows] + norm.project(moved, eps)) - images[rows]
+            delta = torch.where(per_row(on, delta), moved, delta)
+            ask.stepped(rows, on)
 
         if len(rows):
             ask.look(rows, clip(images[rows] + delta))

@@ -11,6 +11,7 @@ from torch.nn import functional
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept, rows_where
 from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, inward, room
@@ -69,7 +70,7 @@ class ShrinkingBall:
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         asking = asking_nearest(classifier, images, goal, norm_of(self.norm))
         met, asking.first_gap = asking.look(asking.everyone, images)
-        rows = asking.everyone[~met]
+        rows = rows_where(~met)
         self.down(asking, rows, rng)
         trim(asking, rows)
         return asking.outcome()
@@ -80,11 +81,11 @@ class ShrinkingBall:
         balls = _Ball.around(asking, norm, rows, asking.images[rows])
         for number in range(max(self.starts, _TRIES)):
             at = torch.arange(len(rows), device=rows.device)
-            at = at if number < self.starts else at[~best.claimed[rows]]
+            at = at if number < self.starts else rows_where(~best.claimed[rows])
             if not len(at):
                 break
             far, found = _climb(asking, rows[at], _start(number, asking.images[rows[at]], rng[rows[at]]))
-            at, far = at[found], far[found]
+            at, far = kept(found, at, far)
             x = _back(asking, rows[at], far)
             if norm == L1:
                 x = descend(asking, L2, rows[at], x, half, self.shrink)
@@ -92,7 +93,7 @@ class ShrinkingBall:
             balls = balls.or_nearer(at, _descended(asking, norm, ball, range(half), self.steps, self.shrink))
         found = balls.least.isfinite()
         _descended(asking, norm, balls.at(found), range(half, self.steps), self.steps, self.shrink)
-        rows = rows[found]
+        (rows,) = kept(found, rows)
         descend(asking, norm, rows, best.images[rows], self.steps * 2 // 3, self.shrink)
 
 
@@ -117,7 +118,7 @@ def _climb(asking: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Images, Te
         gradient, met = asking.descent(rows[left], x[left])
         found[left] = met
         keep = ~met & (gradient != 0).flatten(1).any(1)
-        left, gradient = left[keep], gradient[keep]
+        left, gradient = kept(keep, left, gradient)
         x[left] = clip(x[left] + _CLIMB * _GROWTH**climb * gradient.sign())
     if len(left):
         found[left], _ = asking.look(rows[left], x[left])
@@ -155,11 +156,11 @@ class _Ball(NamedTuple):
         return _Ball(rows, x, size, torch.zeros_like(x), size, x)
 
     def at(self, which: Tensor) -> "_Ball":
-        return _Ball(*(part[which] for part in self))
+        return _Ball(*kept(which, *self))
 
     def or_nearer(self, at: Tensor, other: "_Ball") -> "_Ball":
         """With those of ``other``, which stand at positions ``at``, where they have come nearer."""
-        nearer = other.least < self.least[at]
+        nearer = rows_where(other.least < self.least[at])
         mixed = [part.clone() for part in self]
         for part, others in zip(mixed, other, strict=True):
             part[at[nearer]] = others[nearer]

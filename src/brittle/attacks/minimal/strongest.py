@@ -11,6 +11,7 @@ from brittle.attacks.minimal.shrinking_ball import ShrinkingBall, descend
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.rows import kept, rows_where
 from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, Lp, NormLike, norm_of
@@ -57,7 +58,7 @@ class Minimal:
         steps, polish = _SETTINGS.get(norm.name, (14, 0))
         walk = BoundaryWalk(norm=norm, steps=steps, candidates=4, polish=polish)
         walked = walk.walk(asking)
-        straight, bent = (~walked.bends).nonzero().squeeze(1), walked.bends.nonzero().squeeze(1)
+        straight, bent = rows_where(~walked.bends), rows_where(walked.bends)
         walk.finish(asking, walked, straight)
         if norm == L1:
             _by_way_of_l2(asking, straight)
@@ -68,10 +69,10 @@ class Minimal:
 
 def _by_way_of_l2(asking: Asking[Nearest], rows: Tensor) -> None:
     """A second way to a local optimum in L1, whose walk jumps from pixel to pixel: from where that in L2 ends."""
-    rows = rows[asking.best.size[rows] > 0]
+    (rows,) = kept(asking.best.size[rows] > 0, rows)
     inner = asking_nearest(asking.classifier, asking.images[rows], asking.goal[rows], L2)
     BoundaryWalk(norm=L2, steps=_SETTINGS["l2"][0], candidates=4, polish=0).walk(inner)
     asking.add(rows, *inner.counts)
-    rows, x = rows[inner.best.claimed], inner.best.images[inner.best.claimed]
+    rows, x = kept(inner.best.claimed, rows, inner.best.images)
     descend(asking, L1, rows, x, _SETTINGS["l1"][1], _RING)
     trim(asking, rows)

@@ -10,7 +10,7 @@ from brittle.attacks.parts.contract import Attack, Outcome
 from brittle.catalog import traits_of
 from brittle.geometry.norms import Norm
 from brittle.goals import Goal
-from brittle.models.classifier import Classifier, Pullback, Score
+from brittle.models.classifier import Classifier, Pullback, Score, asked_about
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
@@ -98,7 +98,7 @@ class Asking(Generic[Best]):
         logits, pullback = self.classifier.linearize(x)
 
         def counted(cotangents: Tensor, *, more: bool = False) -> Images:
-            self.backwards.index_add_(0, rows, (cotangents != 0).any(1).to(self.backwards.dtype))
+            self.backwards.index_add_(0, rows, asked_about(cotangents))
             return pullback(cotangents, more=more)
 
         return logits, counted
@@ -123,16 +123,17 @@ class Asking(Generic[Best]):
     # ---- keeping and counting
 
     def note(self, rows: Tensor, x: Images, logits: Logits) -> Tensor:
-        """Whether the goal is met there; if so, it is offered to the best."""
-        met = self.goal_of(rows).is_surely_met(logits)
+        """Whether the goal is met there, by rows each of which comes once; if so, it is offered to the best."""
+        goal = self.goal_of(rows)
+        met = goal.is_surely_met(logits)
         better = self.best.offer(rows, x, met)
         if isinstance(self.best, Nearest):
-            self.margin[rows[better]] = self.goal[rows[better]].margin(logits[better])
+            self.margin[rows] = torch.where(better, goal.margin(logits), self.margin[rows])
         return met
 
-    def stepped(self, rows: Tensor) -> None:
-        """A step of each row."""
-        self._count(self.steps, rows)
+    def stepped(self, rows: Tensor, which: Tensor | None = None) -> None:
+        """A step of each row, or of those where bool ``which`` holds."""
+        self._count(self.steps, rows, which)
 
     @property
     def counts(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,8 +149,8 @@ class Asking(Generic[Best]):
         """All of it, as an attack returns it."""
         return Outcome(self.best.images, self.best.claimed, *self.counts)
 
-    def _count(self, total: Tensor, rows: Tensor) -> None:
-        total.index_add_(0, rows, torch.ones_like(rows))
+    def _count(self, total: Tensor, rows: Tensor, which: Tensor | None = None) -> None:
+        total.index_add_(0, rows, torch.ones_like(rows) if which is None else which.to(rows.dtype))
 
 
 def asking_first(classifier: Classifier, images: Images, goal: Goal) -> Asking[First]:

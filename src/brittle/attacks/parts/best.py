@@ -14,14 +14,20 @@ class First:
     """The first image of each row that meets the goal; where none does, what the attack leaves there."""
 
     def __init__(self, images: Images) -> None:
-        self.images = images.clone()
-        self.claimed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self._images = _with_bin(images)
+        self._claimed = _with_bin(torch.zeros(len(images), dtype=torch.bool, device=images.device))
+        self.images, self.claimed = self._images[:-1], self._claimed[:-1]
 
     def offer(self, rows: Tensor, images: Images, claimed: Tensor) -> Tensor:
         """Keeps what meets the goal, of rows where nothing did; bool, one for each of ``rows``: where that is so."""
-        if bool(claimed.any()):
-            self.leave(rows[claimed], images[claimed], claimed[claimed])
-        return claimed
+        first = claimed & ~self.claimed[rows]
+        _put(self._images, rows, first, images)
+        self.claim(rows, first)
+        return first
+
+    def claim(self, rows: Tensor, which: Tensor) -> None:
+        """The goal is met for those of ``rows``, which may repeat, where bool ``which`` holds."""
+        self._claimed.index_fill_(0, torch.where(which, rows, len(self.claimed)), True)
 
     def leave(self, rows: Tensor, images: Images, claimed: Tensor | bool = False) -> None:
         """What comes back of some rows, whatever was there."""
@@ -35,8 +41,9 @@ class Nearest:
 
     def __init__(self, images: Images, norm: Norm) -> None:
         self.origin, self.norm = images, norm
-        self.images = images.clone()
-        self.size = torch.full((len(images),), torch.inf, device=images.device)
+        self._images = _with_bin(images)
+        self._size = _with_bin(torch.full((len(images),), torch.inf, device=images.device))
+        self.images, self.size = self._images[:-1], self._size[:-1]
 
     @property
     def claimed(self) -> Tensor:
@@ -45,9 +52,18 @@ class Nearest:
 
     def offer(self, rows: Tensor, images: Images, claimed: Tensor) -> Tensor:
         """Keeps what is smaller than before; bool, one for each of ``rows``: where it was."""
-        size = torch.where(claimed, self.norm.measure(images - self.origin[rows]), torch.inf)
-        smaller = size < self.size[rows]
-        taken = smaller | ~self.claimed[rows]  # a later attempt replaces an earlier one
-        self.images[rows[taken]] = images[taken]
-        self.size[rows[smaller]] = size[smaller]
+        size, before = self.norm.measure(images - self.origin[rows]), self.size[rows]
+        smaller = claimed & (size < before)
+        _put(self._images, rows, smaller | ~before.isfinite(), images)  # a later attempt replaces an earlier one
+        _put(self._size, rows, smaller, size)
         return smaller
+
+
+def _with_bin(values: Tensor) -> Tensor:
+    """A copy with a row more, for what is not wanted."""
+    return torch.cat([values, values.new_zeros(1, *values.shape[1:])])
+
+
+def _put(into: Tensor, rows: Tensor, which: Tensor, values: Tensor) -> None:
+    """``into[rows[which]] = values[which]``. The rest goes into the bin: so nobody has to know how many they are."""
+    into.index_copy_(0, torch.where(which, rows, len(into) - 1), values)

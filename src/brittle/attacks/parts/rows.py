@@ -3,6 +3,7 @@
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from brittle.catalog import is_attack
@@ -10,12 +11,15 @@ from brittle.catalog import is_attack
 State = TypeVar("State")
 
 
+def rows_where(which: Tensor) -> Tensor:
+    """The rows where bool ``which`` holds, as indices: asked for once, where each use of the mask would ask again."""
+    return which.nonzero().squeeze(1)
+
+
 def kept(which: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
     """The rows of each tensor where bool ``which`` holds; the tensors themselves where it is all of them."""
-    if bool(which.all()):
-        return parts
-    rows = which.nonzero().squeeze(1)
-    return tuple(part[rows] for part in parts)
+    rows = rows_where(which)
+    return parts if len(rows) == len(which) else tuple(part[rows] for part in parts)
 
 
 def rows_of(state: State, rows: Tensor) -> State:
@@ -24,7 +28,7 @@ def rows_of(state: State, rows: Tensor) -> State:
     What can be indexed by rows, such as tensors, goals and spaces, is; lists and tuples are gone into; numbers, texts
     and None stay as they are.
     """
-    cut: Any = _cut(state, rows)
+    cut: Any = _cut(state, rows_where(rows) if rows.dtype == torch.bool else rows)
     found: State = cut
     return found
 
