@@ -36,6 +36,7 @@ from brittle.records.reading import (
     stored_images,
     transfer_slug,
 )
+from brittle.records.rows import rows_where
 from brittle.records.schema import (
     CERTIFICATES,
     CERTIFIED,
@@ -87,6 +88,7 @@ __all__ = [
     "readable_shard",
     "record_files",
     "record_path",
+    "rows_where",
     "schema_of",
     "shard_key",
     "slugs_of",

@@ -20,6 +20,8 @@ kept, the manifest says: ``Kept``.
 
 import json
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -69,11 +71,7 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     A run that was interrupted gives the rows that exist; count them against ``manifest.examples``.
     """
     manifest = manifest or read_manifest(directory)
-    schema = SCHEMAS.get(manifest.study)
-    tables = [read_shard(path, schema) for path in record_files(directory, manifest)]
-    empty = RECORD if schema is None else schema
-    records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
-    return records
+    return _read(record_files(directory, manifest), SCHEMAS.get(manifest.study))
 
 
 def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
@@ -84,17 +82,21 @@ def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
         for spec in view.attacks
         for target in manifest.models
     ]
-    tables = [read_shard(path, TRANSFERRED) for path in _parquet(folders)]
-    transfers: pd.DataFrame = (pa.concat_tables(tables) if tables else TRANSFERRED.empty_table()).to_pandas()
-    return transfers
+    return _read(_parquet(folders), TRANSFERRED)
 
 
 def read_certificates(directory: Path, manifest: Manifest) -> pd.DataFrame:
     """What the models of an audit have proved of themselves: ``CERTIFIED`` rows by model."""
-    paths = _parquet([directory / "records" / certificate_slug(model) for model in manifest.models])
-    tables = [read_shard(path, CERTIFIED) for path in paths]
-    certificates: pd.DataFrame = (pa.concat_tables(tables) if tables else CERTIFIED.empty_table()).to_pandas()
-    return certificates
+    return _read(_parquet([directory / "records" / certificate_slug(model) for model in manifest.models]), CERTIFIED)
+
+
+def _read(paths: Sequence[Path], schema: pa.Schema | None) -> pd.DataFrame:
+    """The rows of some shards, in their order. Several threads wait for the disk, or for a storage, and decode."""
+    with ThreadPoolExecutor() as pool:
+        tables = list(pool.map(partial(read_shard, schema=schema), paths))
+    empty = RECORD if schema is None else schema
+    records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
+    return records
 
 
 def certificate_slug(model: ModelRecord) -> str:
@@ -124,7 +126,7 @@ def _parquet(folders: Sequence[Path]) -> list[Path]:
 def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
     """One record shard, checked against the schema, if there is one, and against its own seal."""
     try:
-        table = pq.read_table(pa.BufferReader(content_of(path)))
+        table = pq.read_table(pa.BufferReader(content_of(path)), use_threads=False)
         sealed = seal_of(table.schema).records == content_digest(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrittleError(f"{path} is not a record shard ({_line(error)}); {_AGAIN}") from None
