@@ -253,7 +253,7 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
     content[-1] ^= 1
     torn.write_bytes(content)
     for arguments, message in (
-        ([runs / "before"], "expected --csv, --npz, --png or --web with a file, or --log"),
+        ([runs / "before"], "expected --csv, --npz, --png or --web with a file, --log"),
         ([runs / "before", "--npz", new, "--csv", there], "which exists"),
         ([runs / "before", "--npz", new, "--csv", new], "twice"),
         ([runs / "before", "--npz", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),

@@ -96,7 +96,7 @@ def export(
     targets = {name: target for name, target in named.items() if target is not None}
     if not (targets or log):
         raise BrittleError(
-            "expected --csv, --npz, --png or --web with a file, or --log with a name, or several (brittle export --help)"
+            "expected --csv, --npz, --png or --web with a file, --log with a name, or several (brittle export --help)"
         )
     check_loggers(log or [])
     if targets:
