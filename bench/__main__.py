@@ -29,6 +29,7 @@ from bench import (
     one_pixel,
     optimality,
     random_search,
+    records,
     robust,
     scale,
     sparse_minimal,
@@ -87,6 +88,7 @@ ROWS: dict[str, Callable[[], Section]] = {
     "memory": memory.section,
     "workers": workers.section,
     "scale": scale.section,
+    "records": records.section,
     "folder": folder.section,
     "explorer": explorer.section,
     "craft": craft.section,
@@ -97,7 +99,10 @@ ROWS: dict[str, Callable[[], Section]] = {
 }
 """What runs by default."""
 
-HOURS: dict[str, Callable[[], Section]] = {**optimality.ROWS}
+HOURS: dict[str, Callable[[], Section]] = {
+    **optimality.ROWS,
+    "records-4m": partial(records.section, 4 * records.IMAGES),
+}
 """Hours of work, most of it the peers'; only by name."""
 
 
@@ -105,7 +110,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Timings and quality against peers.")
     known = ROWS | HOURS
     parser.add_argument(
-        "rows", nargs="*", metavar="NAME", help=f"{', '.join(known)}; * and ? match; default: all but optimality-*"
+        "rows",
+        nargs="*",
+        metavar="NAME",
+        help=f"{', '.join(known)}; * and ? match; default: all but optimality-*",
     )
     parser.add_argument("--keep", type=Path, metavar="FILE", help="also write what was measured into docs/bench.md")
     asked = parser.parse_args()

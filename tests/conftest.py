@@ -14,6 +14,7 @@ os.environ.setdefault(
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,45 @@ class Ran:
 
 Cli = Callable[..., Ran]
 pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, float, int]]:
+    """What loggers are told: (where, name, value, step). By what stands in for their libraries: none is needed here."""
+    told: list[tuple[str, str, float, int]] = []
+    made: list[str] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            Path(folder).mkdir(exist_ok=True)
+            self.file = Path(folder) / f"events.{len(told)}"
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append(("tensorboard", name, value, step))
+
+        def flush(self) -> None:
+            self.file.write_text("events")
+
+        def close(self) -> None:
+            self.flush()
+
+    class Client:
+        def create_run(self, experiment: str, run_name: str) -> Any:
+            made.append(f"{experiment}/{run_name}")
+            return SimpleNamespace(info=SimpleNamespace(run_id=made[-1] if len(made) == 1 else f"{made[-1]} again"))
+
+        def log_metric(self, run: str, name: str, value: float, step: int) -> None:
+            told.append((run, name, value, step))
+
+        def set_terminated(self, run: str) -> None:
+            told.append((run, "ended", 0.0, 0))
+
+    writers, mlflow = ModuleType("torch.utils.tensorboard"), ModuleType("mlflow")
+    writers.SummaryWriter, mlflow.MlflowClient = Writer, Client  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", writers)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setattr("brittle.loggers.find_spec", lambda name: name)
+    return told
 
 
 @pytest.fixture(scope="session")

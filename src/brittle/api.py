@@ -12,9 +12,12 @@ from brittle.crafting.written import write_crafted
 from brittle.data.given import as_examples
 from brittle.defend import AnyDefence
 from brittle.errors import BrittleError
+from brittle.loggers import LOGGERS, TENSORBOARD, check_loggers
 from brittle.measure import Compared, Side, comparison
+from brittle.measure.quantities import quantities
 from brittle.models import load_model
 from brittle.models.classifier import Classifier, checked_classifier
+from brittle.places import is_remote
 from brittle.records import UNTARGETED, FlagRecord, Kept, read_manifest, read_records
 from brittle.report import write_report
 from brittle.report.compared import write_compared
@@ -190,6 +193,28 @@ def write_page(directory: str | Path, *, on_flag: Callable[[FlagRecord], None] |
         return write_crafted(place)
     tell = STUDIES[manifest.study].tell
     return None if tell is None else write_told(place, manifest, tell(manifest, read_records(place, manifest)))
+
+
+def log_run(directory: str | Path, loggers: Sequence[str]) -> None:
+    """Tells loggers the quantities of a run of any study, as claims name them, where its number of images is the step.
+
+    loggers: ``"tensorboard"``, whose files go to ``tensorboard`` in the run directory, in place of older ones; and
+    ``"mlflow"``, of which a run is the same when it is told again. Raises BrittleError for a run on another machine.
+    """
+    place = checks.place("a run directory", directory)
+    check_loggers(loggers)
+    manifest = read_manifest(place)
+    if is_remote(place):
+        raise BrittleError(f"expected a run on this machine to log, got {str(place)!r}; copy it here first")
+    records, tell = read_records(place, manifest), STUDIES[manifest.study].tell
+    known = quantities(manifest, records, None if tell is None else tell(manifest, records)).known
+    numbers = {name: one.value for name, one in known.items() if one.value is not None}
+    for older in (place / TENSORBOARD).glob("events*") if TENSORBOARD in loggers else ():
+        older.unlink()
+    for name in loggers:
+        logger = LOGGERS[name](place.resolve().name, place)
+        logger.tell(manifest.examples, numbers)
+        logger.close()
 
 
 def compare(*directories: str | Path, out: str | Path | None = None) -> Compared:

@@ -198,7 +198,9 @@ CASES: dict[str, list[str]] = {
         "or delete 'corrupt' and run the same command again",
     ],
     audit("--images some"): ["expected images as all, fooled, 8bit or none, got 'some'"],
-    audit("--out newer"): ["newer/manifest.json has schema version 99; this brittle reads version 3"],
+    audit("--out newer"): [
+        "newer/manifest.json has schema version 99; this brittle reads versions 3 to 4; a newer one made it: pip"
+    ],
     "demo --out notes.txt": ["expected a directory for --out, got the file 'notes.txt'"],
     "demo --out run": ["the run that is to grow is of other data"],
     # what has been written
@@ -206,9 +208,11 @@ CASES: dict[str, list[str]] = {
     "report notes.txt": ["expected a run directory with manifest.json, got 'notes.txt'"],
     "summary foreign": ["expected a run directory with manifest.json, got 'foreign'"],
     "summary corrupt": ["corrupt/manifest.json is not a manifest"],
-    "summary list --json": ["list/manifest.json has schema version None"],
+    "summary list --json": ["list/manifest.json has schema version None; this brittle reads", "make it anew"],
     "summary missing": ["missing/manifest.json is not a manifest: seed: Field required"],
-    "report newer": ["newer/manifest.json has schema version 99; this brittle reads version 3"],
+    "report newer": [
+        "newer/manifest.json has schema version 99; this brittle reads versions 3 to 4; a newer one made it: pip"
+    ],
     "summary cutshard": ["untargeted/deepfool/00000.parquet is not a record shard", "same command again"],
     "report cutshard": ["untargeted/deepfool/00000.parquet is not a record shard", "same command again"],
 }

@@ -6,17 +6,20 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from fake_run import DEEPFOOL, FGSM, HOSTILE, make_run
+from PIL import Image
 
 import brittle
 from brittle.catalog import label_of
 from brittle.flags import is_doubt
 from brittle.measure import MEASURES, OVERALL, leaderboard, summaries
+from brittle.measure.quantities import quantities
 from brittle.pages.words import value_text
 from brittle.records import read_images, read_manifest, read_records
 from brittle.report.export import export
@@ -200,6 +203,44 @@ def test_npz_of_those_that_fooled(cli: Cli, tmp_path: Path) -> None:
         assert change == pytest.approx(records["linf"].to_numpy()[rows], abs=1e-6)
 
 
+def test_png_has_the_same_pictures_to_the_bit(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run, n=10, shape=(1, 8, 8), attacks=(FGSM, DEEPFOOL), goals=("untargeted", "1"), shard_size=4, missing=3)
+    export(run, {"npz": tmp_path / "images.npz", "png": tmp_path / "images.zip", "csv": tmp_path / "records.csv"})
+    with np.load(tmp_path / "images.npz") as arrays, ZipFile(tmp_path / "images.zip") as archive:
+        expected = {"records.csv"}
+        for view in read_manifest(run).views():
+            for slug in (view.originals, *map(view.slug, view.attacks)):
+                for place, image in enumerate(arrays[f"{slug}/images"]):
+                    expected.add(name := f"{slug}/{place:08d}.png")
+                    levels = image if image.dtype == np.uint8 else np.rint(image * np.float64(255))
+                    shown = np.asarray(Image.open(io.BytesIO(archive.read(name))))
+                    assert np.array_equal(shown, np.repeat(levels.transpose(1, 2, 0), 3, axis=2)), name
+        assert sorted(archive.namelist()) == sorted(expected)
+        assert archive.read("records.csv") == (tmp_path / "records.csv").read_bytes()
+
+
+def test_loggers_are_told_the_quantities_of_a_run(
+    cli: Cli, tmp_path: Path, logged: list[tuple[str, str, float, int]]
+) -> None:
+    run = tmp_path / "run"
+    made = make_run(run, n=40, shape=(3, 8, 8), attacks=(FGSM, DEEPFOOL))
+    for _ in range(2):  # told again, it is the same run there, and has one file
+        assert cli("export", run, "--log", "tensorboard", "--log", "mlflow").code == 0
+    known = quantities(made, read_records(run), None).known
+    for name, said in (
+        ("resnet20/fgsm(eps=0.01)/fooling_rate", "resnet20/fgsm-eps-0.01/fooling_rate"),
+        ("resnet20/deepfool/median_distance", "resnet20/deepfool/median_distance"),
+    ):
+        value = known[name].value
+        assert value is not None
+        assert ("tensorboard", said, value, 40) in logged
+        assert ("0/run", said, value, 40) in logged
+    assert {name for name, *_ in logged} == {"tensorboard", "0/run"}
+    assert len(list((run / "tensorboard").iterdir())) == 1
+    assert logged[-1] == ("0/run", "ended", 0.0, 0)
+
+
 def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.csv"
     there.write_text("mine")
@@ -212,12 +253,14 @@ def test_export_refuses_in_one_line_and_writes_nothing(cli: Cli, runs: Path, tmp
     content[-1] ^= 1
     torn.write_bytes(content)
     for arguments, message in (
-        ([runs / "before"], "expected --csv, --npz or --web with a file"),
+        ([runs / "before"], "expected --csv, --npz, --png or --web with a file, --log"),
         ([runs / "before", "--npz", new, "--csv", there], "which exists"),
         ([runs / "before", "--npz", new, "--csv", new], "twice"),
         ([runs / "before", "--npz", new, "--csv", tmp_path / "no" / "x.csv"], "there is no directory"),
         ([tmp_path, "--csv", new], "expected a run directory"),
         ([tmp_path / "none", "--npz", new], "which keeps none"),
+        ([tmp_path / "none", "--png", new], "which keeps none"),
+        ([runs / "before", "--csv", new, "--log", "wandb"], "expected a logger as tensorboard or mlflow, got 'wandb'"),
         ([tmp_path / "torn", "--csv", new, "--npz", tmp_path / "x.npz"], "is missing or not as written"),
     ):
         ran = cli("export", *arguments)

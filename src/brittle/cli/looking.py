@@ -77,19 +77,32 @@ def export(
     directory: Directory,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="the records, a row each")] = None,
     npz: Annotated[Path | None, typer.Option(metavar="FILE", help="an audit's images as NumPy arrays")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE.zip", help="the same as PNG files")] = None,
     web: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="a page that attacks an audit's networks")
     ] = None,
+    log: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="tensorboard or mlflow: is told the numbers; repeatable")
+    ] = None,
 ) -> None:
-    """Writes what a run has for other programs, to new files."""
+    """Gives what a run has to other programs: to new files, and to loggers."""
+    from brittle.api import log_run
+    from brittle.loggers import check_loggers
     from brittle.report.export import FORMATS
     from brittle.report.export import export as write
     from brittle.web.export import web as explorer
 
-    named = {"csv": csv, "npz": npz, "web": web}
+    named = {"csv": csv, "npz": npz, "png": png, "web": web}
     targets = {name: target for name, target in named.items() if target is not None}
-    if not targets:
-        raise BrittleError("expected --csv, --npz or --web with a file, or several (see: brittle export --help)")
-    write(directory, targets, FORMATS | {"web": explorer})
+    if not (targets or log):
+        raise BrittleError(
+            "expected --csv, --npz, --png or --web with a file, --log with a name, or several (brittle export --help)"
+        )
+    check_loggers(log or [])
+    if targets:
+        write(directory, targets, FORMATS | {"web": explorer})
+    if log:
+        log_run(directory, log)
+        typer.echo(f"told to {' and '.join(dict.fromkeys(log))}")
     for target in targets.values():
         typer.echo(target)

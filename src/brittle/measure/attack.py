@@ -10,7 +10,7 @@ import pandas as pd
 from brittle.measure.intervals import median_ranks, student, wilson
 from brittle.measure.models import AttackSummary, Measured
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.records import AttackSpec, View
+from brittle.records import AttackSpec, View, rows_where
 
 BLACK = 1e-6
 """An image whose L2 norm is below this is entirely black; the darkest other 8-bit image has 1/255."""
@@ -18,7 +18,7 @@ BLACK = 1e-6
 
 def measure_attack(view: View, spec: AttackSpec, records: pd.DataFrame) -> AttackSummary:
     """The measures of one attack, from the records of all."""
-    rows = judged(records[records["attack"] == spec.label])
+    rows = judged(rows_where(records, records["attack"] == spec.label))
     norm = distance_norm(spec.norm)
     return AttackSummary(
         label=spec.label,

@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.measure.outcomes import distance_norm, grey_levels_rms, judged
-from brittle.records import AttackSpec, View
+from brittle.records import AttackSpec, View, rows_where
 
 Role = Literal["smallest", "median", "largest", ""]
 
@@ -52,7 +52,7 @@ def cases(view: View, spec: AttackSpec, records: pd.DataFrame, *, fooled: int = 
     ranks = list(range(count)) if count <= fooled else _spread(fooled, count)
     if count > fooled:
         ranks[fooled // 2] = (count - 1) // 2  # of two in the middle the lower one
-    rows = judged(records[records["attack"] == spec.label])
+    rows = judged(rows_where(records, records["attack"] == spec.label))
     left = rows[rows["correct"] & rows["attacked"] & ~rows["success"]].sort_values("position", kind="stable")
     return [
         *(_case(view, spec, done.iloc[rank], rank, count) for rank in ranks),
@@ -83,7 +83,7 @@ def _spread(count: int, of: int) -> list[int]:
 
 
 def _by_size(spec: AttackSpec, records: pd.DataFrame) -> pd.DataFrame:
-    rows = judged(records[records["attack"] == spec.label])
+    rows = judged(rows_where(records, records["attack"] == spec.label))
     norm = distance_norm(spec.norm)
     ordered: pd.DataFrame = rows[rows["correct"] & rows["success"]].sort_values([norm, "position"], kind="stable")
     return ordered

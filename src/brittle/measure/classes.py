@@ -5,7 +5,7 @@ import pandas as pd
 from brittle.measure.attack import rate
 from brittle.measure.models import ClassSummary, Measured
 from brittle.measure.outcomes import judged
-from brittle.records import View
+from brittle.records import View, rows_where
 
 
 def classes(view: View, records: pd.DataFrame, attack: str | None) -> list[ClassSummary]:
@@ -14,7 +14,7 @@ def classes(view: View, records: pd.DataFrame, attack: str | None) -> list[Class
     attack: its label; None: before any attack, so that nothing is moved. Each image counts once.
     """
     rows = judged(records)
-    rows = rows.drop_duplicates("position") if attack is None else rows[rows["attack"] == attack]
+    rows = rows.drop_duplicates("position") if attack is None else rows_where(rows, rows["attack"] == attack)
     robust = rows["correct"] if attack is None else rows["correct"] & ~rows["changed"]
     counts = rows.assign(robust=robust).groupby("label")[["correct", "robust"]].sum()
     images = rows["label"].value_counts()

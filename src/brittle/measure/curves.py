@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from brittle.measure.outcomes import judged
+from brittle.records import rows_where
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -22,7 +23,7 @@ def curve(records: pd.DataFrame, attacks: str | Sequence[str], norm: str) -> tup
     records. For a budget attack, which does not look for small perturbations, it is an upper bound below its budget.
     """
     labels = [attacks] if isinstance(attacks, str) else list(attacks)
-    rows = judged(records[records["attack"].isin(labels)])
+    rows = judged(rows_where(records, records["attack"].isin(labels)))
     if rows.empty:
         return np.empty(0), np.empty(0)
     correct = rows.groupby("position")["correct"].first()

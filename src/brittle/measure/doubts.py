@@ -13,7 +13,7 @@ from brittle.measure.intervals import sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.sweeps import families
-from brittle.records import AttackSpec, View
+from brittle.records import AttackSpec, View, rows_where
 from brittle.text import counted, percent, size
 
 FEW = 100
@@ -40,7 +40,7 @@ def doubts(view: View, rows: pd.DataFrame, attacks: Sequence[AttackSummary]) -> 
     return [
         *_incomplete(view, rows),
         *_data(view, rows),
-        *(flag for attack in attacks for flag in _attack(attack, rows[rows["attack"] == attack.label])),
+        *(flag for attack in attacks for flag in _attack(attack, rows_where(rows, rows["attack"] == attack.label))),
         *_sweeps(view, rows),
         *_elsewhere(view, rows),
     ]
@@ -87,7 +87,7 @@ def _attack(attack: AttackSummary, rows: pd.DataFrame) -> list[Flag]:
         if attack.kind == "minimal" and typical is not None and typical < 1:
             message += f"; the typical change is {typical:.2g} grey levels, which 8 bits cannot hold"
         flags.append(Flag("lost-8bit", message))
-    counts = Counter(code for codes in rows["flags"] for code in set(codes))
+    counts = Counter(code for codes in rows["flags"] if len(codes) for code in set(codes))
     for code, what in ON_RECORDS.items():
         if counts[code]:
             flags.append(Flag(code, f"{counts[code]:,} of {len(rows):,} images of {attack.label} {what}"))
@@ -171,6 +171,7 @@ def _missed(labels: tuple[str, str], broken: "pd.Series[bool]", found: "pd.Serie
 
 def _broken(rows: pd.DataFrame, spec: AttackSpec, within: tuple[str, float] | None = None) -> "pd.Series[bool]":
     """By position, for correctly classified images: was the prediction changed, by no more than a size in a norm?"""
-    mine = rows[(rows["attack"] == spec.label) & rows["correct"]].set_index("position")
+    mine = rows_where(rows, rows["attack"] == spec.label)
+    mine = mine[mine["correct"]].set_index("position")
     changed: pd.Series[bool] = mine["changed"].astype(bool)
     return changed if within is None else changed & (mine[within[0]] <= within[1] * (1 + 1e-6))

@@ -6,6 +6,9 @@ from functools import lru_cache
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
+_BITS = 64
+_NOTHING = 2.0**-_BITS
+
 
 def wilson(count: int, of: int) -> tuple[float, float] | None:
     """The Wilson score 95 % interval of the rate ``count / of``; None where ``of`` is 0.
@@ -35,12 +38,18 @@ def median_ranks(n: int) -> tuple[int, int] | None:
     """1-based ranks of the order statistics that enclose the median of any distribution with at least 95 % confidence.
 
     The largest ``k`` with ``P(Binomial(n, 1/2) < k) <= 2.5 %`` gives ``(k, n + 1 - k)``; None below 6 values, where no
-    such interval exists. Whole-number arithmetic, so the boundary cases are exact.
+    such interval exists.
     """
-    below, term, k = 0, 1, 0  # below = 2**n * P(X < k), term = 2**n * P(X = k)
-    while 40 * (below + term) <= 2**n:
-        below += term
-        term = term * (n - k) // (k + 1)
+    # P(X = j) over P(X = n // 2), downwards from there until a float has no room for the rest, of which there are some
+    # 4 sqrt(n). Sums of 2.5 % of 2**n do not exist, and rounding cannot make one.
+    terms = [1.0]
+    while len(terms) <= n // 2 and terms[-1] > _NOTHING:
+        j = n // 2 - len(terms) + 1
+        terms.append(terms[-1] * j / (n - j + 1))
+    whole = 2 * math.fsum(terms) - (n % 2 == 0)
+    below, k = 0.0, n // 2 + 1 - len(terms)
+    while 40 * (below + terms[n // 2 - k]) <= whole:
+        below += terms[n // 2 - k]
         k += 1
     return (k, n + 1 - k) if k else None
 
@@ -52,6 +61,8 @@ def sign_test(more: int, fewer: int) -> float:
     for k in range(more, n + 1):
         total += term
         term = term * (n - k) // (k + 1)
+        if 2 * k > n and term.bit_length() + _BITS + n.bit_length() < total.bit_length():
+            break  # what is left is smaller, term by term, and no more than n times this: no float has room for it
     return float(total / 2**n)
 
 

@@ -28,7 +28,7 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     wrong = ~correct & (records["clean_prediction"] != records["reject"])
     met_before = (records["target"] == records["clean_prediction"]).where(targeted, wrong).astype(bool)
     moved = records["adversarial_prediction"] != records["clean_prediction"]
-    valid = ~records["flags"].map(lambda codes: bool(INVALID.intersection(codes))).astype(bool)
+    valid = ~records["flags"].map(lambda codes: len(codes) > 0 and bool(INVALID.intersection(codes))).astype(bool)
     finite = np.isfinite(records["adversarial_confidence"])
     out: pd.DataFrame = records.assign(
         correct=correct,

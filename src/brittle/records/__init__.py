@@ -31,11 +31,13 @@ from brittle.records.reading import (
     readable_shard,
     record_files,
     record_path,
+    record_table,
     shard_key,
     span_of,
     stored_images,
     transfer_slug,
 )
+from brittle.records.rows import rows_where
 from brittle.records.schema import (
     CERTIFICATES,
     CERTIFIED,
@@ -87,6 +89,8 @@ __all__ = [
     "readable_shard",
     "record_files",
     "record_path",
+    "record_table",
+    "rows_where",
     "schema_of",
     "shard_key",
     "slugs_of",

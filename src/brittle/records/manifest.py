@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from brittle.errors import BrittleError, did_you_mean
+from brittle.records.rows import rows_where
 from brittle.types import ACCESSES, Access
 
 _SLUG = 100
@@ -120,8 +121,7 @@ class View:
 
     def of(self, records: pd.DataFrame) -> pd.DataFrame:
         """The rows that are about this model and goal."""
-        mine: pd.DataFrame = records[(records["model"] == self.model) & (records["goal"] == self.goal)]
-        return mine
+        return rows_where(records, (records["model"] == self.model) & (records["goal"] == self.goal))
 
     @property
     def model(self) -> str:

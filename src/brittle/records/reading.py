@@ -20,6 +20,8 @@ kept, the manifest says: ``Kept``.
 
 import json
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +35,9 @@ from safetensors.torch import load
 from brittle.errors import BrittleError
 from brittle.places import content_of
 from brittle.records.manifest import AttackSpec, Manifest, ModelRecord, View
+from brittle.records.migrations import manifest_now, table_now
 from brittle.records.schema import CERTIFICATES, CERTIFIED, RECORD, SCHEMA_VERSION, SCHEMAS, TRANSFERRED, TRANSFERS
-from brittle.records.seals import Stamp, content_digest, is_intact, seal_of
+from brittle.records.seals import Stamp, content_digest, is_intact, seal_of, version_of
 from brittle.types import Images
 
 MANIFEST = "manifest.json"
@@ -42,16 +45,12 @@ _AGAIN = "the same command again makes it anew"
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """The manifest of a run directory; BrittleError where there is none, or one of another schema."""
+    """The manifest of a run directory, also of an older version; BrittleError where there is none that can be read."""
     path = directory / MANIFEST
     if not path.is_file():
         raise BrittleError(f"expected a run directory with manifest.json, got {str(directory)!r}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise BrittleError(f"{path} has schema version {version}; this brittle reads version {SCHEMA_VERSION}")
-        return Manifest.model_validate(content)
+        return Manifest.model_validate(manifest_now(json.loads(path.read_text(encoding="utf-8")), path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         reason = str(error)
     except ValidationError as error:
@@ -69,11 +68,13 @@ def read_records(directory: Path, manifest: Manifest | None = None) -> pd.DataFr
     A run that was interrupted gives the rows that exist; count them against ``manifest.examples``.
     """
     manifest = manifest or read_manifest(directory)
-    schema = SCHEMAS.get(manifest.study)
-    tables = [read_shard(path, schema) for path in record_files(directory, manifest)]
-    empty = RECORD if schema is None else schema
-    records: pd.DataFrame = (pa.concat_tables(tables) if tables else empty.empty_table()).to_pandas()
+    records: pd.DataFrame = record_table(directory, manifest).to_pandas()
     return records
+
+
+def record_table(directory: Path, manifest: Manifest) -> pa.Table:
+    """The same as a table of Arrow."""
+    return _read(record_files(directory, manifest), SCHEMAS.get(manifest.study))
 
 
 def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
@@ -84,17 +85,23 @@ def read_transfers(directory: Path, manifest: Manifest) -> pd.DataFrame:
         for spec in view.attacks
         for target in manifest.models
     ]
-    tables = [read_shard(path, TRANSFERRED) for path in _parquet(folders)]
-    transfers: pd.DataFrame = (pa.concat_tables(tables) if tables else TRANSFERRED.empty_table()).to_pandas()
+    transfers: pd.DataFrame = _read(_parquet(folders), TRANSFERRED).to_pandas()
     return transfers
 
 
 def read_certificates(directory: Path, manifest: Manifest) -> pd.DataFrame:
     """What the models of an audit have proved of themselves: ``CERTIFIED`` rows by model."""
-    paths = _parquet([directory / "records" / certificate_slug(model) for model in manifest.models])
-    tables = [read_shard(path, CERTIFIED) for path in paths]
-    certificates: pd.DataFrame = (pa.concat_tables(tables) if tables else CERTIFIED.empty_table()).to_pandas()
+    folders = [directory / "records" / certificate_slug(model) for model in manifest.models]
+    certificates: pd.DataFrame = _read(_parquet(folders), CERTIFIED).to_pandas()
     return certificates
+
+
+def _read(paths: Sequence[Path], schema: pa.Schema | None) -> pa.Table:
+    """The rows of some shards, in their order. Several threads wait for the disk, or for a storage, and decode."""
+    with ThreadPoolExecutor() as pool:
+        tables = list(pool.map(partial(read_shard, schema=schema), paths))
+    empty = RECORD if schema is None else schema
+    return pa.concat_tables(tables) if tables else empty.empty_table()
 
 
 def certificate_slug(model: ModelRecord) -> str:
@@ -122,16 +129,18 @@ def _parquet(folders: Sequence[Path]) -> list[Path]:
 
 
 def read_shard(path: Path, schema: pa.Schema | None = RECORD) -> pa.Table:
-    """One record shard, checked against the schema, if there is one, and against its own seal."""
+    """One record shard, also of an older version, checked against its own seal, and the schema, if there is one."""
     try:
-        table = pq.read_table(pa.BufferReader(content_of(path)))
+        table = pq.read_table(pa.BufferReader(content_of(path)), use_threads=False)
         sealed = seal_of(table.schema).records == content_digest(table)
+        version = version_of(table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrittleError(f"{path} is not a record shard ({_line(error)}); {_AGAIN}") from None
-    if schema is not None and table.schema.remove_metadata() != schema.remove_metadata():
-        raise BrittleError(f"{path} does not follow record schema {SCHEMA_VERSION}; {_AGAIN}")
     if not sealed:
         raise BrittleError(f"{path} is not a record shard (its content is not what was written); {_AGAIN}")
+    table = table_now(table, version, path)
+    if schema is not None and table.schema.remove_metadata() != schema.remove_metadata():
+        raise BrittleError(f"{path} does not follow record schema {SCHEMA_VERSION}; {_AGAIN}")
     return table
 
 

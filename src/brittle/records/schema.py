@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""Of the manifest and of all records. Who changes what these are raises it, and adds a step to ``migrations.py``."""
 
 RECORD = pa.schema(
     [
@@ -36,8 +37,7 @@ RECORD = pa.schema(
         pa.field("backwards", pa.int64(), nullable=False),
         pa.field("seconds", pa.float64(), nullable=False),  # the attack's time, shared out by passes
         pa.field("flags", pa.list_(pa.string()), nullable=False),  # codes: see docs/flags.md
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 
@@ -72,8 +72,7 @@ CRAFTED = pa.schema(
         pa.field("seconds", pa.float64(), nullable=False),
         pa.field("flags", pa.list_(pa.string()), nullable=False),
         pa.field("folder", pa.string(), nullable=False),  # of its pictures, below the run directory
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 FITTED = pa.schema(
@@ -90,8 +89,7 @@ FITTED = pa.schema(
         pa.field("fooled", pa.bool_(), nullable=False),  # by the perturbation, inside box and budget
         pa.field("fooled_by_chance", pa.bool_(), nullable=False),  # by a random one of the same size
         pa.field("flags", pa.list_(pa.string()), nullable=False),
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 TRAINED = pa.schema(
@@ -111,8 +109,7 @@ TRAINED = pa.schema(
         pa.field("held_out", pa.int64(), nullable=False),  # so many: after the last epoch all, in float32
         pa.field("seconds", pa.float64(), nullable=False),  # since the training began
         pa.field("stopped", pa.string()),  # of the last epoch: why it ended before its last step, where it did
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 TRANSFERRED = pa.schema(
@@ -136,8 +133,7 @@ TRANSFERRED = pa.schema(
         pa.field("noise_distance", pa.float64(), nullable=False),  # size of the noise
         pa.field("noise_prediction", pa.int64(), nullable=False),
         pa.field("noise_fooled", pa.bool_(), nullable=False),
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 CERTIFIED = pa.schema(
@@ -148,8 +144,7 @@ CERTIFIED = pa.schema(
         pa.field("label", pa.int64(), nullable=False),  # true class (or the model's own prediction)
         pa.field("prediction", pa.int64()),  # the certified class; null where none could be told
         pa.field("radius", pa.float64(), nullable=False),  # in L2: no change up to this size alters it
-    ],
-    metadata={"brittle_schema": str(SCHEMA_VERSION)},
+    ]
 )
 
 CERTIFICATES = "_certified"

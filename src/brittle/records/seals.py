@@ -9,8 +9,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from brittle.places import content_of
+from brittle.records.schema import SCHEMA_VERSION
 
-_KEY = b"brittle_seal"
+_KEY, _VERSION = b"brittle_seal", b"brittle_schema"
+_UNSAID = 3
+"""The last version of which not every shard says that it is of it."""
 
 
 class Stamp(BaseModel):
@@ -34,20 +37,26 @@ class Seal(BaseModel):
 
 
 def sealed(table: pa.Table, span: tuple[int, int], given: str, files: Mapping[str, Stamp]) -> pa.Table:
-    """Records with the seal that says what they, their files, and what they were made from are."""
+    """Records with their version, and the seal that says what they, their files, and what they were made from are."""
     seal = Seal(records=content_digest(table), span=span, given=given, files=dict(files))
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), _KEY: seal.model_dump_json()})
+    said = {_VERSION: str(SCHEMA_VERSION), _KEY: seal.model_dump_json()}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
 
 
 def unsealed(table: pa.Table) -> pa.Table:
-    """Records without their seal, as they were made."""
-    rest = {key: value for key, value in (table.schema.metadata or {}).items() if key != _KEY}
+    """Records without their version and seal, as they were made."""
+    rest = {key: value for key, value in (table.schema.metadata or {}).items() if key not in (_KEY, _VERSION)}
     return table.replace_schema_metadata(rest or None)
 
 
 def seal_of(schema: pa.Schema) -> Seal:
     """The seal of a record shard; a ValueError where it has none that can be read."""
     return Seal.model_validate_json((schema.metadata or {}).get(_KEY, b""))
+
+
+def version_of(schema: pa.Schema) -> int:
+    """The version of the records of a shard; a ValueError where it cannot be read."""
+    return int((schema.metadata or {}).get(_VERSION, _UNSAID))
 
 
 def content_digest(table: pa.Table) -> str:

@@ -1,16 +1,18 @@
-"""A run for other programs: records as CSV, images as NumPy arrays."""
+"""A run for other programs: records as CSV, images as NumPy arrays and as PNG files."""
 
 import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 
 from brittle.errors import BrittleError
 from brittle.pages.files import replace_file
+from brittle.pages.pictures import photograph, png_with_texts
 from brittle.records import Manifest, damaged_images, read_manifest, read_records, stored_images
 
 Format: TypeAlias = Callable[[Path, Manifest, pd.DataFrame], bytes]
@@ -56,14 +58,7 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     MODEL/clean/: images ``[n, C, H, W]``, the originals, uint8 or float32 in ``[0, 1]``; examples, their ids; labels.
     MODEL/GOAL/ATTACK/: images, as above; rows, those of their originals; targets (-1: none), predictions and fooled.
     """
-    _check_audit(directory, manifest)
-    if manifest.images == "none":
-        raise BrittleError(
-            f"expected a run that keeps images, got {str(directory)!r}, which keeps none; audit again with --images all"
-        )
-    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in v.attacks}
-    keys = zip(records["model"], records["goal"], records["attack"], strict=True)
-    _check_whole(directory, manifest, set(zip(map(slugs.__getitem__, keys), records["position"], strict=True)))
+    _check_kept(directory, manifest, records)
     arrays: dict[str, Any] = {}
     for view in manifest.views():
         rows = records[records["model"] == view.model].drop_duplicates("position").set_index("position")
@@ -82,7 +77,33 @@ def npz(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-FORMATS: dict[str, Format] = {"csv": csv, "npz": npz}
+def png(directory: Path, manifest: Manifest, records: pd.DataFrame) -> bytes:
+    """The same images as a ZIP archive of PNG files, with the records, ``records.csv``.
+
+    MODEL/clean/POSITION.png and MODEL/GOAL/ATTACK/POSITION.png. Of images that 8 bits do not hold these are the nearest
+    that they do: whether such a one still fools, its record says, ``fooled_8bit``.
+    """
+    _check_kept(directory, manifest, records)
+    strange = [model for model in manifest.models if model.image_shape[0] not in (1, 3)]
+    if strange:
+        raise BrittleError(
+            f"expected images of 1 or 3 channels for PNG files, got {strange[0].image_shape[0]}; --npz takes any"
+        )
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w") as archive:  # PNG files are compressed already
+        archive.writestr("records.csv", csv(directory, manifest, records))
+        for view in manifest.views():
+            mine = view.of(records)
+            slugs = {view.slug(spec): mine.loc[mine["attack"] == spec.label, "position"] for spec in view.attacks}
+            for slug, positions in {view.originals: mine["position"], **slugs}.items():
+                for image, place in zip(*stored_images(directory, slug, view, set(positions)), strict=True):
+                    name = f"{slug}/{place:08d}.png"
+                    if name not in archive.NameToInfo:  # originals, of several goals
+                        archive.writestr(name, png_with_texts(photograph(image)))
+    return buffer.getvalue()
+
+
+FORMATS: dict[str, Format] = {"csv": csv, "npz": npz, "png": png}
 
 
 def _named(folder: str, **arrays: Any) -> dict[str, Any]:
@@ -126,6 +147,17 @@ def _check_audit(directory: Path, manifest: Manifest) -> None:
         raise BrittleError(
             f"expected an audit, got {str(directory)!r}, a {manifest.study} run; of that there is CSV only"
         )
+
+
+def _check_kept(directory: Path, manifest: Manifest, records: pd.DataFrame) -> None:
+    _check_audit(directory, manifest)
+    if manifest.images == "none":
+        raise BrittleError(
+            f"expected a run that keeps images, got {str(directory)!r}, which keeps none; audit again with --images all"
+        )
+    slugs = {(v.model, v.goal, spec.label): v.slug(spec) for v in manifest.views() for spec in v.attacks}
+    keys = zip(records["model"], records["goal"], records["attack"], strict=True)
+    _check_whole(directory, manifest, set(zip(map(slugs.__getitem__, keys), records["position"], strict=True)))
 
 
 def _check_whole(directory: Path, manifest: Manifest, shown: set[tuple[str, int]]) -> None:

@@ -93,10 +93,11 @@ def opened(directory: Path, wanted: Manifest, *, mended: bool = False) -> Iterat
         stored = stored_manifest(directory)
         if stored is not None:
             wanted = _kept(stored, wanted)
-        if wanted != stored:
+        content = (wanted.model_dump_json(indent=2) + "\n").encode()
+        if stored is None or content_of(directory / MANIFEST) != content:  # what is there may be of an older version
             if wanted.spec is not None:
                 write(directory / SPEC, toml_of(wanted.spec, directory).encode())
-            write(directory / MANIFEST, (wanted.model_dump_json(indent=2) + "\n").encode())
+            write(directory / MANIFEST, content)
         yield Store(directory, wanted)
 
 

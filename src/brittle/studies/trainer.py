@@ -12,6 +12,7 @@ from brittle.checks import whole
 from brittle.data.examples import Examples
 from brittle.data.limit import chosen
 from brittle.errors import BrittleError
+from brittle.loggers import check_loggers
 from brittle.models.network import Network
 from brittle.models.trainable import trainable
 from brittle.models.trained import files_of
@@ -20,7 +21,7 @@ from brittle.run.labels import in_classes_of
 from brittle.run.plan import about
 from brittle.run.study import Done, Files, Unit
 from brittle.studies.cards import JUDGED, card_of, csv_of, table_of
-from brittle.studies.logs import Logs, check_loggers
+from brittle.studies.logs import Logs
 from brittle.studies.perturbations import picked
 from brittle.studies.pictured import pictures_of
 from brittle.train.batches import Pixels

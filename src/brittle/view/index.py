@@ -1,4 +1,4 @@
-"""The records of all audits as one table that answers a question at once: DuckDB over the Parquet files."""
+"""The records of all audits as one table that answers a question at once: DuckDB."""
 
 import math
 import threading
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from brittle.errors import BrittleError
 from brittle.measure.outcomes import distance_norm
-from brittle.records import record_files
+from brittle.records import record_table
 from brittle.view.shelf import Shelved
 
 PAGE = 60
@@ -36,7 +36,7 @@ _ROWS = """INSERT INTO examples SELECT ?, m.place, g.place, a.place, r.model, r.
     r.fooled_8bit, a.norm,
     CASE a.norm WHEN 'l0' THEN r.l0 WHEN 'l1' THEN r.l1 WHEN 'linf' THEN r.linf ELSE r.l2 END,
     r.l0, r.l1, r.l2, r.linf, r.forwards, r.backwards, r.flags
-    FROM read_parquet(?) r JOIN models m ON r.model = m.name JOIN goals g ON r.goal = g.name
+    FROM records r JOIN models m ON r.model = m.name JOIN goals g ON r.goal = g.name
     JOIN attacks a ON r.attack = a.name
     LEFT JOIN classes l ON l.model = r.model AND l.place = r.label
     LEFT JOIN classes p ON p.model = r.model AND p.place = r.clean_prediction
@@ -67,12 +67,12 @@ class Index:
 
     def add(self, run: Shelved) -> None:
         """The records of an audit; a run of another study has none here."""
-        files = [str(path) for path in record_files(run.place, run.manifest)] if run.manifest.study == "audit" else []
-        if not files:
-            return
         manifest = run.manifest
+        if manifest.study != "audit":
+            return
         classes = [(one.name, at, name) for one in manifest.models for at, name in enumerate(one.class_names)]
-        small = {
+        tables = {
+            "records": record_table(run.place, manifest),
             "models": _numbered([one.name for one in manifest.models]),
             "goals": _numbered(manifest.goals),
             "attacks": _numbered(
@@ -87,12 +87,11 @@ class Index:
             ),
         }
         with self._lock:
-            for name, table in small.items():
+            for name, table in tables.items():
                 self._base.register(name, table)
-            try:
-                self._base.execute(_ROWS, [run.number, files])
-            except duckdb.Error as error:
-                raise BrittleError(f"cannot read the records of {str(run.place)!r}: {_line(error)}") from None
+            self._base.execute(_ROWS, [run.number])
+            for name in tables:
+                self._base.unregister(name)
 
     def find(self, asked: Mapping[str, str]) -> Page:
         """What fits: equal in run, model, goal, attack, class and outcome, with a flag, between two distances.
@@ -189,7 +188,3 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
 def _numbered(names: Sequence[str], **more: Sequence[str]) -> pa.Table:
     columns = {"name": list(names), "place": list(range(len(names)))}
     return pa.table(columns | {key: list(one) for key, one in more.items()})
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
