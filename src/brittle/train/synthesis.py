@@ -98,8 +98,8 @@ class Autoencoders(nn.Module):
         mean, log_variance = self.encoders(pixels).chunk(2, 2)
         made = self.decoders(mean + (log_variance / 2).exp() * torch.randn_like(mean))
         apart = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(2)
-        lost = (made - pixels).square().sum(2) + apart
-        return (lost * there).sum() / len(labels)
+        lost: Tensor = ((made - pixels).square().sum(2) + apart) * there
+        return lost.sum() / len(labels)
 
     def bounds(self, images: Images) -> Tensor:
         """By each class, ``[B, classes]``, at the encoders' mean codes."""

@@ -92,7 +92,8 @@ class Synthesis(nn.Module):
 def bounds_of(decoders: nn.Module, pixels: Tensor, codes: Tensor) -> Tensor:
     """Pixels ``[B, pixels]`` and codes ``[classes, B, code]`` -> bounds ``[B, classes]``."""
     lost = (decoders(codes) - pixels).square().sum(2)
-    return -(lost + codes.square().sum(2) / 2).T
+    bounds: Tensor = -(lost + codes.square().sum(2) / 2)
+    return bounds.T
 
 
 @final
