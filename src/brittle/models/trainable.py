@@ -48,7 +48,7 @@ def _variational(classes: int) -> nn.Module:
 
 
 def _synthesis(classes: int) -> nn.Module:
-    return Synthesis(8 * 8, 4, [32], starts=50, steps=8, classes=classes)
+    return Synthesis(8 * 8, 4, [32], starts=50, steps=4, classes=classes)
 
 
 def _playing(classes: int) -> nn.Module:

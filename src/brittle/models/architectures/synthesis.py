@@ -12,7 +12,9 @@ from brittle.models.company import rows_short
 from brittle.types import Images, Logits
 
 _RATE, _RADIUS = 0.2, 5.0
-"""Of the search for a code: the first step of Adam, which falls to 0, and the farthest from the middle."""
+"""Of the search for a code: the first step, which falls to 0, and the farthest from the middle."""
+_MEAN, _SQUARE = 0.9, 0.999
+"""Of Adam (Kingma and Ba 2015): what stays of both means in a step."""
 
 
 @final
@@ -61,18 +63,27 @@ class Synthesis(nn.Module):
 
     def codes(self, pixels: Tensor) -> Tensor:
         """The best codes that are found for pixels ``[B, pixels]``: ``[classes, B, code]``."""
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False):
             pixels = pixels.detach().clone()
-            code = self._best_starts(pixels).requires_grad_()
-            optimiser = torch.optim.Adam([code])
+            code = self._best_starts(pixels)
+            mean, square = torch.zeros_like(code), torch.zeros_like(code)
             for step in range(self.steps):
-                optimiser.param_groups[0]["lr"] = _RATE * (1 - step / self.steps)
-                optimiser.zero_grad()
-                torch.autograd.backward(-bounds_of(self.decoders, pixels, code).sum(), inputs=[code])
-                optimiser.step()
-                with torch.no_grad():
-                    code /= (code.norm(dim=2, keepdim=True) / _RADIUS).clamp_min(1)
-        return code.detach()
+                slope = self._slope(pixels, code)
+                mean, square = mean.lerp(slope, 1 - _MEAN), square.lerp(slope.square(), 1 - _SQUARE)
+                size = (square / (1 - _SQUARE ** (step + 1))).sqrt() + 1e-8
+                rate = _RATE * (1 - step / self.steps) / (1 - _MEAN ** (step + 1))
+                code = code + rate * mean / size
+                code = code / (code.norm(dim=2, keepdim=True) / _RADIUS).clamp_min(1)
+        return code
+
+    def _slope(self, pixels: Tensor, code: Tensor) -> Tensor:
+        """Of the bounds, in the codes."""
+        with torch.enable_grad():
+            leaf = code.clone().requires_grad_()
+            # Not by autograd.grad, which what counts operations cannot follow into a leaf.
+            torch.autograd.backward(bounds_of(self.decoders, pixels, leaf).sum(), inputs=[leaf])
+        assert leaf.grad is not None
+        return leaf.grad
 
     @torch.no_grad()
     def _best_starts(self, pixels: Tensor) -> Tensor:
