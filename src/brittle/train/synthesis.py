@@ -27,9 +27,9 @@ _NET, _AUTOENCODERS, _TEMPERATURES = "classifier", "autoencoders", "temperatures
 class AnalysisBySynthesis:
     """A variational autoencoder for each class, on images of that class alone, and how much each one's bound counts."""
 
-    epochs: int = option(60, "times that each image is seen", at_least=1)
-    batch: int = option(256, "images of a step, at most", at_least=2)
-    peak_rate: float = option(0.004, "largest learning rate", above=0)
+    epochs: int = option(40, "times that each image is seen", at_least=1)
+    batch: int = option(100, "images of a step, at most", at_least=2)
+    peak_rate: float = option(0.003, "largest learning rate", above=0)
     warm_up: float = option(0.1, "share of the steps until the rate is largest", above=0, below=1)
     tempered: int = option(16, "images of a step that temperatures learn from", at_least=1)
 

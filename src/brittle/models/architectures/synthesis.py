@@ -44,7 +44,7 @@ class Synthesis(nn.Module):
         self.tempered = Tempered(classes)
         drawn = torch.randn(starts, code, generator=torch.Generator().manual_seed(0))
         self.register_buffer("starts", drawn * (_RADIUS / drawn.norm(dim=1, keepdim=True)).clamp_max(1))
-        self._kept: tuple[list[tuple[int, int]], Tensor] | None = None
+        self._kept: tuple[list[tuple[int, int, torch.Size]], Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made of the starts, which is made again where it is needed."""
@@ -94,7 +94,7 @@ class Synthesis(nn.Module):
 
     def _made(self) -> Tensor:
         """What each decoder makes of the starts, ``[classes, starts, pixels]``; kept as long as no weight changes."""
-        version = [(one.data_ptr(), one._version) for one in (self.starts, *self.decoders.parameters())]
+        version = [(one.data_ptr(), one._version, one.shape) for one in (self.starts, *self.decoders.parameters())]
         if self._kept is None or self._kept[0] != version:
             self._kept = version, self.decoders(self.starts.expand(self.classes, -1, -1))
         return self._kept[1]
