@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 
 from brittle.models import Averaged, BlackBox, Classifier, Front, Fronted, Network, load_model
+from brittle.models.architectures.synthesis import Synthesis
 from brittle.models.classifier import Score
 from laws.guests import FOLDER, saved_onnx, saved_vit
 from laws.worlds import MEAN, STD, SmallCNN, trained_world
@@ -54,6 +55,16 @@ def small(seed: int = 0) -> nn.Module:
 
 def network(seed: int = 0, **options: Any) -> Network:
     return Network(small(seed), mean=MEAN, std=STD, batch_size=5, **options)
+
+
+def synthesis(seed: int) -> Network:
+    """A network that looks for codes in each question, whose gradient holds them."""
+    net = Synthesis(64, 4, [32], starts=50, steps=40)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for one in net.decoders.parameters():
+            one.copy_(torch.randn(one.shape, generator=generator) / one.shape[-2] ** 0.5)
+    return Network(net, batch_size=5)
 
 
 @cache
@@ -107,6 +118,7 @@ def behind(*fronts: Front, seed: int = 0) -> Fronted:
 def _kinds() -> Iterator[Kind]:
     yield Kind("network", network, partial(network, 1), "own")
     yield Kind("network, plain", partial(network, fast=False), partial(network, 1, fast=False), "own")
+    yield Kind("synthesis", partial(synthesis, 0), partial(synthesis, 1), "own")
     yield Kind("scores", lambda: BlackBox(_forest(0), batch_size=5), lambda: BlackBox(_forest(1)), "none")
     yield Kind("decisions", lambda: BlackBox(OnlyPredicts(0), batch_size=5), lambda: BlackBox(OnlyPredicts(1)), "none")
     noisy = partial(Averaged, samples=3, noise=0.1)

@@ -12,6 +12,7 @@ from brittle.errors import BrittleError, did_you_mean
 from brittle.models.architectures import ARCHITECTURES, Architecture
 from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
+from brittle.models.architectures.synthesis import Synthesis
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 from brittle.models.digits_cnn import DigitsCNN
 from brittle.models.inputs import on_inputs
@@ -46,6 +47,10 @@ def _variational(classes: int) -> nn.Module:
     return CodeClassifier(8 * 8, [32, 8], sigmoid=False, head=[16], classes=classes)
 
 
+def _synthesis(classes: int) -> nn.Module:
+    return Synthesis(8 * 8, 4, [32], starts=50, steps=4, classes=classes)
+
+
 def _playing(classes: int) -> nn.Module:
     return Discriminator(1, 8, 16, (1, 2), (2, 1), classes)
 
@@ -70,6 +75,7 @@ _SMALL = (
     _of_digits("digits-fc16-10", "a dense sigmoid layer for the bundled digits", partial(_dense, (16,))),
     _of_digits("digits-maxout16-10", "a small maxout240-240-10 for the bundled digits", _maxout),
     _of_digits("digits-ae32-10", "a small ae400-10 for the bundled digits", _autoencoded),
+    _of_digits("digits-synthesis", "a small synthesis-mnist for the bundled digits", _synthesis),
     _of_digits("digits-acgan", "a small acgan-mnist for the bundled digits", _playing),
     _of_coloured_digits("digits-coloured-mlp32", "a small coloured-mlp256 for the bundled digits", blind=False),
     _of_coloured_digits("digits-coloured-mlp32-blind", "the same, which sees no colour", blind=True),

@@ -10,12 +10,14 @@ from brittle.train.pools import Pools
 from brittle.train.quantised import Quantised
 from brittle.train.recipe import RECIPES, Move, Recipe, Stopped, Task
 from brittle.train.standard import Standard
+from brittle.train.synthesis import AnalysisBySynthesis
 from brittle.train.trades import Trades
 
 __all__ = [
     "RECIPES",
     "Acgan",
     "Adversarial",
+    "AnalysisBySynthesis",
     "Autoencoder",
     "Erm",
     "Move",

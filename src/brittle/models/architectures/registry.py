@@ -14,6 +14,7 @@ from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
 from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
 from brittle.models.architectures.mnist_cnn import MnistCNN
+from brittle.models.architectures.synthesis import Synthesis
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -87,6 +88,10 @@ def _variational(classes: int) -> nn.Module:
     return CodeClassifier(28 * 28, [400, 50], sigmoid=False, head=[100], classes=classes)
 
 
+def _synthesis(classes: int) -> nn.Module:
+    return Synthesis(28 * 28, 8, [128], starts=1000, steps=20, classes=classes)
+
+
 def _coloured(name: str, hidden: int, what: str, *, blind: bool = False) -> Architecture:
     return Architecture(
         name=name,
@@ -134,6 +139,7 @@ _ALL = (
     _mnist("maxout240-240-10", "two layers of maxout units of five pieces for MNIST (arXiv:1302.4389)", _maxout),
     _mnist("ae400-10", "a softmax classifier on an autoencoder's code (arXiv:1312.6199)", _autoencoded),
     _mnist("vae400-50-100-10", "a classifier on the mean code of a variational autoencoder", _variational),
+    _mnist("synthesis-mnist", "a decoder for each class, whose best image tells it (arXiv:1805.09190)", _synthesis),
     _coloured("coloured-mlp256", 256, ""),
     _coloured("coloured-mlp83-blind", 83, ", which see no colour", blind=True),
     _discriminator("acgan-mnist", "four wide layers for MNIST", _MNIST, _WIDE, _SHALLOW),
