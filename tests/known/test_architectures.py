@@ -127,11 +127,15 @@ def test_the_cifar_forms_have_the_resolutions_of_the_published_ones(name: str) -
     assert seen == SHAPES[name]
 
 
+SEARCHING = {"synthesis-mnist"}
+"""What answers by a search of its own has nothing that could be folded."""
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_fast_path_folds_it_and_agrees(name: str) -> None:
     classifier, some = network(name), images(name, 4)
     fast, plain = classifier.logits(some), classifier.logits(some, plain=True)
-    assert classifier.is_fast
+    assert classifier.is_fast == (name not in SEARCHING)
     assert float(plain.std(0).max()) > 1e-3  # it looks at its input
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4 * float(plain.abs().max()))
 

@@ -104,6 +104,16 @@ def test_the_time_left_is_that_of_what_has_been_seen() -> None:
     assert not tally.time_left().startswith("more than ")
 
 
+def test_guesses_shrink_by_what_those_before_them_came_to() -> None:
+    """DeepFool is guessed with all its steps: what took a tenth of that promises no more of PGD, and hires nobody."""
+    pieces = pieces_of(unit(examples=8, guess=2.0), unit("b", examples=8, guess=0.5, group="other"))
+    assert (pieces.seconds_shown(), pieces.seconds_left()) == (0, 20)
+    piece = pieces.take()
+    assert piece is not None
+    pieces.took(piece, 0.2 * len(piece))
+    assert pieces.seconds_shown() == pytest.approx(0.2 * (8 - len(piece)) + 0.05 * 8)
+
+
 def test_python_s_logger_is_told(caplog: pytest.LogCaptureFixture) -> None:
     one, logged = unit("a", 100), Logged()
     with caplog.at_level(logging.INFO, "brittle"):

@@ -19,10 +19,11 @@ _LEAST = 32  # examples of a piece that is only cut so that all workers end toge
 @final
 @dataclass(slots=True)
 class _Pace:
-    """What the examples of a group have taken until now."""
+    """What the examples of a group have taken until now, and what had been guessed for them."""
 
     examples: int = 0
     seconds: float = 0.0
+    guessed: float = 0.0
     largest: int = 0
 
     @property
@@ -80,6 +81,7 @@ class Pieces:
             pace = self._paces.setdefault(piece.group, _Pace())
             pace.examples += len(piece)
             pace.seconds += seconds
+            pace.guessed += piece.guess * len(piece)
             pace.largest = max(pace.largest, len(piece))
 
     @property
@@ -90,12 +92,19 @@ class Pieces:
             return {unit: now - since for unit, since in self._begun.items()}
 
     def seconds_left(self) -> float:
-        """Of what has not been handed out."""
+        """Of what has not been handed out. Guesses count for as much as those before them came to."""
         with self._lock:
+            guessed = sum(pace.guessed for pace in self._paces.values())
+            true = sum(pace.seconds for pace in self._paces.values()) / guessed if guessed else 1.0
             return sum(
-                self._guesses[group] if group not in self._paces else self._paces[group].each * examples
+                true * self._guesses[group] if group not in self._paces else self._paces[group].each * examples
                 for group, examples in self._examples.items()
             )
+
+    def seconds_shown(self) -> float:
+        """The same, once anything has been done; until then nothing is known."""
+        with self._lock:
+            return self.seconds_left() if self._paces else 0.0
 
     def _put(self, unit: Unit, examples: int) -> None:
         """Counts by group: a run may have a million units, and each piece is cut by what is left."""
