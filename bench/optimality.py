@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.networks import NETWORKS, setting_of
-from bench.peers import NORMS, Found, folder, found_by_peers, graded
+from bench.peers import NORMS, Found, found_by_peers, graded
 from bench.report import Check, Section, Table
 from bench.setting import Setting
 from brittle.attacks import FMN, BoundaryWalk, DeepFool, Minimal, PixelGreedy, SigmaZero, SuperDeepFool
@@ -75,7 +75,7 @@ def _section(network: str, norm: str) -> Section:
             " where the attack failed; the best known is the smallest of all rows. A success is what a fresh pass of"
             " the plain network confirms, in the box. One thread.",
             f"{kept} of the {len(peers)} peers' rows, their times with them, were kept from an earlier run on this"
-            f" machine; delete {folder() / network} to attack anew.",
+            " machine; CONTRIBUTING.md says where.",
         ),
         facts={name: {"seconds": one.seconds, "distances": one.distances.tolist()} for name, one in found.items()},
     )
