@@ -91,6 +91,15 @@ def _files_need_not_outlive_a_power_cut() -> Iterator[None]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks as small as those of most tests are slower on several threads."""
+    from laws.worlds import one_thread
+
+    with one_thread():
+        yield
+
+
+@pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report takes longer than all the rest of a small audit."""
     monkeypatch.setattr("brittle.api.write_report", lambda _, **__: None)

@@ -1,6 +1,5 @@
 """Generators and critics in closed form, frames at equal distances, and how generated images are judged."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +24,8 @@ from brittle.train.batches import Batch, Normalised
 from brittle.train.classifier import Setting, Trained, train
 from brittle.train.frames import Frames
 from known.test_training import pixels
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def discriminator() -> Discriminator:

@@ -1,6 +1,6 @@
 """Training against attacks: what is trained on is the strongest within the budget, and a collapse is noticed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,7 @@ EPS = 0.05
 PLAIN = Standard(epochs=3, batch=8, peak_rate=0.1, smoothing=0.0, flip=False, shift=0)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batches() -> Batches:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, get_args
 
@@ -20,13 +20,8 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(attack: APGD, net: nn.Module, images: Tensor, goal: Goal, *, seed: int = 0, **options: Any) -> Outcome:

@@ -2,7 +2,6 @@
 
 import copy
 import random
-from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +19,12 @@ from brittle.models.architectures.cifar_resnet import CifarResNet, _Block
 from brittle.models.architectures.slim import slimmed
 from brittle.models.fold import folded
 from conftest import Cli
-from laws.worlds import one_thread
 
 TRAINABLE_HERE = [name for name in ARCHITECTURES if name.endswith("-slim") or name == "mnist-cnn"]
 each_that_is_trainable_here = pytest.mark.parametrize("name", TRAINABLE_HERE)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @lru_cache

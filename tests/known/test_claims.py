@@ -1,7 +1,7 @@
 """Claims stay true: of changed networks, in half precision, in TF32, with offsets, and where there is no answer."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +19,9 @@ from brittle.models import load_model
 from brittle.models.network import Network
 from brittle.run.attack import attack_graded
 from brittle.run.engine import run
-from laws.worlds import MEAN, STD, SmallCNN, network_of, one_thread, trained_world
+from laws.worlds import MEAN, STD, SmallCNN, network_of, trained_world
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Odd(SmallCNN):

@@ -1,7 +1,7 @@
 """The one door to a network: what goes in, what comes out, what is counted and what is left alone."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,15 +14,11 @@ from brittle.goals import Targeted, Untargeted
 from brittle.models.architectures.cifar_resnet import CifarResNet
 from brittle.models.black_box import BlackBox
 from brittle.models.network import Network
-from laws.worlds import one_thread
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:

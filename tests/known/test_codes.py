@@ -1,6 +1,5 @@
 """Training recipes beyond the usual one: weight decay by layer, and codes that are learnt without labels."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,13 +18,8 @@ from brittle.train.classifier import Setting, Trained, initialised, train
 from brittle.train.coding import Autoencoder, Variational, contraction, divergence, quiet
 from brittle.train.decayed import Szegedy
 from known.test_training import pixels
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch(count: int = 12) -> Batch:

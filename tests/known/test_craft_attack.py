@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,8 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.visibility.colour import colour_metric, inverse_metric, lab, small_difference
 from known.affine import Affine
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def photographs(count: int = 4, channels: int = 3, side: int = 16, seed: int = 1) -> Tensor:

@@ -1,7 +1,6 @@
 """DeepFool where the smallest perturbation is known: affine classifiers, with and without a box that binds."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,16 +14,12 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem, distances_of, two_rows
 from known.optimum import smallest_by_scipy
-from laws.worlds import one_thread
 
 NORMS = [L1, Lp(1.5), L2, Lp(3.0), LINF]
 by_name = pytest.mark.parametrize("norm", NORMS, ids=str)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fool(net: nn.Module, images: Tensor, labels: Tensor, attack: DeepFool) -> Outcome:

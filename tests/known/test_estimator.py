@@ -4,7 +4,6 @@ import io
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -31,13 +30,8 @@ from brittle.models.black_box import BlackBox
 from brittle.models.estimator import Estimator
 from brittle.models.preflight import preflight
 from brittle.types import Access
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache

@@ -1,7 +1,6 @@
 """Few pixels: known pixels and colours are found, what a child is, the curve, when to stop, and each option at work."""
 
 import dataclasses
-from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,13 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
 from brittle.models.network import Network
 from brittle.rng import Rng
-from laws.worlds import one_thread
 
 SIDE = 8
 QUARTER = [row * SIDE + column for row in range(4) for column in range(4)]
 SMALL = FewPixel(population=40, generations=30)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Lights(nn.Module):

@@ -1,7 +1,6 @@
 """FGSM and PGD where every step is known: affine classifiers, and a hand-written reference on a curved one."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
-from laws.worlds import one_thread
 
 PIXELS, SHAPE = 48, (3, 4, 4)
 W = torch.randn(PIXELS, generator=torch.Generator().manual_seed(0))
@@ -25,10 +23,7 @@ ZEROS, ONES = torch.zeros(6, dtype=torch.int64), torch.ones(6, dtype=torch.int64
 IDS = tuple(f"image {row}" for row in range(6))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(attack: FGSM | PGD, net: nn.Module, images: Tensor, goal: Goal, *, seed: int = 0) -> Outcome:

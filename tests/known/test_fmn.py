@@ -1,7 +1,6 @@
 """FMN where the nearest point of the boundary is known, and against DeepFool where it is not."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,12 @@ from known.quadric import (
     run,
     sizes,
 )
-from laws.worlds import one_thread
 
 NORMS = [L1, Lp(1.5), L2, Lp(3.0), LINF]
 by_name = pytest.mark.parametrize("norm", NORMS, ids=str)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- affine classifiers

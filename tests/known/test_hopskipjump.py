@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +16,12 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
-from laws.worlds import Deaf, linear_world, one_thread
+from laws.worlds import Deaf, linear_world
 
 both_norms = pytest.mark.parametrize("norm", [L2, LINF], ids=str)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: HopSkipJump, *, seed: int = 0) -> Outcome:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -20,13 +19,8 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(net: nn.Module, images: Tensor, goal: Goal, attack: LBFGS) -> Outcome:

@@ -1,7 +1,6 @@
 """Minimal attacks on networks that resist: nowhere may they give up, and nowhere stop far from what others find."""
 
 import importlib.util
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from brittle.goals import Goal, Targeted, Untargeted
 from known.affine import affine_problem
 from known.quadric import run, sizes
 from known.robust import trained
-from laws.worlds import one_thread
 
 NORMS = [L1, L2, LINF]
 by_norm = pytest.mark.parametrize("norm", NORMS, ids=str)
@@ -29,10 +27,7 @@ ROBUST = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Threshold(nn.Module):

@@ -1,7 +1,6 @@
 """Penalised optimisation on planes, where the least visible change is known, and what each option is for."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,17 +16,13 @@ from brittle.rng import Rng
 from brittle.visibility.colour import colour_metric, inverse_metric, lab
 from brittle.visibility.penalties import penalty_of
 from brittle.visibility.spaces import SPACES
-from laws.worlds import one_thread
 
 OPTIMISERS = ["sgd", "adam", "lbfgs"]
 COUNT, SIDE = 3, 16
 GAP = math.log(0.99 / 0.01)  # log-odds from even chances to 99 %
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def photographs(dark: float = 0.3) -> Tensor:

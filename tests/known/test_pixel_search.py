@@ -1,7 +1,6 @@
 """Pixel search: beside brute force, where it asks first and next, several pixels, its queries, and each option."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,11 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models import load_model
 from brittle.models.network import Network
 from brittle.rng import Rng
-from laws.worlds import one_thread
 
 CORNERS = torch.tensor([[red, green, blue] for blue in (0.0, 1.0) for green in (0.0, 1.0) for red in (0.0, 1.0)])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Recorded(nn.Module):

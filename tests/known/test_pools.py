@@ -1,6 +1,5 @@
 """Training on pools of adversarial examples, and the control with noise: closed forms, mixtures, and resuming."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,11 @@ from brittle.train.batches import Batch
 from brittle.train.noisy import noised
 from brittle.train.pools import Pool, replaced, walked
 from known.test_adversarial_training import batches, check_going_on, trained
-from laws.worlds import one_thread
 
 PLAIN = Standard(epochs=3, batch=8, peak_rate=0.1, smoothing=0.0, flip=False, shift=0)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def mlp() -> nn.Module:

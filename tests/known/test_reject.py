@@ -1,6 +1,5 @@
 """A class that means: no answer. Attacks must go past it, and what is refused is neither right nor fooled."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,12 @@ from brittle.models.network import Network
 from brittle.run.engine import run
 from conftest import Cli
 from known.affine import Affine, affine_problem, two_rows
-from laws.worlds import CLASSES, World, one_thread, trained_world
+from laws.worlds import CLASSES, World, trained_world
 
 REJECT = 0
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- how far it is

@@ -1,6 +1,5 @@
 """Budget attacks on a network trained against PGD, where climbs from near the image get stuck."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +10,11 @@ from brittle.goals import Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
 from known.robust import COUNT, trained
-from laws.worlds import one_thread
 
 BUDGETS: dict[Norm, float] = {LINF: 0.2, L2: 1.0, L1: 2.0, L0: 2}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def left(attack: Any, norm: Norm) -> int:

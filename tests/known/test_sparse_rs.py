@@ -1,7 +1,6 @@
 """Sparse-RS: pixels and colours of a proposal, the schedule, the limit of queries, and each option at work."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,8 @@ from brittle.errors import BrittleError
 from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def fool(net: nn.Module, images: Tensor, goal: Goal, attack: SparseRS, *, seed: int = 0) -> Outcome:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,11 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
-from laws.worlds import one_thread
 
 PLAIN: dict[str, Any] = {"lam": 1.0, "trim": 0}  # the published algorithm with the plane itself as its aim
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def run(net: nn.Module, images: Tensor, goal: Goal, attack: SparseFool) -> Outcome:

@@ -1,7 +1,6 @@
 """Square: what a proposal looks like, the schedule of sizes, the limit of queries, and each option at work."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,15 +16,11 @@ from brittle.goals import Goal, Targeted, Untargeted
 from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
-from laws.worlds import one_thread
 
 all_norms = pytest.mark.parametrize("norm", [L1, L2, LINF], ids=str)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def rng_of(images: Tensor, seed: int = 0) -> Rng:

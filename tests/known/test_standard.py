@@ -1,7 +1,6 @@
 """The standard ensemble against its parts: what it finds is what one of them finds, at the price of those it needed."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,15 +18,12 @@ from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier
 from brittle.models.network import Network
 from brittle.rng import Rng
-from laws.worlds import World, one_thread, trained_world
+from laws.worlds import World, trained_world
 
 BUDGETS = {LINF: 0.06, L2: 0.4, L1: 1.5, L0: 2}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """SuperDeepFool where the nearest point of the boundary is known, and against DeepFool where it is not."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,8 @@ from brittle.models.network import Network
 from known.affine import Affine, affine_problem
 from known.optimum import smallest_by_scipy
 from known.quadric import Problem, curved, on_cifar, on_curved, quadric_problem, run, sizes
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- affine classifiers

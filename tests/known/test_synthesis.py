@@ -1,7 +1,6 @@
 """Analysis by synthesis: the search against a closed form, its gradient, and what learns from what."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,13 +16,8 @@ from brittle.models.trainable import trainable
 from brittle.train.classifier import initialised
 from brittle.train.synthesis import AnalysisBySynthesis, Autoencoders, by_class
 from known.test_codes import batch
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(steps: int = 20) -> Synthesis:

@@ -174,14 +174,6 @@ def trained(scratch: Path | None = None, stop: int | None = None, seed: int = 0)
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS", 0.0)
     monkeypatch.setattr(loop, "_OFTEN", 0.0)

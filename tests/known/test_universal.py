@@ -6,7 +6,6 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,13 +30,9 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.run.attack import attack
 from known.affine import Affine
-from laws.worlds import World, one_thread, trained_world
+from laws.worlds import World, trained_world
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 Data = tuple[Classifier, Examples, Tensor]

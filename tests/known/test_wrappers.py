@@ -1,6 +1,5 @@
 """Attacks that hold other attacks: what they keep of each run, and that no pass goes uncounted."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,13 +18,8 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from known.affine import Affine
 from known.quadric import Curved
-from laws.worlds import one_thread
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class World(NamedTuple):

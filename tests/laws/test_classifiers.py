@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from brittle.goals import Targeted, Untargeted
 from brittle.models import Averaged, Classifier, Front, Fronted
 from brittle.models.classifier import Score, Settings, is_classifier
 from laws.classifiers import KINDS, Blur, Kind, behind, network, rounded, softly_rounded
-from laws.worlds import one_thread, trained_world
+from laws.worlds import trained_world
 
 
 def _params(kinds: list[Kind]) -> list[Any]:
@@ -31,10 +30,7 @@ each_kind = pytest.mark.parametrize("kind", _params(KINDS))
 with_gradients = pytest.mark.parametrize("kind", _params([kind for kind in KINDS if kind.slope != "none"]))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(count: int = 12) -> Tensor:

@@ -1,7 +1,6 @@
 """What every defence keeps to, by registration alone."""
 
 import pickle
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -17,16 +16,13 @@ from brittle.goals import Untargeted
 from brittle.models import BlackBox, Classifier
 from brittle.models.classifier import Settings
 from laws.classifiers import OnlyPredicts
-from laws.worlds import one_thread, trained_world
+from laws.worlds import trained_world
 
 each = pytest.mark.parametrize("entry", DEFENCES.values(), ids=list(DEFENCES))
 COUNT = 10
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images() -> Tensor:

@@ -1,6 +1,5 @@
 """Every registered attack obeys every law, by registration alone."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,13 +9,9 @@ from brittle.geometry.norms import norm_named
 from laws import contract
 from laws.contract import IN_ANY_NORM, LAWS, Law
 from laws.subjects import _NORM_OF, IN_8_BITS, SUBJECTS, Subject
-from laws.worlds import CLASSES, World, one_thread, trained_world
+from laws.worlds import CLASSES, World, trained_world
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

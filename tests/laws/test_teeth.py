@@ -1,6 +1,6 @@
 """The laws have teeth: an honest attack passes them all, and each planted fault fails the law made for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +18,12 @@ from brittle.rng import Rng
 from laws import contract
 from laws.contract import LAWS, Law
 from laws.subjects import IN_8_BITS, Subject, modest_eps
-from laws.worlds import World, network_of, one_thread, trained_world
+from laws.worlds import World, network_of, trained_world
 
 Body = Callable[[Classifier, Tensor, Goal, Rng, float], Outcome]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

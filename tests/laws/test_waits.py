@@ -1,6 +1,6 @@
 """On an accelerator no step of a loop waits for it; and that rows leave later there changes nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from brittle.models.network import Network
 from brittle.rng import Rng
 from brittle.train.attacked import Onward
 from laws.waits import Waits, waits
-from laws.worlds import MEAN, STD, World, one_thread, trained_world
+from laws.worlds import MEAN, STD, World, trained_world
 
 MANY = 10**9
 Made = Callable[..., Outcome]
@@ -57,10 +57,7 @@ STEPS: dict[str, tuple[Callable[[int], Made], int, float]] = {
 """Attacks, a number of steps, and how often each of as many more may ask."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
