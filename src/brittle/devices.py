@@ -16,9 +16,14 @@ EVERY = 4
 WITHOUT_FLOAT64 = frozenset({"mps"})
 
 
+def answers_at_once(device: torch.device) -> bool:
+    """Whether a loop may ask as often as it likes."""
+    return device.type in AT_ONCE
+
+
 def is_due(step: int, steps: int, device: torch.device) -> bool:
     """Whether a loop of so many steps asks in this one; on a CPU in all, and everywhere in the last."""
-    return device.type in AT_ONCE or step % EVERY == EVERY - 1 or step == steps - 1
+    return answers_at_once(device) or step % EVERY == EVERY - 1 or step == steps - 1
 
 
 def doubled(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import linprog, minimize  # type: ignore[import-untyped]
 from torch import Tensor
 
+from brittle import devices
 from brittle.geometry import l1_budget
 from brittle.geometry.box import Room, room
 from brittle.geometry.norms import L1, inner
@@ -36,11 +37,23 @@ def bisected(delta: Tensor, eps: float, within: Room) -> Tensor:
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-3, 0.4, 3.0, 12.0, 30.0])
-def test_projection_on_ball_and_box_is_what_bisection_finds(eps: float) -> None:
+@pytest.mark.parametrize("at_once", [frozenset({"cpu"}), frozenset()], ids=["by steps", "by sorting"])
+def test_projection_on_ball_and_box_is_what_bisection_finds(
+    eps: float, at_once: frozenset[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "AT_ONCE", at_once)
     found = l1_budget.project(DELTA, eps, ROOM)
     torch.testing.assert_close(found.double(), bisected(DELTA, eps, ROOM), rtol=0, atol=1e-6)
     assert (L1.measure(found.double()) <= eps * (1 + 1e-6) + 1e-6).all()
     assert ((IMAGES + found).clamp(0, 1) - IMAGES - found).abs().max() < 1e-6
+
+
+def test_newtons_steps_do_not_go_round_in_circles() -> None:
+    """From 8.4 one leads to 8.87, and from there one back: two coordinates are at their walls between."""
+    size, wall = torch.tensor([[8.9, 8.75, 8.64, 8.05]]).double(), torch.tensor([[1.0, 0.24, 0.23, 0.85]]).double()
+    within = Room(torch.zeros(1, 1, 1, 4), wall.view(1, 1, 1, 4).float())
+    found = l1_budget.project(size.view(1, 1, 1, 4).float(), 0.5, within)
+    torch.testing.assert_close(found.double(), bisected(size.view(1, 1, 1, 4), 0.5, within), rtol=0, atol=1e-6)
 
 
 def test_projection_is_nearest_by_scipy() -> None:
