@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from brittle.extras import EXTRAS
+from brittle.models.bfloat16 import quick_precision
 from brittle.run.plan import versions
 from brittle.studies.cached import cache_folder
 from brittle.text import counted
-from brittle.train.lightning import quick_precision
 
 GOOD, NOTE, BAD = "ok", "note", "bad"
 _STYLES = {GOOD: "green", NOTE: "yellow", BAD: "bold red"}
