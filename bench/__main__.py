@@ -28,6 +28,7 @@ from bench import (
     one_image,
     one_pixel,
     optimality,
+    precision,
     random_search,
     records,
     robust,
@@ -76,6 +77,7 @@ ROWS: dict[str, Callable[[], Section]] = {
         for network, budgets in robust.BUDGETS.items()
         for norm in budgets
     },
+    **{f"bf16-{network}": partial(precision.section, network) for network in precision.BUDGETS},
     "hopskipjump-l2-1000": partial(decision.section, "l2", 5),
     "hopskipjump-l2-5000": partial(decision.section, "l2", 17),
     "hopskipjump-linf-1000": partial(decision.section, "linf", 5),
