@@ -44,7 +44,7 @@ class Network:
     network's on the first batch seen.
     precision: bf16 lets attacks under a budget and searches see the fast copy in bfloat16, where the processor
     multiplies that itself; what cannot be folded runs under autocast. They claim only what goes beyond its rounding,
-    grading is by the network itself in float32, and minimal attacks see float32 too.
+    grading is by the network itself in float32, and minimal attacks see float32 too. Without ``fast`` all do.
     steady: one image or three get company, so that on a CPU logits are as in larger batches; one takes twice the time.
     name: what reports call it; default: the network's class name.
     reject: the class, by name or index, with which the network refuses to answer: reaching it is no success for an
