@@ -70,9 +70,13 @@ def _devices() -> Iterator[Examined]:
         yield Examined(NOTE, "GPU", why, "everything runs on the CPU; `nvidia-smi` says whether there is one")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if quick_precision(device) == "bf16":
-        yield Examined(GOOD, "bf16", f"multiplied by the {device} itself: trainings take it, audits with --precision bf16")
+        yield Examined(
+            GOOD, "bf16", f"multiplied by the {device} itself: trainings take it, audits with --precision bf16"
+        )
     else:
-        yield Examined(NOTE, "bf16", f"not multiplied by the {device} itself", "nothing: trainings and audits take float32")
+        yield Examined(
+            NOTE, "bf16", f"not multiplied by the {device} itself", "nothing: trainings and audits take float32"
+        )
 
 
 def _folder(what: str, place: Path, advice: str, *, needed: bool = True) -> Examined:
