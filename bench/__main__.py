@@ -77,7 +77,11 @@ ROWS: dict[str, Callable[[], Section]] = {
         for network, budgets in robust.BUDGETS.items()
         for norm in budgets
     },
-    **{f"bf16-{network}": partial(precision.section, network) for network in precision.BUDGETS},
+    **{
+        f"bf16-{network}-{norm}": partial(precision.section, network, norm)
+        for network, budgets in precision.BUDGETS.items()
+        for norm in budgets
+    },
     "hopskipjump-l2-1000": partial(decision.section, "l2", 5),
     "hopskipjump-l2-5000": partial(decision.section, "l2", 17),
     "hopskipjump-linf-1000": partial(decision.section, "linf", 5),

@@ -91,7 +91,7 @@ def test_attacks_see_bfloat16_and_graders_float32() -> None:
 
 def test_a_batch_is_as_large_as_the_precision_makes_worth_while() -> None:
     classifier = coarse()
-    assert (classifier.batch_size, in_float32(classifier).batch_size) == (256, 64)
+    assert (classifier.batch_size, in_float32(classifier).batch_size) == (128, 64)
     assert classifier.adjusted(Settings(batch_size=7)).batch_size == 7
 
 

@@ -25,7 +25,7 @@ from brittle.models.normalisation import Normalisation
 from brittle.models.precision import exact, few_of, float32_unit, rounding_of
 from brittle.types import Access, Images, Logits, Precision
 
-_CPU_BATCH, _GPU_BATCH = {"fp32": 64, "bf16": 256}, 512
+_CPU_BATCH, _GPU_BATCH = {"fp32": 64, "bf16": 128}, 512
 
 
 @final
@@ -38,7 +38,7 @@ class Network:
     are the images, whatever the network writes into its input.
     mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
     class_names: by index. device: where to run; default: where the network's parameters are.
-    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 256 with bf16, and
+    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 128 with bf16, and
     512 on a GPU.
     fast: fold batch norms and use channels_last where possible. Taken only after its logits have agreed with the plain
     network's on the first batch seen.
