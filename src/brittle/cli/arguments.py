@@ -145,7 +145,7 @@ Precision = Annotated[
     typer.Option(
         parser=one_of("fp32", "bf16"),
         metavar="NAME",
-        help="fp32, or bf16: attacks under a budget take half the time where the processor multiplies it; what they"
+        help="fp32, or bf16: attacks under a budget take less time where the processor multiplies it; what they"
         " find is graded in fp32 all the same",
     ),
 ]

@@ -1,4 +1,4 @@
-"""bfloat16, for what can do with 8 bits of precision at half the time: who multiplies it, and networks that do."""
+"""bfloat16, for what can do with 8 bits of precision in less time: who multiplies it, and networks that do."""
 
 import copy
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ BFLOAT16 = torch.finfo(torch.bfloat16).eps
 
 
 def quick_precision(device: str) -> Precision:
-    """bf16 where the processor multiplies such numbers itself, at half the time; elsewhere that would be slower."""
+    """bf16 where the processor multiplies such numbers itself, in less time; elsewhere that would be slower."""
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device != "cpu":
