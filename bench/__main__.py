@@ -28,6 +28,7 @@ from bench import (
     one_image,
     one_pixel,
     optimality,
+    precision,
     random_search,
     records,
     robust,
@@ -74,6 +75,11 @@ ROWS: dict[str, Callable[[], Section]] = {
     **{
         f"standard-{network}-{norm}": partial(robust.section, network, norm)
         for network, budgets in robust.BUDGETS.items()
+        for norm in budgets
+    },
+    **{
+        f"bf16-{network}-{norm}": partial(precision.section, network, norm)
+        for network, budgets in precision.BUDGETS.items()
         for norm in budgets
     },
     "hopskipjump-l2-1000": partial(decision.section, "l2", 5),

@@ -13,11 +13,11 @@ from torch.nn import functional
 from bench.clock import interleaved
 from bench.report import Check, Section, Table
 from bench.setting import CIFAR, test_set
+from brittle.models.bfloat16 import quick_precision
 from brittle.models.trainable import trainable
 from brittle.train import loop
 from brittle.train.batches import Pixels
 from brittle.train.classifier import Setting, initialised, train
-from brittle.train.lightning import quick_precision
 from brittle.train.standard import Standard
 
 IMAGES, BATCH, ROUNDS, MOST = 2_048, 256, 5, 1.1

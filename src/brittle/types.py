@@ -18,3 +18,6 @@ Access = Literal["gradient", "score", "decision"]
 
 ACCESSES: tuple[Access, ...] = ("decision", "score", "gradient")
 """The least first: who gives one gives those before it."""
+
+Precision = Literal["fp32", "bf16"]
+"""What products are made of."""

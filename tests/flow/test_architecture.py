@@ -68,7 +68,7 @@ TOP = ["api", "repeat", "testing", "pytest_plugin", "docs", "notebook", "view", 
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_FUNCTION = 60
-PARAMETERS = 27  # `brittle audit` has as many options
+PARAMETERS = 28  # `brittle audit` has as many options
 
 
 def name_of(path: Path) -> str:

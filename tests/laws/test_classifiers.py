@@ -14,8 +14,8 @@ from torch import Tensor, nn
 import brittle
 from brittle.errors import Unsupported
 from brittle.goals import Targeted, Untargeted
-from brittle.models import Averaged, Classifier, Front, Fronted
-from brittle.models.classifier import Score, Settings, is_classifier
+from brittle.models import Averaged, Classifier, Front, Fronted, bfloat16
+from brittle.models.classifier import Score, Settings, in_float32, is_classifier
 from laws.classifiers import KINDS, Blur, Kind, behind, network, rounded, softly_rounded
 from laws.worlds import trained_world
 
@@ -65,6 +65,20 @@ def test_logits_do_not_depend_on_the_batch(kind: Kind) -> None:
     whole = kind.make().adjusted(Settings(batch_size=12)).logits(images())
     for other in (alone, turned, whole, classifier.logits(images(), plain=True)):
         torch.testing.assert_close(other, together, rtol=1e-5, atol=1e-5)
+
+
+@each_kind
+def test_precision_is_that_of_a_network_inside_and_plain_answers_have_none(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bfloat16, "quick_precision", lambda _: "bf16")
+    exact, coarse = kind.make(), kind.make().adjusted(Settings(precision="bf16"))
+    assert exact.precision == "fp32"
+    assert coarse.precision == ("fp32" if kind.slope == "none" else "bf16")
+    assert torch.equal(coarse.logits(images(), plain=True), exact.logits(images(), plain=True))
+    torch.testing.assert_close(in_float32(coarse).logits(images()), exact.logits(images()), rtol=1e-5, atol=1e-5)
+    sees = not torch.allclose(coarse.logits(images()), exact.logits(images()), rtol=1e-4, atol=1e-4)
+    assert sees == (kind.slope != "none" and kind.name != "network, plain")
 
 
 @each_kind

@@ -26,6 +26,18 @@ def at_least(least: int) -> Callable[[Any], int]:
     return read
 
 
+def one_of(*words: str) -> Callable[[Any], str]:
+    """Reads one of a few words, and says what was expected and what was got."""
+
+    def read(value: Any) -> str:
+        if str(value) not in words:
+            hint = did_you_mean(str(value), words)
+            raise typer.BadParameter(f"expected {' or '.join(words)}, got {str(value)!r}{hint}")
+        return str(value)
+
+    return read
+
+
 def workers_or_cluster(value: Any) -> int | str:
     """Reads a number of processes, or what stands for a Ray cluster."""
     text = str(value)
@@ -128,6 +140,15 @@ Limit = Annotated[
 ]
 BatchSize = Annotated[str, typer.Option(metavar="N", help="images for one pass: a number, or auto")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda")]
+Precision = Annotated[
+    Any,
+    typer.Option(
+        parser=one_of("fp32", "bf16"),
+        metavar="NAME",
+        help="fp32, or bf16: attacks under a budget take less time where the processor multiplies it; what they"
+        " find is graded in fp32 all the same",
+    ),
+]
 Targets = Annotated[
     list[str] | None,
     typer.Option(

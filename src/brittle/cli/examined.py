@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from brittle.extras import EXTRAS
+from brittle.models.bfloat16 import quick_precision
 from brittle.run.plan import versions
 from brittle.studies.cached import cache_folder
 from brittle.text import counted
-from brittle.train.lightning import quick_precision
 
 GOOD, NOTE, BAD = "ok", "note", "bad"
 _STYLES = {GOOD: "green", NOTE: "yellow", BAD: "bold red"}
@@ -70,9 +70,13 @@ def _devices() -> Iterator[Examined]:
         yield Examined(NOTE, "GPU", why, "everything runs on the CPU; `nvidia-smi` says whether there is one")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if quick_precision(device) == "bf16":
-        yield Examined(GOOD, "bf16", f"multiplied by the {device} itself: trainings take it by themselves")
+        yield Examined(
+            GOOD, "bf16", f"multiplied by the {device} itself: trainings take it, audits with --precision bf16"
+        )
     else:
-        yield Examined(NOTE, "bf16", f"not multiplied by the {device} itself", "nothing: trainings take float32")
+        yield Examined(
+            NOTE, "bf16", f"not multiplied by the {device} itself", "nothing: trainings and audits take float32"
+        )
 
 
 def _folder(what: str, place: Path, advice: str, *, needed: bool = True) -> Examined:

@@ -11,7 +11,7 @@ from torch import Tensor
 from brittle.data.fit import Fit
 from brittle.goals import Rounding
 from brittle.models.classifier import Classifier, Pullback, Score, Settings, asked_about, gradient_by_chunks
-from brittle.types import Access, Images, Logits
+from brittle.types import Access, Images, Logits, Precision
 
 
 class Around(ABC):
@@ -91,6 +91,10 @@ class Around(ABC):
     @property
     def unit(self) -> float:
         return self.inner.unit
+
+    @property
+    def precision(self) -> Precision:
+        return self.inner.precision
 
 
 class Counting(Around):

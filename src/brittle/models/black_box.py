@@ -18,7 +18,7 @@ from brittle.models.classifier import Pullback, Score, Settings, evenly_cut
 from brittle.models.device import usable
 from brittle.models.estimator import Estimator
 from brittle.models.normalisation import Normalisation
-from brittle.types import Access, Images, Logits
+from brittle.types import Access, Images, Logits, Precision
 
 
 class Answering(Protocol):
@@ -123,6 +123,10 @@ class BlackBox:
     @property
     def unit(self) -> float:
         return torch.finfo(torch.float32).eps
+
+    @property
+    def precision(self) -> Precision:
+        return "fp32"
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import Rounding
-from brittle.types import Access, Images, Logits
+from brittle.types import Access, Images, Logits, Precision
 
 Score: TypeAlias = Callable[[Logits], Tensor]
 """Logits ``[B, K]`` -> float ``[B]``, a number for each row, of that row alone: ``goal.loss``, one class's logit.
@@ -39,6 +39,7 @@ class Settings:
     class_names: Sequence[str] | None = None
     device: str | torch.device | None = None
     batch_size: int | None = None
+    precision: Precision | None = None
     steady: bool | None = None
     name: str | None = None
     reject: str | int | None = None
@@ -98,6 +99,10 @@ class Classifier(Protocol):
         """The relative rounding of the type that it computes in, as far as its weights tell."""
 
     @property
+    def precision(self) -> Precision:
+        """What its answers are made of, but for plain ones, which are float32 all through."""
+
+    @property
     def fingerprint(self) -> str:
         """sha256 hex over all that makes its function: equal function, equal fingerprint, in any process."""
 
@@ -132,6 +137,11 @@ class Classifier(Protocol):
 
     def adjusted(self, said: Settings) -> "Classifier":
         """The same function, weights shared, with other settings and its own counts."""
+
+
+def in_float32(classifier: Classifier) -> Classifier:
+    """The same function, whose every answer is made of float32."""
+    return classifier if classifier.precision == "fp32" else classifier.adjusted(Settings(precision="fp32"))
 
 
 _ASKED = ("logits", "settled", "gradient", "linearize", "chunks", "adjusted")

@@ -14,6 +14,7 @@ from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
 from brittle.models.answers import as_logits, check_classes, classes_known
+from brittle.models.bfloat16 import checked_precision
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, asked_about, evenly_cut, gradient_by_chunks
 from brittle.models.company import rows_short
@@ -22,9 +23,9 @@ from brittle.models.fast import FastPath
 from brittle.models.modes import evaluating
 from brittle.models.normalisation import Normalisation
 from brittle.models.precision import exact, few_of, float32_unit, rounding_of
-from brittle.types import Access, Images, Logits
+from brittle.types import Access, Images, Logits, Precision
 
-_CPU_BATCH, _GPU_BATCH = 64, 512
+_CPU_BATCH, _GPU_BATCH = {"fp32": 64, "bf16": 128}, 512
 
 
 @final
@@ -37,9 +38,13 @@ class Network:
     are the images, whatever the network writes into its input.
     mean, std: per channel; pixels in [0, 1] are normalised with them here, so attacks never see it. Default: none.
     class_names: by index. device: where to run; default: where the network's parameters are.
-    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 512 on a GPU.
+    batch_size: rows for one pass through the network; default 64 on a CPU (larger is slower there), 128 with bf16, and
+    512 on a GPU.
     fast: fold batch norms and use channels_last where possible. Taken only after its logits have agreed with the plain
     network's on the first batch seen.
+    precision: bf16 lets attacks under a budget and searches see the fast copy in bfloat16, where the processor
+    multiplies that itself; what cannot be folded runs under autocast. They claim only what goes beyond its rounding,
+    grading is by the network itself in float32, and minimal attacks see float32 too. Without ``fast`` all do.
     steady: one image or three get company, so that on a CPU logits are as in larger batches; one takes twice the time.
     name: what reports call it; default: the network's class name.
     reject: the class, by name or index, with which the network refuses to answer: reaching it is no success for an
@@ -59,6 +64,7 @@ class Network:
         device: str | torch.device | None = None,
         batch_size: int | None = None,
         fast: bool = True,
+        precision: Precision = "fp32",
         steady: bool = True,
         name: str | None = None,
         reject: str | int | None = None,
@@ -79,13 +85,15 @@ class Network:
         self.normalisation = Normalisation.of(mean, std)
         self.class_names = None if class_names is None else texts("class_names", class_names)
         self.reject = None if reject is None else reject_of(reject, self.class_names)
-        self.batch_size = batch_size or (_CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH)
+        self.precision = checked_precision(precision, self.device)
+        self._batch_size = batch_size  # as it was asked for: another device has another default
+        self.batch_size = batch_size or (_CPU_BATCH[precision] if self.device.type == "cpu" else _GPU_BATCH)
         self.name = type(net).__name__ if name is None else text("name", name, "mine")
         self.fit, self.fast, self.steady = fit, fast, steady
         self.forwards = 0
         self._backwards: int | Tensor = 0  # on the device: who reads it waits
         self._counted: int | None = None  # classes, in the last pass
-        self._fast = FastPath(self._evaluated)
+        self._fast = FastPath(self._evaluated, self.precision)
 
     def __repr__(self) -> str:
         return f"Network({self.name}, device={self.device}, batch_size={self.batch_size})"
@@ -97,8 +105,9 @@ class Network:
             "std": self.std,
             "class_names": self.class_names,
             "device": self.device,
-            "batch_size": self.batch_size,
+            "batch_size": self._batch_size,
             "fast": self.fast,
+            "precision": self.precision,
             "steady": self.steady,
             "name": self.name,
             "reject": self.reject,
@@ -106,7 +115,10 @@ class Network:
         }
 
     def adjusted(self, said: Settings) -> "Network":
-        return Network(self.net, **said.over(self._settings))
+        other = Network(self.net, **said.over(self._settings))
+        if said == Settings(precision="fp32"):
+            other._fast = self._fast  # which has a copy for that, and is not quickly made
+        return other
 
     def holding(self, net: nn.Module, *, reject: int | None = None) -> "Network":
         """The same settings around another network, which is asked as it is: what rounds inside has no fast copy.
@@ -144,7 +156,7 @@ class Network:
     @property
     def is_fast(self) -> bool:
         """Whether the last pass took the fast path."""
-        return self._fast.copy is not None
+        return self._fast.taken(self.precision) is not None
 
     @property
     def backwards(self) -> int:
@@ -186,7 +198,7 @@ class Network:
                 plain = self.plain(some)
                 fast = self._fast.settle(self.net, some, plain) if self._may_be_fast(some) else None
             others = [] if fast is None else [fast]
-            unit = float32_unit(self.device)
+            unit = max(float32_unit(self.device), self._fast.unit(self.precision))
             if unit > FLOAT32.eps:  # attacks see what is rounded more than in ``plain``
                 others.append(self._pass(some))
             rounding = rounding_of(self.net, self._evaluated, some, plain, others, unit)
@@ -231,7 +243,7 @@ class Network:
         # A CPU convolves one row, or three, by other kernels than larger batches, which round differently. So it does
         # with products of matrices, of up to three rows; in the copy linear layers see to their own.
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
-        copy = self._fast.of(self.net, batch) if self._may_be_fast(batch) else None
+        copy = self._fast.of(self.net, batch, self.precision) if self._may_be_fast(batch) else None
         if copy is None and len(images) < 4 and any(isinstance(one, nn.Linear) for one in self.net.modules()):
             batch = self._with_company(images, -len(images) % 4)
         logits = self.plain(batch) if copy is None else self._run(copy, batch)
@@ -247,10 +259,9 @@ class Network:
 
     def _run(self, net: nn.Module, images: Images) -> Logits:
         inputs = self.normalisation.applied(images)
-        inputs = inputs.to(next((one.dtype for one in net.parameters() if one.is_floating_point()), images.dtype))
-        if net is not self.net:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        logits = as_logits(net(inputs), len(images))
+        dtype = next((one.dtype for one in net.parameters() if one.is_floating_point()), images.dtype)
+        layout = torch.preserve_format if net is self.net else torch.channels_last
+        logits = as_logits(net(inputs.to(dtype, memory_format=layout)), len(images))
         check_classes(logits.shape[1], self.class_names, self.reject)
         self._counted = logits.shape[1]
         return logits

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from brittle.errors import BrittleError, Flag
-from brittle.models.classifier import Classifier
+from brittle.models.classifier import Classifier, in_float32
 from brittle.models.descent import unbroken_flag
 from brittle.models.input_range import input_range_flag
 from brittle.models.outputs import probabilities_flag, small_flag
@@ -59,7 +59,7 @@ def preflight(classifier: Classifier, images: Images, labels: Labels | None) -> 
     images and labels cannot belong together at all. The global random generators are left as they were. It costs some
     700 passes of one image, and 350 more where gradients lead nowhere.
     """
-    images = images[:PROBE].to(classifier.device)
+    classifier, images = in_float32(classifier), images[:PROBE].to(classifier.device)
     with _generators_kept(classifier.device):
         logits = check_compatible(classifier, images, labels)
         if not len(images):
@@ -73,6 +73,7 @@ def glance(classifier: Classifier, images: Images, labels: Labels, logits: Logit
 
     images: at least one; logits: what the classifier has given for them. gradients: the attack asks for them.
     """
+    classifier = in_float32(classifier)
     few, seen, known = images[:GLANCE], logits[:GLANCE], labels[:GLANCE]  # batch statistics and coins show on any
     with _generators_kept(classifier.device):
         random = random_flag(classifier, few, times=2)

@@ -30,6 +30,7 @@ from brittle.models.signs_cnn import SignsCNN
 from brittle.models.trained import load_run
 from brittle.models.training import trained
 from brittle.models.weights import class_counts, load_state, load_weights, read_state
+from brittle.types import Precision
 
 
 @final
@@ -54,11 +55,13 @@ def load_model(
     class_names: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     batch_size: int | None = None,
+    precision: Precision | None = None,
     reject: str | int | None = None,
 ) -> Classifier:
     """The classifier that ``spec`` names (one of ``MODELS``), with the weights in ``weights``.
 
-    mean, std, class_names, reject: instead of what was published with it; device, batch_size: as for ``Network``.
+    mean, std, class_names, reject: instead of what was published with it; device, batch_size, precision: as for
+    ``Network``.
     ``Classifier.fit`` is the image size that it wants. Raises BrittleError for an unknown name, unusable weights,
     missing weights, or a factory that fails.
     """
@@ -70,7 +73,13 @@ def load_model(
         .load(rest, path)
         .adjusted(
             Settings(
-                mean=mean, std=std, class_names=class_names, device=usable(device), batch_size=batch_size, reject=reject
+                mean=mean,
+                std=std,
+                class_names=class_names,
+                device=usable(device),
+                batch_size=batch_size,
+                precision=precision,
+                reject=reject,
             )
         )
     )

@@ -71,6 +71,7 @@ class ModelRecord(_Plain):
     image_shape: tuple[int, int, int]  # C, H, W
     data_fingerprint: str  # with labels counted as this network counts its classes
     device: str
+    precision: str = "fp32"  # what attacks have seen it multiply; but for minimal ones, and grades
     batch_size: int  # without effect on results
     flags: list[FlagRecord] = []  # preflight
 

@@ -248,6 +248,8 @@ def repeat_facts(manifest: Manifest) -> list[tuple[str, str]]:
             ("Images as it sees them", f"{width} \u00d7 {height} pixels, {counted(channels, 'channel')}"),
             ("Device, and batch size (without effect on results)", f"{model.device}, {model.batch_size}"),
         ]
+        if model.precision != "fp32":
+            facts.append(("Precision of budget attacks and searches; grades are fp32", model.precision))
     if manifest.goals:
         facts.append(("Goal" if len(manifest.goals) == 1 else "Goals", ", ".join(manifest.goals)))
     facts += [("Data", manifest.data), ("Images", f"{manifest.examples:,}")]

@@ -1,6 +1,5 @@
 """One attack on images in memory, graded."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import final
@@ -18,10 +17,11 @@ from brittle.flags import STUCK
 from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, checked_classifier
+from brittle.models.classifier import Classifier, checked_classifier, in_float32
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Grade, Rounded, Rules, grade
+from brittle.run.made import made_by
 from brittle.text import counted
 from brittle.types import ACCESSES, Images, Labels, Logits
 
@@ -110,7 +110,7 @@ def attack(
     rng = Rng(seed, examples.ids)
     if not len(images):
         return _run(classifier, images, wanted, ended, rng, images.new_zeros(0, 1))
-    logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
+    logits = check_compatible(in_float32(classifier), images.detach().float().to(classifier.device), wanted.labels)
     found = _run(classifier, images, wanted, ended, rng, logits)
     gradients = traits_of(method).access == "gradient"
     seen = glance(classifier, found.originals, found.goal.labels, logits, gradients=gradients)
@@ -221,27 +221,14 @@ def check_access(method: object, classifier: Classifier) -> None:
 def attack_graded(
     classifier: Classifier, images: Images, goal: Goal, method: Attack, rng: Rng, logits: Logits
 ) -> Found:
-    """Runs an attack on checked images on the classifier's device, with their logits, times and grades it.
-
-    The goal becomes that of this classifier: with its reject class, and met only beyond what its logits are rounded by.
-    """
-    with classifier.settled(images, logits) as rounding:
-        goal = replace(goal, rounding=rounding)  # type: ignore[type-var]
-        if isinstance(goal, Untargeted) and goal.reject is None:
-            goal = replace(goal, reject=classifier.reject)
-        passes = classifier.forwards, classifier.backwards
-        started = time.perf_counter()
-        outcome = method(classifier, images, goal, rng=rng)
-        if classifier.device.type != "cpu":  # which has only been asked so far
-            torch.accelerator.synchronize(classifier.device)
-        seconds = time.perf_counter() - started
-    counted = classifier.forwards - passes[0], classifier.backwards - passes[1]
+    """Runs an attack on checked images on the classifier's device, with their logits, times and grades it."""
+    made = made_by(classifier, images, goal, method, rng, logits)
     return Found(
-        **outcome._asdict(),
-        **grade(classifier, images, outcome, goal, Rules.of(method))._asdict(),
+        **made.outcome._asdict(),
+        **grade(classifier, images, made.outcome, made.goal, Rules.of(method))._asdict(),
         originals=images,
         method=method,
-        goal=goal,
-        miscounted=counted != (int(outcome.forwards.sum()), int(outcome.backwards.sum())),
-        seconds=seconds,
+        goal=made.goal,
+        miscounted=made.miscounted,
+        seconds=made.seconds,
     )

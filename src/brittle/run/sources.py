@@ -225,6 +225,7 @@ def model_record(
         image_shape=(channels, height, width),
         data_fingerprint=examples.fingerprint,
         device=classifier.device.type,
+        precision=classifier.precision,
         batch_size=classifier.batch_size,
         flags=flags or [],
     )

@@ -33,6 +33,7 @@ from brittle.studies.opening import opened_sources
 from brittle.studies.registry import register_study
 from brittle.studies.rows import table_of
 from brittle.studies.transfer import Sizes, check_transfer, sizes_from, transfer_units
+from brittle.types import Precision
 
 
 @final
@@ -58,7 +59,8 @@ class AuditSpec(Spec):
     transfer: what is made for each model is graded on every other, also scaled to the sizes ``at``, such as
     "linf=8/255", of which an attack takes those in its own norm; by default the customary budgets. What a model of
     ``run:DIR`` was trained on its card says, where nobody else does.
-    gate: what ``brittle check`` asks of its numbers.
+    precision: what budget attacks and searches multiply, as for ``Network``. gate: what ``brittle check`` asks of its
+    numbers.
     A model with defences is judged beside itself without them: what is made for each is graded on each, and the attacks
     of a level are joined by some that ask for no gradients.
     """
@@ -79,6 +81,7 @@ class AuditSpec(Spec):
     seed: int = 0
     batch_size: int | None = None
     device: str = "auto"
+    precision: Precision = "fp32"
     gate: GateSpec | None = None
 
     @property
@@ -99,7 +102,7 @@ class AuditSpec(Spec):
             raise BrittleError(f"expected sizes such as {self.at[0]} with a transfer only")
         sizes_from(self.at, (3, 1, 1))  # this too
         models, guards = beside_bare(self.models)
-        sources = opened_sources(models, self.data, self.limit, self.device, self.batch_size, self.seed)
+        sources = opened_sources(models, self.data, self.limit, self.device, self.batch_size, self.seed, self.precision)
         asked = self
         if wanted is not None:
             shape = sources.image_shape

@@ -12,10 +12,15 @@ from brittle.errors import BrittleError
 from brittle.models import Classifier, load_model
 from brittle.run.sources import Sources
 from brittle.run.spec import ModelSpec
+from brittle.types import Precision
 
 
 def opened_models(
-    models: Sequence[ModelSpec], device: str, batch_size: int | None = None, seed: int = 0
+    models: Sequence[ModelSpec],
+    device: str,
+    batch_size: int | None = None,
+    seed: int = 0,
+    precision: Precision | None = None,
 ) -> dict[str, Classifier]:
     """Each model by the name that records call it; BrittleError for none, for names that repeat, and unusable ones.
 
@@ -35,7 +40,7 @@ def opened_models(
     for name, (one, each) in zip(names, behind, strict=True):
         key = bare(one).model_dump_json()
         if key not in loaded:
-            loaded[key] = _loaded(one, place, batch_size)
+            loaded[key] = _loaded(one, place, batch_size, precision)
         bare_one = loaded[key]
         made[name] = defended(bare_one, *each, seed=seed, clean=clean_for(one, each, bare_one)) if each else bare_one
     return made
@@ -67,7 +72,7 @@ def bare(model: ModelSpec) -> ModelSpec:
     return model.model_copy(update={"defences": [], "defence_data": None, "name": None, "trained_on": None})
 
 
-def _loaded(model: ModelSpec, device: str, batch_size: int | None) -> Classifier:
+def _loaded(model: ModelSpec, device: str, batch_size: int | None, precision: Precision | None) -> Classifier:
     return load_model(
         model.model,
         weights=None if model.weights is None else Path(model.weights),
@@ -75,15 +80,22 @@ def _loaded(model: ModelSpec, device: str, batch_size: int | None) -> Classifier
         std=model.std,
         device=device,
         batch_size=batch_size,
+        precision=precision,
         reject=model.reject,
     )
 
 
 def opened_sources(
-    models: Sequence[ModelSpec], data: str, limit: int | None, device: str, batch_size: int | None, seed: int = 0
+    models: Sequence[ModelSpec],
+    data: str,
+    limit: int | None,
+    device: str,
+    batch_size: int | None,
+    seed: int = 0,
+    precision: Precision | None = None,
 ) -> Sources:
     """Models with the data as each of them wants it, in an order in which a higher limit only adds some."""
-    loaded = opened_models(models, device, batch_size, seed)
+    loaded = opened_models(models, device, batch_size, seed, precision)
     for one in (one for one in models if one.defence_data == data):
         for each in defences_from(one.defences):
             if images_wanted(each) and loaded[name_of(one, each)].reject is not None:

@@ -10,6 +10,7 @@ from brittle.data.examples import Examples
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.measure import Curve, Measured, Told, rate
+from brittle.models.bfloat16 import quick_precision
 from brittle.models.trainable import trainable
 from brittle.records import Manifest
 from brittle.run.spec import Spec
@@ -20,7 +21,6 @@ from brittle.studies.registry import register_study
 from brittle.studies.trainer import Given, Training, check_labelled, given_of
 from brittle.text import counted, duration, percent
 from brittle.train import RECIPES
-from brittle.train.lightning import quick_precision
 
 _HELD_OUT = 5
 

@@ -28,9 +28,10 @@ from brittle.train.batches import Pixels
 from brittle.train.classifier import Setting, train
 from brittle.train.frames import Shows
 from brittle.train.halves import positions_on
-from brittle.train.lightning import Precision, fabric_of
+from brittle.train.lightning import fabric_of
 from brittle.train.loop import Progress
 from brittle.train.recipe import Recipe
+from brittle.types import Precision
 
 
 class Given(NamedTuple):

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from brittle.train.batches import Batches, Normalised, Pixels, seed_of
 from brittle.train.decayed import as_they_are
 from brittle.train.frames import Frames, Shows
-from brittle.train.lightning import Precision, fabric_of, quiet
+from brittle.train.lightning import fabric_of, quiet
 from brittle.train.loop import Loop, Progress, Row
 from brittle.train.recipe import Networks, Recipe
+from brittle.types import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

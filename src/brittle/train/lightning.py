@@ -4,16 +4,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
-
-import torch
+from typing import TYPE_CHECKING
 
 from brittle.errors import BrittleError
+from brittle.types import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Precision = Literal["fp32", "bf16"]
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 _SAYS = ("lightning_fabric", "lightning.fabric", "lightning_utilities")
 
@@ -31,13 +29,6 @@ def fabric_of(precision: Precision, device: str, devices: int = 1) -> "Fabric":
             strategy="auto" if devices == 1 else "ddp_spawn",
             precision=_PRECISIONS[precision],  # type: ignore[arg-type]
         )
-
-
-def quick_precision(device: str) -> Precision:
-    """bf16 where the processor multiplies such numbers itself, at half the time; elsewhere that would be slower."""
-    if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
 
 
 @contextmanager
