@@ -200,10 +200,11 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     classifier, examples = source.classifier, source.examples
     images = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
-    check_compatible(classifier, images, labels)
+    logits = check_compatible(classifier, images, labels)
     check_class_count(classifier.class_names, classifier.num_classes, examples, classifier.reject)
     if flags is None:
-        found = preflight(classifier, images, None if labels is None else labels[: len(images)])
+        known = None if labels is None else labels[: len(images)]
+        found = preflight(classifier, images, known, logits=logits)
         flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]
     return model_record(name, slug, classifier, examples, flags=flags)
 
