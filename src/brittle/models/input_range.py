@@ -85,7 +85,7 @@ def _accuracy_with(
     """
     other = classifier.adjusted(Settings(mean=usual.mean, std=usual.std))
     right = count = len(images)
-    for some, wanted in zip(images.split(_FEW), labels.split(_FEW), strict=True):
+    for some, wanted in zip(torch.split(images, _FEW), torch.split(labels, _FEW), strict=True):
         right -= int((other.logits(some, plain=True).argmax(1) != wanted).sum())
         if right < enough * count - 0.5:  # half an image for what the bound is rounded by
             return 0.0

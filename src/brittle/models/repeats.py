@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,7 +127,8 @@ def _rounds(classifier: Classifier, images: Images, times: int) -> Iterator[Logi
 
 def _generators() -> tuple[object, ...]:
     """Where the global generators stand, of which nearly all that is random in a network draws."""
-    _, keys, place, *_ = np.random.get_state()
+    state: Any = np.random.get_state()
+    _, keys, place, *_ = state
     return torch.get_rng_state().numpy().tobytes(), bytes(keys), place, random.getstate()
 
 

@@ -109,7 +109,7 @@ def _compared(classifier: Classifier, points: Images, coins: Images, labels: Lab
     widths = [least, coin, *(torch.full_like(slope, wide) for wide in _WIDER)]
     moves = [per_row(width, points) * way for width, way in zip(widths, (up, coins, up, up), strict=True)]
     ends = classifier.logits(torch.cat([end for move in moves for end in (points + move, points - move)]))
-    losses = [goal.loss(one) for one in ends.split(len(points))]
+    losses = [goal.loss(one) for one in torch.split(ends, len(points))]
     changes = [after - before for after, before in zip(losses[::2], losses[1::2], strict=True)]
     foretold = [2 * (gradient * move).flatten(1).sum(1) for move in moves]
 

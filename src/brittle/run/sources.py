@@ -67,12 +67,14 @@ class Source:
 class Sources:
     """Classifiers by name, each with the same examples.
 
-    Kept are the last shard that was asked for with its content, and the seconds that a pass of an example has taken.
+    Kept are the last shard that was asked for with its content, the last digest, and the seconds that a pass of an
+    example has taken.
     """
 
     of: Mapping[str, Source]
     _last: dict[tuple[str, int, int], Shard] = field(default_factory=dict, repr=False, compare=False)
     _content: dict[tuple[str, int, int], bytes] = field(default_factory=dict, repr=False, compare=False)
+    _given: dict[tuple[str, int, int], str] = field(default_factory=dict, repr=False, compare=False)
     _pace: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -164,7 +166,14 @@ class Sources:
         return start, min(start + manifest.shard_size, len(self.first.examples))
 
     def given(self, name: str, unit: Unit) -> str:
-        """sha256 of a unit's examples: ids, labels and pixels."""
+        """sha256 of a unit's examples: ids, labels and pixels. The attacks of a shard ask one after another."""
+        key = (name, *unit.span)
+        if key not in self._given:
+            self._given.clear()
+            self._given[key] = self._digest(name, unit)
+        return self._given[key]
+
+    def _digest(self, name: str, unit: Unit) -> str:
         examples, (start, stop) = self.of[name].examples, unit.span
         labels = None if examples.labels is None else examples.labels[start:stop].tolist()
         sha = hashlib.sha256(f"{examples.ids[start:stop]}\0{labels}\0".encode("utf-8", "surrogatepass"))
