@@ -23,7 +23,7 @@ from brittle.run import engine, sources, store
 from brittle.run.sources import Sources
 from brittle.studies.audit import Audit
 
-LIMIT, ROUNDS, GOAL = 1000, 3, 0.15
+LIMIT, ROUNDS, GOAL = 1000, 3, 0.08
 GRADING = "grading: passes through the plain network"
 REST = "records as tables, grading's comparisons, the rest"
 PARTS = {

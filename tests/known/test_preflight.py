@@ -2,8 +2,11 @@
 
 import math
 import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -303,12 +306,84 @@ def test_probe_is_the_first_64_examples_and_costs_no_more_than_it_says() -> None
     images, labels = images_of(200)
     classifier, blind = Network(Nearest()), Network(Rounded())
     assert preflight(classifier, images, labels) == []
-    assert 64 + 16 < classifier.backwards <= 64 + 16 + 16 * 20
-    assert classifier.forwards + classifier.backwards < 700
+    assert 64 + 8 < classifier.backwards <= 64 + 8 + 16 * 19
+    assert classifier.forwards + classifier.backwards < 400
     preflight(blind, images, labels)
-    assert 700 < blind.forwards + blind.backwards < 700 + 2 * 350
+    assert 700 < blind.forwards + blind.backwards < 1000
     images[64:] = torch.nan
-    assert preflight(classifier, images, labels) == []
+    counts = []
+    for logits in (None, classifier.logits(images[:64])):
+        counts.append(classifier.forwards)
+        assert preflight(classifier, images, labels, logits=logits) == []
+        counts.append(classifier.forwards)
+    assert (counts[1] - counts[0]) - (counts[3] - counts[2]) == 64, "logits that are at hand are not asked for"
+
+
+class Counted(Nearest):
+    """How many images go through, pass by pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes.append(len(images))
+        return super().forward(images)
+
+
+class LateNoise(Counted):
+    """Draws in each pass, and makes use of it in one: the 50th of two images."""
+
+    def __init__(self, draw: Callable[[], object]) -> None:
+        super().__init__()
+        self.draw = draw
+
+    def fault(self, logits: Tensor) -> Tensor:
+        self.draw()
+        return logits + float(self.passes[-1] == 2 and self.passes.count(2) == 50)
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: torch.rand(()), np.random.random, random.random], ids=["torch", "numpy", "python"]
+)
+def test_who_draws_is_asked_more_often(draw: Callable[[], object]) -> None:
+    kept = np.random.get_state(), random.getstate()
+    late, quiet = LateNoise(draw), Counted()
+    (flag,) = preflight(Network(late, fast=False), IMAGES, LABELS)
+    np.random.set_state(kept[0])
+    random.setstate(kept[1])
+    assert flag.code == "random"
+    assert preflight(Network(quiet, fast=False), IMAGES, LABELS) == []
+    assert late.passes.count(2) >= 64 > 50 > quiet.passes.count(2) >= 32
+
+
+class StraightThroughInPart(Nearest):
+    """Images of class 0 are rounded, with the gradient of the identity."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mine = (super().forward(images).argmax(1) == 0).view(-1, 1, 1, 1)
+        rounded = images + ((images * 7).round() / 7 - images).detach()
+        return super().forward(torch.where(mine, rounded, images))
+
+
+def test_one_image_whose_slope_is_wrong_makes_for_a_look_at_more() -> None:
+    mine, others = (torch.arange(label, len(LABELS), CLASSES) for label in (0, 1))
+    order = torch.cat([mine[:1], others[:7], mine[1:9]])
+    flags = preflight(Network(StraightThroughInPart()), IMAGES[order], LABELS[order])
+    assert [flag.code for flag in flags] == ["rough-gradient"]
+    assert "of 16 images it is wrong for the smallest move" in flags[0].message
+    few = torch.cat([mine[:2], others])
+    assert preflight(Network(StraightThroughInPart()), IMAGES[few], LABELS[few]) == []  # no more than a flag takes
+
+
+def test_a_normalisation_that_can_be_no_better_any_more_is_tried_no_further() -> None:
+    labels = torch.where(torch.arange(40) < 18, (LABELS + 1) % CLASSES, LABELS)  # 55 % right; nothing is at 75 %
+    net = Counted()
+    assert preflight(Network(net, fast=False), IMAGES, labels) == []
+    sure = Counted()
+    assert preflight(Network(sure, fast=False), IMAGES, LABELS) == []
+    tried = sum(net.passes) - sum(sure.passes)
+    assert 5 * 16 <= tried < 5 * 40
 
 
 class Nan(Nearest):

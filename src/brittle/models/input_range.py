@@ -13,6 +13,7 @@ from brittle.types import Images, Labels, Logits
 _GOOD = 0.8  # above it, no other normalisation can be better by _GAIN
 _GAIN, _LEAST_GAIN = 0.2, 3  # how much better another one must be: in accuracy, and in images
 _CLOSE = 0.05  # accuracies that the probe cannot tell apart
+_FEW = 16  # images, after which a normalisation may have shown already that it is no better
 _FEWEST = 10  # images, below which "no better than guessing" says little
 
 
@@ -37,9 +38,13 @@ def input_range_flag(classifier: Classifier, images: Images, labels: Labels, log
     given = _accuracy(logits, labels)
     if given > _GOOD:
         return None
-    tried = {usual: _accuracy_with(usual, classifier, images, labels) for usual in _usual(images.shape[1])}
+    gain = max(_GAIN, _LEAST_GAIN / len(images))
+    tried = {
+        usual: _accuracy_with(usual, classifier, images, labels, enough=given + gain - _CLOSE)
+        for usual in _usual(images.shape[1])
+    }
     best = max(tried, key=lambda usual: tried[usual])
-    if tried[best] - given >= max(_GAIN, _LEAST_GAIN / len(images)):
+    if tried[best] - given >= gain:
         others = [usual for usual in tried if usual != best and tried[usual] >= tried[best] - _CLOSE]
         also = f" (with {' or '.join(usual.name for usual in others)} it is as good)" if others else ""
         return Flag(
@@ -71,10 +76,20 @@ def _usual(channels: int) -> tuple[_Normalisation, ...]:
     )
 
 
-def _accuracy_with(usual: _Normalisation, classifier: Classifier, images: Images, labels: Labels) -> float:
-    """Not through the fast path: each normalisation is tried for one pass only."""
+def _accuracy_with(
+    usual: _Normalisation, classifier: Classifier, images: Images, labels: Labels, *, enough: float
+) -> float:
+    """The accuracy; 0 of one that some of the images show to be less than enough.
+
+    Not through the fast path: each normalisation is tried for one pass only.
+    """
     other = classifier.adjusted(Settings(mean=usual.mean, std=usual.std))
-    return _accuracy(other.logits(images, plain=True), labels)
+    right = count = len(images)
+    for some, wanted in zip(torch.split(images, _FEW), torch.split(labels, _FEW), strict=True):
+        right -= int((other.logits(some, plain=True).argmax(1) != wanted).sum())
+        if right < enough * count - 0.5:  # half an image for what the bound is rounded by
+            return 0.0
+    return right / count
 
 
 def _accuracy(logits: Logits, labels: Labels) -> float:

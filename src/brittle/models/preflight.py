@@ -11,7 +11,7 @@ from brittle.models.descent import unbroken_flag
 from brittle.models.input_range import input_range_flag
 from brittle.models.outputs import probabilities_flag, small_flag
 from brittle.models.repeats import company_flag, jump_flag, random_flag
-from brittle.models.slopes import gradient_flags, inner_gradient_flag
+from brittle.models.slopes import gradient_flags, inner_gradient_flag, loss_gradient, slope_flag
 from brittle.text import counted
 from brittle.types import Images, Labels, Logits
 
@@ -52,16 +52,19 @@ def check_compatible(classifier: Classifier, images: Images, labels: Labels | No
     return logits
 
 
-def preflight(classifier: Classifier, images: Images, labels: Labels | None) -> list[Flag]:
+def preflight(
+    classifier: Classifier, images: Images, labels: Labels | None, *, logits: Logits | None = None
+) -> list[Flag]:
     """The reasons to doubt results on this classifier, from at most ``PROBE`` examples; [] when there are none.
 
-    images: ``[N, C, H, W]`` in [0, 1]; labels: int64 ``[N]``, or None where unknown. Raises BrittleError where network,
-    images and labels cannot belong together at all. The global random generators are left as they were. It costs some
-    700 passes of one image, and 350 more where gradients lead nowhere.
+    images: ``[N, C, H, W]`` in [0, 1]; labels: int64 ``[N]``, or None where unknown. logits: of the images, where
+    ``check_compatible`` has given them. Raises BrittleError where network, images and labels cannot belong together at
+    all. The global random generators are left as they were. It costs some 400 passes of one image, and
+    up to 1,000 more where something looks odd.
     """
     classifier, images = in_float32(classifier), images[:PROBE].to(classifier.device)
     with _generators_kept(classifier.device):
-        logits = check_compatible(classifier, images, labels)
+        logits = check_compatible(classifier, images, labels) if logits is None else logits[:PROBE]
         if not len(images):
             return []
         known = None if labels is None else labels[:PROBE].to(classifier.device)
@@ -77,29 +80,42 @@ def glance(classifier: Classifier, images: Images, labels: Labels, logits: Logit
     few, seen, known = images[:GLANCE], logits[:GLANCE], labels[:GLANCE]  # batch statistics and coins show on any
     with _generators_kept(classifier.device):
         random = random_flag(classifier, few, times=2)
-        flags = [random or company_flag(classifier, few, seen, alone=1)]
-        if gradients:
-            flags += gradient_flags(classifier, few, known, compare=False)
+        turned, gradient = _in_reverse(classifier, few, known, gradients=gradients)
+        flags = [random or company_flag(classifier, few, seen, turned, alone=1)]
+        if gradient is not None:
+            flags += gradient_flags(gradient)
     return [flag for flag in flags if flag is not None]
 
 
 def _flags(classifier: Classifier, images: Images, known: Labels | None, logits: Logits) -> Iterator[Flag | None]:
     random = random_flag(classifier, images)
+    labels = logits.argmax(1) if known is None else known
+    turned, gradient = _in_reverse(classifier, images, labels, gradients=classifier.access == "gradient")
     unsteady = random is not None and random.code == "random"
-    company = None if unsteady else company_flag(classifier, images, logits)
-    if classifier.access == "gradient":  # an estimator has nothing better than probabilities
+    company = None if unsteady else company_flag(classifier, images, logits, turned)
+    if gradient is not None:  # an estimator has nothing better than probabilities
         yield probabilities_flag(logits) or small_flag(logits)
     yield random
     yield company
-    if classifier.access == "gradient":
+    if gradient is not None:
         yield None if unsteady else jump_flag(classifier, images)
-        labels = logits.argmax(1) if known is None else known
-        # Where answers change by themselves, differences of them are no slopes.
-        yield from gradient_flags(classifier, images, labels, compare=not (unsteady or company))
+        yield from gradient_flags(gradient)
+        if not (unsteady or company):  # where answers change by themselves, differences of them are no slopes
+            yield slope_flag(classifier, images, labels)
         yield inner_gradient_flag(classifier, images)
-        yield unbroken_flag(classifier, images, labels, logits)
+        yield unbroken_flag(classifier, images, labels, logits, gradient)
     if known is not None:
         yield input_range_flag(classifier, images, known, logits)
+
+
+def _in_reverse(
+    classifier: Classifier, images: Images, labels: Labels, *, gradients: bool
+) -> tuple[Logits, Images | None]:
+    """Logits of a batch in reversed order, and the gradients of the loss, if they are wanted; rows as in ``images``."""
+    if not gradients:
+        return classifier.logits(images.flip(0)).flip(0), None
+    logits, gradient = loss_gradient(classifier, images.flip(0), labels.flip(0))
+    return logits.flip(0), gradient.flip(0)
 
 
 def _check_channels(wanted: int | None, images: Images) -> None:

@@ -67,12 +67,14 @@ class Source:
 class Sources:
     """Classifiers by name, each with the same examples.
 
-    Kept are the last shard that was asked for with its content, and the seconds that a pass of an example has taken.
+    Kept are the last shard that was asked for with its content, the last digest, and the seconds that a pass of an
+    example has taken.
     """
 
     of: Mapping[str, Source]
     _last: dict[tuple[str, int, int], Shard] = field(default_factory=dict, repr=False, compare=False)
     _content: dict[tuple[str, int, int], bytes] = field(default_factory=dict, repr=False, compare=False)
+    _given: dict[tuple[str, int, int], str] = field(default_factory=dict, repr=False, compare=False)
     _pace: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -164,7 +166,14 @@ class Sources:
         return start, min(start + manifest.shard_size, len(self.first.examples))
 
     def given(self, name: str, unit: Unit) -> str:
-        """sha256 of a unit's examples: ids, labels and pixels."""
+        """sha256 of a unit's examples: ids, labels and pixels. The attacks of a shard ask one after another."""
+        key = (name, *unit.span)
+        if key not in self._given:
+            self._given.clear()
+            self._given[key] = self._digest(name, unit)
+        return self._given[key]
+
+    def _digest(self, name: str, unit: Unit) -> str:
         examples, (start, stop) = self.of[name].examples, unit.span
         labels = None if examples.labels is None else examples.labels[start:stop].tolist()
         sha = hashlib.sha256(f"{examples.ids[start:stop]}\0{labels}\0".encode("utf-8", "surrogatepass"))
@@ -200,10 +209,11 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     classifier, examples = source.classifier, source.examples
     images = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
-    check_compatible(classifier, images, labels)
+    logits = check_compatible(classifier, images, labels)
     check_class_count(classifier.class_names, classifier.num_classes, examples, classifier.reject)
     if flags is None:
-        found = preflight(classifier, images, None if labels is None else labels[: len(images)])
+        known = None if labels is None else labels[: len(images)]
+        found = preflight(classifier, images, known, logits=logits)
         flags = [FlagRecord(code=flag.code, message=flag.message) for flag in found]
     return model_record(name, slug, classifier, examples, flags=flags)
 
