@@ -139,10 +139,10 @@ def test_an_attack_through_rounding_comes_near_to_the_best_set_of_jumps() -> Non
     """Of a linear score: pixels that jump gain so much each, and cost the square of their way to it."""
     weight = torch.randn(64, generator=torch.Generator().manual_seed(0))
     x, levels, eps = 0.1 + 0.8 * images(20), 15, 0.03
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).requires_grad_(False)
-    net[1].weight.copy_(torch.stack([weight, -weight]))
-    net[1].bias.copy_(torch.tensor([1e3, -1e3]))  # or it would stop at its first success
-    behind = defended(Network(net.eval()), BitDepth(bits=4))
+    linear = nn.Linear(64, 2).requires_grad_(False)
+    linear.weight.copy_(torch.stack([weight, -weight]))
+    linear.bias.copy_(torch.tensor([1e3, -1e3]))  # or it would stop at its first success
+    behind = defended(Network(nn.Sequential(nn.Flatten(), linear).eval()), BitDepth(bits=4))
     apgd = brittle.APGD(norm="l2", eps=eps, loss="margin")
     found = brittle.attack(behind, x, torch.zeros(20, dtype=torch.long), apgd)
     gained = ((levels * x).round() - (levels * found.images).round()).flatten(1) @ weight
