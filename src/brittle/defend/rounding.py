@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-_WIDTH = 1 / 8  # of a step: so far from a jump the slope is an e-th of what it is there
+_WIDTH = 0.16  # of a step: so far from a jump the slope is an e-th of what it is there
 
 
 def softly_rounded(values: Tensor) -> Tensor:
