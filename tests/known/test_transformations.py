@@ -1,5 +1,6 @@
 """Defences judged: closed forms of each defence, and figures that can be counted by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -7,12 +8,26 @@ import pyarrow as pa
 import pytest
 import torch
 from fake_run import manifest_of
+from torch import nn
 from torch.nn import functional
 
-from brittle.defend import JPEG, BitDepth, Blur, CropResize, Median, RandomResizePad, TotalVariation, Translate
+import brittle
+from brittle import load_data, load_model
+from brittle.defend import (
+    JPEG,
+    BitDepth,
+    Blur,
+    CropResize,
+    Median,
+    RandomResizePad,
+    TotalVariation,
+    Translate,
+    defended,
+)
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
+from brittle.models import Network
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
@@ -110,12 +125,44 @@ def test_the_jpeg_that_attackers_differentiate_is_the_file_but_for_rounding() ->
             assert float((x - JPEG(quality=quality).step(x)).abs().mean()) > 0.3 / 255
 
 
-def test_a_soft_rounding_is_one_at_whole_numbers_and_half_way() -> None:
-    values = torch.tensor([0.0, 1.0, 1.4999, 1.5001, 2.0], requires_grad=True)
+def test_a_soft_rounding_is_as_steep_as_a_jump_is_near() -> None:
+    values = torch.tensor([0.0, -1.0, 0.25, 0.4999, 1.5001, 1.9, -0.4], requires_grad=True)
     soft = softly_rounded(values)
-    torch.testing.assert_close(soft.detach(), torch.tensor([0, 1, 1.1625, 1.8375, 2]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(soft[:2], torch.tensor([0.0, -1.0]))
     (slope,) = torch.autograd.grad(soft.sum(), values)
-    assert float(slope[2]) > 5 * float(slope[1]) > 0
+    jump = torch.tensor([0.25, 0.0, 0.0, 0.4, 0.1])  # how far away it is
+    torch.testing.assert_close(slope[2:], (-jump / 0.16).exp(), rtol=1e-2, atol=1e-4)
+    assert bool((slope[:2] > 0).all())
+
+
+def test_an_attack_through_rounding_comes_near_to_the_best_set_of_jumps() -> None:
+    """Of a linear score: pixels that jump gain so much each, and cost the square of their way to it."""
+    weight = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    x, levels, eps = 0.1 + 0.8 * images(20), 15, 0.03
+    linear = nn.Linear(64, 2).requires_grad_(False)
+    linear.weight.copy_(torch.stack([weight, -weight]))
+    linear.bias.copy_(torch.tensor([1e3, -1e3]))  # or it would stop at its first success
+    behind = defended(Network(nn.Sequential(nn.Flatten(), linear).eval()), BitDepth(bits=4))
+    apgd = brittle.APGD(norm="l2", eps=eps, loss="margin")
+    found = brittle.attack(behind, x, torch.zeros(20, dtype=torch.long), apgd)
+    gained = ((levels * x).round() - (levels * found.images).round()).flatten(1) @ weight
+
+    values = (levels * x).flatten(1)
+    away = torch.where(weight < 0, values.round() + 0.5 - values, values - values.round() + 0.5) / levels
+    order = (weight.abs() / away.square()).argsort(1, descending=True)
+    within = away.square().gather(1, order).cumsum(1) <= eps**2
+    greedy = (weight.abs().expand_as(away).gather(1, order) * within).sum(1)
+    assert float((gained / greedy).mean()) > 0.7
+
+
+def test_jpeg_before_a_real_network_keeps_few_images_right(real_data: Path) -> None:
+    """An attack through a cube leaves 13 of 40 right."""
+    bare = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
+    examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=40, fit=None)
+    assert examples.labels is not None
+    made = defended(bare, JPEG())
+    found = brittle.attack(made, examples.images(0, 40), examples.labels, brittle.APGD(eps=2 / 255, steps=50))
+    assert int((~found.fooled).sum()) <= 11
 
 
 # ---- the figure

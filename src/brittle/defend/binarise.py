@@ -12,7 +12,10 @@ from brittle.types import Images
 
 
 @register_defence(
-    "binarise", paper="arXiv:1610.04256", attacker="the gradient of a soft rounding", backward="approximation"
+    "binarise",
+    paper="arXiv:1610.04256",
+    attacker="the gradient of a rounding that is steep near its jumps",
+    backward="approximation",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

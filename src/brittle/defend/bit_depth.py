@@ -12,7 +12,10 @@ from brittle.types import Images
 
 
 @register_defence(
-    "bit-depth", paper="arXiv:1704.01155", attacker="the gradient of a soft rounding", backward="approximation"
+    "bit-depth",
+    paper="arXiv:1704.01155",
+    attacker="the gradient of a rounding that is steep near its jumps",
+    backward="approximation",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,7 +20,10 @@ from brittle.types import Images
 
 
 @register_defence(
-    "jpeg", paper="arXiv:1711.00117", attacker="the gradient of a JPEG that rounds softly", backward="approximation"
+    "jpeg",
+    paper="arXiv:1711.00117",
+    attacker="the gradient of a JPEG whose rounding is steep near its jumps",
+    backward="approximation",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)

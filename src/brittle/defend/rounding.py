@@ -1,17 +1,22 @@
 """What an attacker puts in place of rounding, whose own slope is 0 everywhere."""
 
+import math
+
+import torch
 from torch import Tensor
 
-_STRAIGHT = 0.1  # of the identity: nothing is flat, and an attack that goes by signs goes as if by the identity
+_WIDTH = 0.16  # of a step: so far from a jump the slope is an e-th of what it is there
 
 
 def softly_rounded(values: Tensor) -> Tensor:
-    """``r + (v - r)^3`` for the nearest whole number r, and a tenth of the way to v.
+    """Whole numbers at whole numbers, and between them a slope of ``exp(-d / width)``.
 
-    The cube (Shin and Song 2017, "JPEG-resistant adversarial images", Machine Learning and Computer Security Workshop)
-    meets the steps at whole numbers, and is steepest half way between them: so a gradient says which values are near to
-    a step, as that of the identity does not.
+    d is how far a value is from where rounding jumps. So a gradient goes to what a small change makes jump, and holds
+    there what has jumped; but it is 0 nowhere. Shin and Song 2017 ("JPEG-resistant adversarial images", Machine
+    Learning and Computer Security Workshop) take a cube, whose slope falls off more slowly.
     """
     nearest = values.detach().round()
     beyond = values - nearest
-    return nearest + (1 - _STRAIGHT) * beyond**3 + _STRAIGHT * beyond
+    size = torch.where(beyond < 0, -beyond, beyond)  # whose slope at 0 is 1, as that of abs is not
+    rise = math.exp(-0.5 / _WIDTH) * _WIDTH * (size / _WIDTH).expm1()
+    return nearest + torch.where(beyond < 0, -rise, rise)
