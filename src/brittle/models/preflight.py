@@ -59,7 +59,7 @@ def preflight(
 
     images: ``[N, C, H, W]`` in [0, 1]; labels: int64 ``[N]``, or None where unknown. logits: of the images, where
     ``check_compatible`` has given them. Raises BrittleError where network, images and labels cannot belong together at
-    all. The global random generators are left as they were. It costs some 400 passes of one image, and
+    all. The global random generators are left as they were. It costs some 500 passes of one image, and
     up to 1,000 more where something looks odd.
     """
     classifier, images = in_float32(classifier), images[:PROBE].to(classifier.device)

@@ -1,10 +1,5 @@
 """Whether an image's answer is its own: the same again, in other company, and for an image that is all but equal."""
 
-import random
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,13 +19,13 @@ _ROUNDINGS = 200.0  # in units of the rounding of the weights' type
 
 
 def random_flag(classifier: Classifier, images: Images, *, times: int = 8) -> Flag | None:
-    """A flag where the same images get other logits: 16 of them, two at a time, so many times over; half as often where
-    half of it has moved no random generator.
+    """A flag where the same images get other logits: 16 of them, two at a time, so many times over.
 
     By the plain network: the fast copy keeps what a coin decided when it was made. Between two passes over the same
     images come all others, so that a network which remembers what it was asked is seen, too.
     """
-    first, *others = _rounds(classifier, images[:_IMAGES], times)
+    by_twos = classifier.adjusted(Settings(steady=False))  # without the company that small batches get
+    first, *others = (_two_at_a_time(by_twos, images[:_IMAGES]) for _ in range(times))
     changes = torch.stack([(one - first).abs().amax(1) for one in others])
     bound, largest = _REPEATS[classifier.device.type == "cuda"], float(changes.amax() / scale_of(first))
     if largest <= bound:
@@ -112,24 +107,6 @@ def off_grid(images: Images) -> Images:
     """
     noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0)).to(images)
     return 0.06 + 0.84 * images + 0.04 * noise
-
-
-def _rounds(classifier: Classifier, images: Images, times: int) -> Iterator[Logits]:
-    """Logits of the same images, by small passes."""
-    by_twos = classifier.adjusted(Settings(steady=False))  # without the company that small batches get
-    sight = classifier.access == "gradient" and classifier.device.type == "cpu"  # elsewhere chance may come unseen
-    before = _generators()
-    for turn in range(times):
-        if sight and turn == max(2, times // 2) and _generators() == before:
-            return
-        yield _two_at_a_time(by_twos, images)
-
-
-def _generators() -> tuple[object, ...]:
-    """Where the global generators stand, of which nearly all that is random in a network draws."""
-    state: Any = np.random.get_state()
-    _, keys, place, *_ = state
-    return torch.get_rng_state().numpy().tobytes(), bytes(keys), place, random.getstate()
 
 
 def _two_at_a_time(classifier: Classifier, images: Images) -> Logits:

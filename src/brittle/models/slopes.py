@@ -67,7 +67,7 @@ def slope_flag(classifier: Classifier, images: Images, labels: Labels) -> Flag |
     """A flag where the gradient is not the slope that differences show, on 16 images.
 
     The other eight are asked only where the first are not all well: of five that are not, as a flag takes, eight images
-    hold at least one in 76 cases of 77.
+    hold at least one in 77 cases of 78.
     """
     points = off_grid(images[:_IMAGES])
     coins = torch.randint(0, 2, points.shape, generator=torch.Generator().manual_seed(1)).to(points) * 2 - 1
