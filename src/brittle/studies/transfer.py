@@ -64,7 +64,9 @@ def check_transfer(
     """Refuses one model, models of different classes or channels, images that are not kept, and an attack for which no
     model gives enough."""
     if images != "all":
-        raise BrittleError(f"expected images as all for a transfer or a defence, which grade what is kept for other models, got {images!r}")
+        raise BrittleError(
+            f"expected images as all for a transfer or a defence, which grade what is kept for other models, got {images!r}"
+        )
     missing = [one.name for one in stored.models if one.name not in sources.of] if stored else []
     if missing:
         raise BrittleError(
