@@ -65,7 +65,8 @@ def check_transfer(
     model gives enough."""
     if images != "all":
         raise BrittleError(
-            f"expected images as all for a transfer or a defence, which grade what is kept for other models, got {images!r}"
+            "expected images as all for a transfer or a defence, which grade what is kept for other models, got"
+            f" {images!r}"
         )
     missing = [one.name for one in stored.models if one.name not in sources.of] if stored else []
     if missing:
