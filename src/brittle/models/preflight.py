@@ -114,7 +114,8 @@ def _in_reverse(
     """Logits of a batch in reversed order, and the gradients of the loss, if they are wanted; rows as in ``images``."""
     if not gradients:
         return classifier.logits(images.flip(0)).flip(0), None
-    logits, gradient = loss_gradient(classifier, images.flip(0), labels.flip(0))
+    with torch.inference_mode(False):  # what is turned inside it could not be differentiated
+        logits, gradient = loss_gradient(classifier, images.flip(0), labels.flip(0))
     return logits.flip(0), gradient.flip(0)
 
 
