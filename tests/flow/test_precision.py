@@ -24,7 +24,8 @@ def multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_asked_for_recorded_and_shown(cli: Cli, tmp_path: Path) -> None:
     ran = cli(*shlex.split(ASKED), "bf16", "--out", tmp_path / "run")
     assert ran.code == 0, ran.err
-    assert [one.precision for one in read_manifest(tmp_path / "run").models] == ["bf16"]
+    (model,) = read_manifest(tmp_path / "run").models
+    assert (model.precision, model.flags) == ("bf16", []), "a sound network has no flags in any precision"
     assert 'precision = "bf16"' in (tmp_path / "run" / "spec.toml").read_text()
     assert "Precision of budget attacks and searches" in (tmp_path / "run" / "report.html").read_text()
     assert read_records(tmp_path / "run")["fooled"].any()
