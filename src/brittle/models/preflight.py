@@ -26,9 +26,10 @@ def check_compatible(classifier: Classifier, images: Images, labels: Labels | No
     """Raise BrittleError where network, images and labels cannot belong together; the logits of ``images`` otherwise.
 
     images: a probe ``[B, C, H, W]`` in [0, 1] on the classifier's device; labels: of any number of examples, or None.
+    The logits are float32's, as all that is examined.
     """
     try:
-        logits = classifier.logits(images)
+        logits = in_float32(classifier).logits(images)
     except BrittleError:
         _check_channels(classifier.channels, images)
         raise

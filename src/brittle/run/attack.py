@@ -17,7 +17,7 @@ from brittle.flags import STUCK
 from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
 from brittle.goals import Goal, Targeted, Untargeted
-from brittle.models.classifier import Classifier, checked_classifier, in_float32
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Grade, Rounded, Rules, grade
@@ -110,7 +110,7 @@ def attack(
     rng = Rng(seed, examples.ids)
     if not len(images):
         return _run(classifier, images, wanted, ended, rng, images.new_zeros(0, 1))
-    logits = check_compatible(in_float32(classifier), images.detach().float().to(classifier.device), wanted.labels)
+    logits = check_compatible(classifier, images.detach().float().to(classifier.device), wanted.labels)
     found = _run(classifier, images, wanted, ended, rng, logits)
     gradients = traits_of(method).access == "gradient"
     seen = glance(classifier, found.originals, found.goal.labels, logits, gradients=gradients)

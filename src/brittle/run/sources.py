@@ -11,7 +11,7 @@ from torch import Tensor
 from brittle.checks import text, whole
 from brittle.data.examples import Examples
 from brittle.errors import BrittleError
-from brittle.models.classifier import Classifier, checked_classifier, in_float32
+from brittle.models.classifier import Classifier, checked_classifier
 from brittle.models.preflight import check_compatible, preflight
 from brittle.records import FlagRecord, Manifest, ModelRecord, slugs_of
 from brittle.run.image_shards import encoded
@@ -209,7 +209,7 @@ def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None
     classifier, examples = source.classifier, source.examples
     images = examples.images(0, _PROBE).to(classifier.device)
     labels = examples.labels
-    logits = check_compatible(in_float32(classifier), images, labels)  # as preflight, which takes them, asks
+    logits = check_compatible(classifier, images, labels)
     check_class_count(classifier.class_names, classifier.num_classes, examples, classifier.reject)
     if flags is None:
         known = None if labels is None else labels[: len(images)]
