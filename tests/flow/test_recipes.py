@@ -288,6 +288,16 @@ def test_a_dry_run_says_what_each_step_would_take_and_writes_nothing(tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_knows_that_networks_are_trained_by_earlier_steps(cli: Cli) -> None:
+    ran = cli("study", "run", "szegedy-mnist", "--scale", "smoke", "--dry-run")
+    assert (ran.code, ran.err) == (0, "")
+    rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line.strip()}
+    assert rows["train-fc10-1e-4-seed-0"][:2] == ["train", "1"]
+    later = ran.out.splitlines()[-1].removeprefix("not in it, as they read what earlier steps write: ").split(", ")
+    assert later and all(rows[name][-1] == "–" for name in later)
+    assert not any(name.startswith("train-") for name in later)
+
+
 def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], tmp_path: Path, cli: Cli) -> None:
     out, ledger = done
     shutil.copytree(out, tmp_path / "small")

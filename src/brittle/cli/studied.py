@@ -1,7 +1,10 @@
 """Recipes and ledgers on the terminal."""
 
+import re
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -78,12 +81,16 @@ def print_plan(made: Prepared, workers: Workers) -> None:
     for name, why in made.asked.absent.items():
         console.print(Text(f"{name}: {why}", style="yellow"), soft_wrap=True)
     table, total, unknown = _table("step", "study", "units", "examples", "time here"), 0.0, list[str]()
+    known = dict[str, tuple[float, list[str]]]()  # of steps that differ in their seeds only, one is tried
     for step, spec in made.steps:
         seconds, cells = None, ["", ""]
         if _reads(step, made.place):
             unknown.append(step.folder)
         else:
-            seconds, cells = _estimate(spec)
+            alike = str({name: value for name, value in step.content.items() if name not in ("seed", "seeds")})
+            if alike not in known:
+                known[alike] = _estimate(spec)
+            seconds, cells = known[alike]
             total += seconds
         table.add_row(step.folder, spec.study, *cells, NONE if seconds is None else duration(seconds))
     console.print(table)
@@ -93,9 +100,19 @@ def print_plan(made: Prepared, workers: Workers) -> None:
 
 
 def _reads(step: Step, place: Path) -> bool:
-    """Whether a step reads files of the study that are not there yet."""
-    texts = [text for text in step.content.get("attacks", []) if f"file={place}" in text]
-    return any(not Path(text.partition("file=")[2].partition(",")[0]).exists() for text in texts)
+    """Whether a step reads, anywhere in its spec, from an earlier one that is not finished: that has no page yet."""
+    folders = re.findall(rf"{re.escape(str(place))}/([^/,\n]+)", "\n".join(_texts(step.content)))
+    return any(not (place / folder / "report.html").exists() for folder in folders)
+
+
+def _texts(content: object) -> Iterator[str]:
+    """All strings in a spec."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        yield from chain.from_iterable(map(_texts, content.values()))
+    elif isinstance(content, Sequence):
+        yield from chain.from_iterable(map(_texts, content))
 
 
 def _estimate(spec: Spec) -> tuple[float, list[str]]:

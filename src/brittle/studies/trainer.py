@@ -100,7 +100,6 @@ class Training:
     log: tuple[str, ...]
     spec: dict[str, Any] | None = None
     on_train: Callable[[Progress], None] | None = field(default=None, compare=False)
-    _pixels: dict[tuple[str, str], tuple[Pixels, Pixels]] = field(default_factory=dict, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         asked = self.given_for, self.recipe, self.seeds, self.on, self.precision, self.device, self.devices, self.log
@@ -229,13 +228,16 @@ class Training:
         return whole if place.on == "all" else picked(whole, self._positions(place))
 
     def _setting(self, place: Place) -> Setting:
-        """The same with all images decoded; those of the last training are kept."""
+        """The same with all images decoded; those of this process's last training are kept, whichever study's it was."""
         given = self.given_for[place.architecture]
-        key = given.train.fingerprint, place.on
-        if key not in self._pixels:
-            self._pixels.clear()
+        key = given.train.fingerprint, given.test.fingerprint, *given.classes, place.on
+        if key not in _DECODED:
+            _DECODED.clear()
             some = chosen(len(given.test), min(JUDGED, len(given.test)))
-            self._pixels[key] = Pixels.of(given.train, self._positions(place)), Pixels.of(given.test, some)
-        pixels, held_out = self._pixels[key]
+            _DECODED[key] = Pixels.of(given.train, self._positions(place)), Pixels.of(given.test, some)
+        pixels, held_out = _DECODED[key]
         asked = self.recipe, pixels, held_out, place.seed, self.precision, self.device, self.devices
         return Setting(*asked, raw=trainable(place.architecture).raw)
+
+
+_DECODED: dict[tuple[str, ...], tuple[Pixels, Pixels]] = {}
