@@ -197,6 +197,13 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_weights(
     assert not all(torch.equal(other[name], state[name]) for name in state)
 
 
+def test_a_step_on_a_cpu_prepares_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
+    trained()
+    assert len(asked) == 3, "twice by the test, once for the weights to begin with, never for a step"
+
+
 def test_two_processes_share_each_batch() -> None:
     """As several GPUs do, here on the CPU: all images are counted, and without batch norms the weights are the same."""
     some = pixels(32)

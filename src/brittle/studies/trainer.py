@@ -228,7 +228,7 @@ class Training:
         return whole if place.on == "all" else picked(whole, self._positions(place))
 
     def _setting(self, place: Place) -> Setting:
-        """The same with all images decoded; those of this process's last training are kept, whichever study's it was."""
+        """The same with all images decoded; those of the process's last training are kept, whoever began it."""
         given = self.given_for[place.architecture]
         key = given.train.fingerprint, given.test.fingerprint, *given.classes, place.on
         if key not in _DECODED:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from brittle.devices import seed_draws
 from brittle.errors import BrittleError
 from brittle.train.batches import Batches, seed_of
 from brittle.train.recipe import Networks, Stopped, Task
@@ -118,7 +119,7 @@ class Loop:
 
     def _step(self, step: int) -> None:
         # What draws by itself, as dropout does, draws what belongs to the step.
-        torch.manual_seed(seed_of(self.batches.seed, f"step {self.fabric.global_rank}", step))
+        seed_draws(self.fabric.device, seed_of(self.batches.seed, f"step {self.fabric.global_rank}", step))
         batch = self.batches.at(step, self.fabric.global_rank, self.fabric.world_size)
         batch = batch._replace(autocast=self.fabric.autocast)
         rate = self.task.rate(step / self.batches.steps)
