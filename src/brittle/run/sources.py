@@ -9,6 +9,7 @@ from typing import Any, final
 from torch import Tensor
 
 from brittle.checks import text, whole
+from brittle.data.ahead import Ahead
 from brittle.data.examples import Examples
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier, checked_classifier
@@ -76,6 +77,7 @@ class Sources:
     _content: dict[tuple[str, int, int], bytes] = field(default_factory=dict, repr=False, compare=False)
     _given: dict[tuple[str, int, int], str] = field(default_factory=dict, repr=False, compare=False)
     _pace: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
+    _ahead: Ahead = field(default_factory=Ahead, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sources, (dict(self.of),)
@@ -149,7 +151,7 @@ class Sources:
         key = (name, *self._around(unit, manifest))
         if key not in self._last:
             self._last.clear()
-            self._last[key] = _read(self.of[name], *key[1:])
+            self._last[key] = _read(self.of[name], *key[1:], self._ahead)
         return self._last[key].part(*unit.span)
 
     def content(self, name: str, unit: Unit, manifest: Manifest) -> bytes:
@@ -194,9 +196,9 @@ def _holds(shard: Shard, unit: Unit) -> bool:
     return shard.start <= unit.start and unit.stop <= shard.start + len(shard.ids)
 
 
-def _read(source: Source, start: int, stop: int) -> Shard:
+def _read(source: Source, start: int, stop: int, ahead: Ahead) -> Shard:
     classifier, examples = source.classifier, source.examples
-    images = examples.images(start, stop).to(classifier.device)
+    images = ahead.images(examples, start, stop, classifier.device)
     logits = classifier.logits(images, plain=True)
     if not logits.isfinite().all():
         row = int((~logits.isfinite().all(1)).nonzero()[0])
