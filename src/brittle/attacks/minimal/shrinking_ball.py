@@ -23,8 +23,7 @@ from brittle.rng import Rng
 from brittle.types import Images
 
 _CLIMB, _GROWTH, _CLIMBS = 0.03, 1.3, 10  # length of the climb's first step, in pixels, of each beside the last, count
-_NOISE = 0.5  # of the pixels' range: how far from the image the second climb begins
-_SQUARES = 2  # in a row of the random images from which further climbs begin
+_SPOTS = 5  # in a row of the random images from which all climbs but the first begin
 _TRIES = 8  # climbs, where none has met the goal
 _HALVINGS = 5
 _MOMENTUM = 0.6
@@ -48,8 +47,8 @@ class ShrinkingBall:
 
     On networks that resist, what is seen from the image misleads: gradients vanish or turn, and an attack that begins
     there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing length
-    until the goal is met, however far away: the first from the image, the second from noise around it, others from
-    random images of four squares. Then it goes back towards the image on a straight line, and descends from there.
+    until the goal is met, however far away: the first from the image, the second from half-way to an image of soft
+    random spots, others from such images. Then it goes back towards the image on a straight line, and descends there.
 
     A descent is FMN (algorithm 1): gradient steps on a ball around the image, whose radius shrinks after each success
     and swells after each failure, by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
@@ -98,14 +97,12 @@ class ShrinkingBall:
 
 
 def _start(number: int, images: Images, rng: Rng) -> Images:
-    """Where a climb begins: at the image, in noise around it, at images of a few squares at random."""
+    """Where a climb begins: at the image, half-way to soft random spots, at other such spots."""
     if number == 0:
         return images
-    if number == 1:
-        return clip(images + _NOISE * (2 * rng.uniform("noise", images) - 1))
-    height, width = images.shape[2:]
-    draw = rng.uniform(f"squares {number}", images.new_empty(*images.shape[:2], _SQUARES, _SQUARES))
-    return functional.interpolate(draw, size=(height, width))
+    draw = rng.uniform(f"spots {number}", images.new_empty(*images.shape[:2], _SPOTS, _SPOTS))
+    spots = functional.interpolate(draw, size=images.shape[2:], mode="bilinear")
+    return (images + spots) / 2 if number == 1 else spots
 
 
 def _climb(asking: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Images, Tensor]:
