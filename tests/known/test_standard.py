@@ -105,7 +105,7 @@ def test_square_finds_what_hides_its_gradient() -> None:
     outcome = run(Standard(eps=0.1, queries=300), Network(Steps()), images, goal)
     assert outcome.claimed.all()
     assert not Untargeted(goal.labels).is_met(Steps()(images)).any()
-    # Where no climb sees a gradient, none goes on; those that begin beyond the boundary make three descents' 76 steps.
+    # Where no climb sees a gradient, none goes on; those that begin beyond the boundary descend 76 steps.
     assert outcome.backwards.amin() <= 60
     assert (outcome.backwards <= 60 + 76).all()
 
