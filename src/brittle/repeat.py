@@ -222,8 +222,8 @@ def _check_place(place: Path, found: Found) -> None:
 def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
     """Small pages and the JSON of some studies, to be kept beside code; returns the folder's README.md, their list.
 
-    Each is called as its directory. BrittleError before anything is written for what holds no study, and names that
-    repeat.
+    Each is called as its directory, and its data by the last two parts of their path: the rest is this
+    machine's. BrittleError before anything is written for what holds no study, and names that repeat.
     """
     places = [checks.place("a study", one).absolute() for one in directories]
     for place in places:
@@ -235,6 +235,8 @@ def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for place in places:
         ledger = Ledger.model_validate_json((place / LEDGER).read_bytes())
+        if Path(ledger.data).is_absolute():
+            ledger = ledger.model_copy(update={"data": "/".join(Path(ledger.data).parts[-2:])})
         write_ledger(folder / f"{place.name}.html", ledger, place)
         replace_file(folder / f"{place.name}.json", (ledger.model_dump_json(exclude_none=True) + "\n").encode())
     kept = {path.stem: Ledger.model_validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))}

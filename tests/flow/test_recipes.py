@@ -311,6 +311,12 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
     assert page.count("mark-line") and "data:image/png" in page
     counts = " | ".join(str(count) for count in ledger.counts.values())
     assert f"| [A small study](small.html) | one | digits | {counts} |" in (tmp_path / "docs" / "README.md").read_text()
+    mine = ledger.model_copy(update={"data": "/home/me/sets/mnist/test.parquet"})
+    (tmp_path / "small" / "claims.json").write_text(mine.model_dump_json())
+    cli("study", "pack", tmp_path / "small", "--out", tmp_path / "docs")
+    for name in ("README.md", "small.html", "small.json"):
+        said = (tmp_path / "docs" / name).read_text()
+        assert "mnist/test.parquet" in said and "/home/me" not in said
     for typed, message in (
         ([tmp_path], "expected the directory of a study that has been run"),
         ([tmp_path / "small", tmp_path / "small"], "different names, got 'small' twice"),
