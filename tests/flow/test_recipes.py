@@ -1,6 +1,7 @@
 """Recipes: read, refused, run on tiny networks, judged, shown and repeated."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
 from brittle.measure.models import Measured
 from brittle.recipes.arms import asked_for
-from brittle.recipes.format import SCALES, Asked
+from brittle.recipes.format import SCALES, Asked, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
@@ -286,6 +287,21 @@ def test_a_dry_run_says_what_each_step_would_take_and_writes_nothing(tmp_path: P
     assert "nothing was written" in ran.out
     assert ran.out.splitlines()[-1] == "not in it, as they read what earlier steps write: later"
     assert not (tmp_path / "out").exists()
+
+
+OTHERS = {"hf:zalando-datasets/fashion_mnist:test", "hf:uoft-cs/cifar10:test"}
+"""Data of another kind, which a step is about besides."""
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", names())
+def test_no_step_reads_other_data_than_those_that_are_asked_for(name: str, scale: Scale) -> None:
+    recipe = load_recipe(name).recipe
+    arms = {arm: one for arm in recipe.arms if (one := getattr(recipe.arms[arm], scale)) is not None}
+    mine = {"data": "MY TEST SET", "train_data": "MY TRAINING SET", "arms": arms}
+    for step in steps_of(recipe, asked_for(recipe, scale).model_copy(update=mine)):
+        for text in re.findall(r"(?:hf:|sklearn:)[^'\"]*", str(step.content)):
+            assert "MY" in text or text in OTHERS, f"{step.key} reads {text}"
 
 
 def test_a_dry_run_knows_that_networks_are_trained_by_earlier_steps(cli: Cli) -> None:
