@@ -14,6 +14,7 @@ import tomli_w
 from test_resume import assert_same_run
 
 from brittle.api import write_page
+from brittle.cli.estimate import ENOUGH_TO_BEGIN, tries
 from brittle.cli.results import results_json
 from brittle.errors import BrittleError
 from brittle.records import Manifest, read_records
@@ -48,6 +49,16 @@ def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, R
     folder = whole[name].directory / "records"
     stored = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
     assert stored == {f"{key}.parquet" for key in keys}
+
+
+@pytest.mark.parametrize("name", killable.STUDIES)
+def test_a_dry_run_tries_every_unit_of_every_stage(name: str) -> None:
+    study = killable.STUDIES[name]()
+    manifest = study.plan(None, None)
+    units = study.units(manifest)
+    groups = [(mine, seconds) for mine, _, seconds in tries(study, manifest, units, ENOUGH_TO_BEGIN)]
+    assert sorted(unit.key for mine, _ in groups for unit in mine) == sorted(unit.key for unit in units)
+    assert all(len({(unit.stage, unit.group) for unit in mine}) == 1 and seconds > 0 for mine, seconds in groups)
 
 
 class Shuffled:

@@ -28,15 +28,21 @@ def estimated(seconds: float, workers: Workers, spread: str = "") -> str:
 def tries(
     study: Study, manifest: Manifest, units: Sequence[Unit], enough: float
 ) -> Iterator[tuple[list[Unit], Done, float]]:
-    """The units of each group, what a try has made of a few of their examples, and the seconds that all would take."""
+    """The units of each stage and group, what a try has made of a few of their examples, and the seconds that all would
+    take.
+
+    Later stages may read what is made before. For them all units of a group stand as the one does that has been tried.
+    """
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), manifest)
         most = dict[int, int]()  # examples tried in each stage: of those the next has files
-        for group in dict.fromkeys(unit.group for unit in units):
-            mine = [unit for unit in units if unit.group == group]
-            stage = mine[-1].stage
+        last = max((unit.stage for unit in units), default=0)
+        for stage, group in sorted(dict.fromkeys((one.stage, one.group) for one in units), key=lambda one: one[0]):
+            mine = [unit for unit in units if (unit.stage, unit.group) == (stage, group)]
             tried, done, seconds = _tried(study, store, mine, enough, most.get(stage - 1, len(mine[-1])))
             most[stage] = min(tried, most.get(stage, tried))
+            for unit in reversed(mine) if stage < last else ():
+                store.keep(unit, done if unit is mine[-1] else done._replace(files={}), "")
             yield mine, done, seconds
 
 
@@ -60,10 +66,8 @@ def _tried(study: Study, store: Store, units: Sequence[Unit], enough: float, mos
         tried.append((len(some), seconds))
         if some == unit or examples >= most or seconds > (_TOO_LONG if examples == 1 else enough):
             break
-    made = done.files if some == unit else study.joined(unit, [(some, done)]) or done.files
-    for name, content in made.items():  # later stages may read them
-        (store.directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (store.directory / name).write_bytes(content)
+    if some != unit:
+        done = done._replace(files=study.joined(unit, [(some, done)]) or done.files)
     (few, short), (many, long) = tried[-2:] if len(tried) > 1 else ((0, 0.0), tried[0])
     each = min(max(long - short, 0.0) / (many - few), long / many)
     once = long - each * many
