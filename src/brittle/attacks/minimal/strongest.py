@@ -22,8 +22,6 @@ from brittle.types import Images
 
 _SETTINGS = {"l1": (12, 24), "l2": (4, 12), "linf": (7, 16)}
 """Steps of the walk and of its polish; in other norms 14 and none."""
-_STARTS = {"l1": 3}
-"""Climbs where the boundary bends; 4 in other norms, where a descent takes fewer steps."""
 _RING = 0.3  # first relative change of the radius on the way from L2 to L1
 
 
@@ -31,7 +29,8 @@ _RING = 0.3  # first relative change of the radius on the way from L2 to L1
     "minimal",
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
-    cost="20 to 30 (F + B), in l1 90, where the boundary bends 140; in l0 some 200 F + 3 B, there 400 to 500 F + 10 B",
+    cost="20 to 30 (F + B), in l1 90; where the boundary bends 140, in l1 180; in l0 some 200 F + 3 B, there 400 to 500"
+    " F + 10 B",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +61,7 @@ class Minimal:
         walk.finish(asking, walked, straight)
         if norm == L1:
             _by_way_of_l2(asking, straight)
-        ShrinkingBall(norm=norm, starts=_STARTS.get(norm.name, 4)).down(asking, bent, rng)
+        ShrinkingBall(norm=norm).down(asking, bent, rng)
         trim(asking, bent)
         return asking.outcome()
 
