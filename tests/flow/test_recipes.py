@@ -13,7 +13,7 @@ from PIL import Image
 
 from brittle.catalog.grammar import split
 from brittle.errors import BrittleError
-from brittle.measure.ledger import Ledger
+from brittle.measure.ledger import ArmTold, Ledger
 from brittle.measure.models import Measured
 from brittle.recipes.arms import asked_for
 from brittle.recipes.format import SCALES, Asked, Scale
@@ -339,6 +339,20 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
     ):
         refused = cli("study", "pack", *typed, "--out", tmp_path / "none")
         assert refused.code == 2 and message in refused.err and not (tmp_path / "none").exists()
+
+
+def test_readers_see_what_a_network_is_and_a_title_that_asks_is_not_doubly_pointed() -> None:
+    told = {"name": "one", "stands_for": "FC", "same": "family"}
+    shown = {
+        "run:{dir}/train-fc-seed-{seed}": "trained here: train-fc",
+        "sklearn:tree:{train_data}": "sklearn:tree, on the training data",
+        "resnet20": "resnet20",
+    }
+    assert {model: ArmTold(model=model, **told).shown for model in shown} == shown
+    said = dict.fromkeys(("name", "source", "scale", "data", "published_data"), "nothing")
+    none = dict.fromkeys(("arms", "judged", "doubts", "plots", "deviations", "steps"), ())
+    for title, begins in (("Is it so?", "Is it so? None"), ("It is so", "It is so: None")):
+        assert Ledger.model_validate({"title": title, **said, **none}).headline[0].startswith(begins)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

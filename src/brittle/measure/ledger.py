@@ -17,6 +17,14 @@ class ArmTold(Plain):
     same: str
     absent: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """The network for readers: by its spec, or by the step of the study that trains it."""
+        step = self.model.removeprefix("run:{dir}/")
+        if step != self.model:
+            return f"trained here: {step.removesuffix('-seed-{seed}')}"
+        return self.model.replace(":{train_data}", ", on the training data")
+
 
 class Drawn(Plain):
     """A plot of the source again, with the points that it prints. x, y: titles of its axes."""
@@ -80,7 +88,7 @@ class Ledger(Plain):
             else ("None of the claims could be decided")
         )
         rest = f"{counts['untested']} are untested and {counts['not comparable']} not comparable, of {every}."
-        return [f"{self.title}: {said}.", rest[0].upper() + rest[1:]]
+        return [f"{self.title}{'' if self.title.endswith('?') else ':'} {said}.", rest[0].upper() + rest[1:]]
 
 
 def doubts_of(
