@@ -6,6 +6,7 @@ from typing import get_args
 import killable
 import pandas as pd
 import pytest
+import tomli_w
 import torch
 from safetensors.torch import load_file
 from test_resume import assert_same_run, attacked
@@ -15,6 +16,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.levels import to_8bit
 from brittle.records import Kept, read_images, read_manifest, read_records, slugs_of
 from brittle.report import write_report
+from conftest import Cli
 
 SOME = [kept for kept in get_args(Kept) if kept != "all"]
 SHARDS = range(killable.COUNT // killable.SHARD)
@@ -128,6 +130,15 @@ def test_different_labels_have_different_folders_of_a_length_that_file_systems_t
     assert slugs[2].startswith("a-x-1-") and slugs[5] == "a-x-1.0"
     assert max(map(len, slugs)) <= 120 and slugs[6].startswith("b" * 90)
     assert slugs_of(labels[::-1]) == slugs[::-1]
+
+
+def test_who_is_called_as_a_file_of_records_has_a_folder_all_the_same(tmp_path: Path, cli: Cli) -> None:
+    models = [{"name": "mine.parquet", "model": "digits-cnn"}]
+    spec = {"study": "noise", "data": "digits", "limit": 4, "norm": "l2", "sizes": [1.0], "models": models}
+    (tmp_path / "noise.toml").write_bytes(tomli_w.dumps(spec).encode())
+    ran = cli("run", tmp_path / "noise.toml", "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert set(read_records(tmp_path / "run")["model"]) == {"mine.parquet"}
 
 
 def test_an_attack_of_many_attacks_has_a_place_to_be_stored(tmp_path: Path) -> None:

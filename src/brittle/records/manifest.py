@@ -226,9 +226,11 @@ def slugs_of(labels: Sequence[str]) -> list[str]:
     """Folder names for labels: ``fgsm(eps=0.01)`` -> ``fgsm-eps-0.01``.
 
     A label beyond 100 characters, which a file system may refuse, and labels that differ only in punctuation get the
-    beginning of their hash behind the beginning of their name: different labels, different folders.
+    beginning of their hash behind the beginning of their name: different labels, different folders. None of them ends
+    as a file of records does, as a label may that is a file's name.
     """
     plain = [re.sub(r"[^a-z0-9.]+", "-", label.lower()).strip("-.") or "unnamed" for label in labels]
+    plain = [re.sub(r"\.(parquet|safetensors)$", r"-\1", slug) for slug in plain]
     return [
         f"{slug[:_SLUG]}-{hashlib.sha256(label.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
         if len(label) > _SLUG or len({one for one, other in zip(labels, plain, strict=True) if other == slug}) > 1
