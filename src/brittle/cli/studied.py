@@ -3,8 +3,6 @@
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -101,18 +99,8 @@ def print_plan(made: Prepared, workers: Workers) -> None:
 
 def _reads(step: Step, place: Path) -> bool:
     """Whether a step reads, anywhere in its spec, from an earlier one that is not finished: that has no page yet."""
-    folders = re.findall(rf"{re.escape(str(place))}/([^/,\n]+)", "\n".join(_texts(step.content)))
+    folders = re.findall(rf"{re.escape(str(place))}/([a-z0-9.-]+)", str(step.content))
     return any(not (place / folder / "report.html").exists() for folder in folders)
-
-
-def _texts(content: object) -> Iterator[str]:
-    """All strings in a spec."""
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, Mapping):
-        yield from chain.from_iterable(map(_texts, content.values()))
-    elif isinstance(content, Sequence):
-        yield from chain.from_iterable(map(_texts, content))
 
 
 def _estimate(spec: Spec) -> tuple[float, list[str]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from brittle.data.examples import Examples
+from brittle.devices import seed_draws
 from brittle.models.classifier import Classifier
 from brittle.records import Probe
 from brittle.types import Images
@@ -58,7 +59,7 @@ def change_between(stored: Probe, now: Probe, *, synthetic_only: bool = False) -
 
 def _logits(classifier: Classifier, images: Images) -> Tensor:
     """Under the same seed each time, so that a network that is random now and then is so at the same places."""
-    torch.manual_seed(0)
+    seed_draws(classifier.device, 0)
     return classifier.logits(images, plain=True).cpu().nan_to_num()
 
 
