@@ -38,6 +38,26 @@ class Threshold(nn.Module):
         return torch.stack([-score, score], 1)
 
 
+class Switch(nn.Module):
+    """Class 1 where one pixel is bright and the rest is not; no gradient anywhere."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        on = (images[:, 0, 1, 2] > 0.9) & (images.flatten(1).mean(1) < 0.4)
+        score = torch.where(on, 1.0, -1.0) + 0 * images.flatten(1).sum(1)
+        return torch.stack([-score, score], 1)
+
+
+@pytest.mark.parametrize("norm", [L1, L2], ids=str)
+@pytest.mark.parametrize("attack", [Minimal, ShrinkingBall])
+def test_a_single_pixel_is_found_where_no_climb_leads(attack: Any, norm: Norm) -> None:
+    images = torch.full((3, 1, 4, 4), 0.2)
+    goal = Untargeted(torch.zeros(3, dtype=torch.int64))
+    outcome = run(Switch(), images, goal, attack(norm=norm))
+    assert outcome.claimed.all()
+    halvings = 0.8 / 2**5  # what five of them leave of the way back
+    assert float(sizes(norm, outcome, images).max()) <= 0.7 + halvings + 1e-6
+
+
 @by_norm
 @pytest.mark.parametrize("attack", [Minimal, ShrinkingBall])
 def test_no_gradient_at_the_image_is_no_reason_to_give_up(attack: Any, norm: Norm) -> None:

@@ -53,32 +53,57 @@ def fewest_pixels(asking: Asking[Nearest], rng: Rng) -> None:
         best.offer(rows, found.images, found.claimed)
 
 
+def pixel_by_pixel(asking: Asking[Nearest]) -> tuple[Images, Tensor]:
+    """On from the single pixel that does most, once and without exchanges: where it ends, whether the goal is met.
+
+    asking: in L0, with its ``first_gap``.
+    """
+    ends, found = asking.images.clone(), torch.zeros(len(asking.images), dtype=torch.bool, device=asking.images.device)
+    if len(ends):
+        search, known, pace = _single_pixels(asking, asking.everyone)
+        (at,) = (search.gain.amax(1) > 0).nonzero(as_tuple=True)
+        first = search.gain[at].argmax(1)
+        ends[at], found[at] = _on_from(asking, search, at, first, known, pace, *_STARTS[0])
+    return ends, found
+
+
 def _from_single_pixels(asking: Asking[Nearest], rows: Tensor) -> Tensor:
     """On from the pixel that does most; where that takes many, from the next best too. What each did, ``[B, H * W]``.
 
     Which first pixel leads to the fewest is not known from what it does alone.
     """
-    best, plane = asking.best, asking.images.shape[2] * asking.images.shape[3]
-    known = asking.images.new_full((len(best.images), plane), -torch.inf)
+    best = asking.best
+    search, known, pace = _single_pixels(asking, rows)
     if not len(rows):
         return known
-    search = _Search(asking, rows, asking.images[rows], asking.first_gap[rows])
-    search.by_gradient(_FIRST_BY_GRADIENT)
-    search.finer(search.on_a_lattice(), _PEAKS)
-    pace = known.new_full((len(known), _MANY + 1), torch.inf)  # the first start's margin by the number of pixels
-    known[rows], pace[rows, 0] = search.gain, search.margin
     at, first = (search.gain.amax(1) > 0).nonzero().squeeze(1), search.gain.clone()  # where some pixel does something
     for by_memory, peaks in _STARTS:
         pixel = first[at].argmax(1)
         first[at, pixel] = -torch.inf
-        ends, met = _pixel_by_pixel(asking, search, at, pixel, known, pace, by_memory, peaks)
+        ends, met = _on_from(asking, search, at, pixel, known, pace, by_memory, peaks)
         met &= best.size[rows[at]] > 1
         exchange(asking, rows[at[met]], ends[met], known, _WIDTH)
         at = (best.claimed[rows] & (best.size[rows] > _FEW)).nonzero().squeeze(1)
     return known
 
 
-def _pixel_by_pixel(
+def _single_pixels(asking: Asking[Nearest], rows: Tensor) -> tuple["_Search", Tensor, Tensor]:
+    """Each row's pixels, tried alone; what each did, ``[B, H * W]``; the margin by their number, ``[B, _MANY + 1]``.
+
+    The last is to be the first start's, and is infinite for any pixel as yet.
+    """
+    plane = asking.images.shape[2] * asking.images.shape[3]
+    known = asking.images.new_full((len(asking.images), plane), -torch.inf)
+    pace = known.new_full((len(known), _MANY + 1), torch.inf)
+    search = _Search(asking, rows, asking.images[rows], asking.first_gap[rows])
+    if len(rows):
+        search.by_gradient(_FIRST_BY_GRADIENT)
+        search.finer(search.on_a_lattice(), _PEAKS)
+    known[rows], pace[rows, 0] = search.gain, search.margin
+    return search, known, pace
+
+
+def _on_from(
     asking: Asking[Nearest],
     start: "_Search",
     at: Tensor,

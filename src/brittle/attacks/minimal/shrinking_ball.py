@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from brittle.attacks.minimal.fewest import pixel_by_pixel
 from brittle.attacks.parts.asking import Asking, asking_nearest
 from brittle.attacks.parts.best import Nearest
 from brittle.attacks.parts.contract import Outcome
@@ -16,7 +17,7 @@ from brittle.attacks.parts.trim import trim
 from brittle.catalog import option, register
 from brittle.geometry.box import clip, inward, room
 from brittle.geometry.l1_budget import project
-from brittle.geometry.norms import L1, L2, Lp, Norm, NormLike, norm_of, per_row
+from brittle.geometry.norms import L0, L1, L2, Lp, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
 from brittle.rng import Rng
@@ -28,6 +29,7 @@ _TRIES = 8  # climbs, where none has met the goal
 _HALVINGS = 5
 _MOMENTUM = 0.6
 _BELOW = 0.9996  # of the smallest size so far: no step stays outside of it
+_SPARSE = 0.02  # of the pixels: where a change is worth fewer of them, a climb pixel by pixel may lead nearer
 _TINY = 1e-30
 _STRIDES = {"l1": 0.3, "linf": 1.0}
 """First step in units of the ball's radius; 0.6 in other norms."""
@@ -38,7 +40,7 @@ _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
     "shrinking-ball",
     paper="arXiv:2102.12827",
     kind="minimal",
-    cost="(8 + steps) * (F + B) + 12 F",
+    cost="(starts / 2 + 1.2) * steps * (F + B) + 6 starts * F; where few pixels change 200 to 400 F more",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,14 +50,16 @@ class ShrinkingBall:
     On networks that resist, what is seen from the image misleads: gradients vanish or turn, and an attack that begins
     there ends in the first of many minima, or nowhere. So each of ``starts`` climbs takes sign steps of growing length
     until the goal is met, however far away: the first from the image, the second from half-way to an image of soft
-    random spots, others from such images. Then it goes back towards the image on a straight line, and descends there.
+    random spots, others from such images. Where what they lead to is worth few pixels, another climb changes single
+    pixels to the ends of their range, as the search in L0 does (``fewest.py``): which pixels they are is what tells the
+    minima apart, and a gradient does not know. Then it goes back towards the image on a straight line, and descends.
 
     A descent is FMN (algorithm 1): gradient steps on a ball around the image, whose radius shrinks after each success
     and swells after each failure, by a share that falls along a cosine. Here that share begins at ``shrink`` 0.4
     instead of 0.05, so that the radius rings about the boundary like a temperature that falls, which carries a descent
     across ridges. Steps have momentum and the norm's own steepest direction, and their length is in units of the
     radius. In L1 that direction would be a single value: L1.5's is taken instead, the projection is that on ball and
-    box together, and a descent in L2 comes first.
+    box together, and a part of the descent is in L2 first.
 
     Half-way the smallest of an image's descents is mostly the one that would end smallest, or nearly so. Only that one
     is finished, and the best of all points is descended from once more.
@@ -63,7 +67,7 @@ class ShrinkingBall:
 
     norm: NormLike = option(L2, "norm to minimise")
     starts: int = option(4, "climbs, each followed by a descent; the nearest is descended from once more", at_least=1)
-    steps: int = option(24, "gradient steps of each descent; in L1 half as many in L2 before them", at_least=1)
+    steps: int = option(36, "gradient steps of each descent; in L1 the first third of them in L2", at_least=1)
     shrink: float = option(0.4, "first relative change of the radius", at_least=0, below=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
@@ -76,7 +80,7 @@ class ShrinkingBall:
 
     def down(self, asking: Asking[Nearest], rows: Tensor, rng: Rng) -> None:
         """All of it but the way back, for some rows of a batch."""
-        norm, best, half = asking.best.norm, asking.best, self.steps // 2
+        norm, best, steps = asking.best.norm, asking.best, self._steps(asking.best.norm)
         balls = _Ball.around(asking, norm, rows, asking.images[rows])
         for number in range(max(self.starts, _TRIES)):
             at = torch.arange(len(rows), device=rows.device)
@@ -84,16 +88,27 @@ class ShrinkingBall:
             if not len(at):
                 break
             far, found = _climb(asking, rows[at], _start(number, asking.images[rows[at]], rng[rows[at]]))
-            at, far = kept(found, at, far)
-            x = _back(asking, rows[at], far)
-            if norm == L1:
-                x = descend(asking, L2, rows[at], x, half, self.shrink)
-            ball = _Ball.around(asking, norm, rows[at], x)
-            balls = balls.or_nearer(at, _descended(asking, norm, ball, range(half), self.steps, self.shrink))
+            balls = self._from(asking, balls, *kept(found, at, far))
+        at = rows_where(_share_of_pixels(balls.nearest - asking.images[rows]) < _SPARSE)
+        far, found = _by_pixels(asking, rows[at])
+        balls = self._from(asking, balls, *kept(found, at, far))
         found = balls.least.isfinite()
-        _descended(asking, norm, balls.at(found), range(half, self.steps), self.steps, self.shrink)
+        _descended(asking, norm, balls.at(found), range(steps // 2, steps), steps, self.shrink)
         (rows,) = kept(found, rows)
-        descend(asking, norm, rows, best.images[rows], self.steps * 2 // 3, self.shrink)
+        descend(asking, norm, rows, best.images[rows], steps * 2 // 3, self.shrink)
+
+    def _steps(self, norm: Norm) -> int:
+        """Those of a descent in the norm itself."""
+        return self.steps - self.steps // 3 if norm == L1 else self.steps
+
+    def _from(self, asking: Asking[Nearest], balls: "_Ball", at: Tensor, far: Images) -> "_Ball":
+        """The first half of the descents from ``far``, where the goal is met: ``balls`` with those that are nearer."""
+        norm, rows, steps = asking.best.norm, balls.rows[at], self._steps(asking.best.norm)
+        x = _back(asking, rows, far)
+        if norm == L1:
+            x = descend(asking, L2, rows, x, self.steps - steps, self.shrink)
+        ball = _Ball.around(asking, norm, rows, x)
+        return balls.or_nearer(at, _descended(asking, norm, ball, range(steps // 2), steps, self.shrink))
 
 
 def _start(number: int, images: Images, rng: Rng) -> Images:
@@ -120,6 +135,22 @@ def _climb(asking: Asking[Nearest], rows: Tensor, x: Images) -> tuple[Images, Te
     if len(left):
         found[left], _ = asking.look(rows[left], x[left])
     return x, found
+
+
+def _by_pixels(asking: Asking[Nearest], rows: Tensor) -> tuple[Images, Tensor]:
+    """Single pixels to the ends of their range, those first that do most, as in L0: where it ends, and whether met."""
+    inner = asking_nearest(asking.classifier, asking.images[rows], asking.goal[rows], L0)
+    inner.first_gap = asking.first_gap[rows]
+    far, found = pixel_by_pixel(inner)
+    asking.add(rows, *inner.counts)
+    return far, found
+
+
+def _share_of_pixels(change: Images) -> Tensor:
+    """How many equally changed pixels a change is worth, ``||c||_1^2 / ||c||_2^2``, beside all that there are."""
+    sizes = torch.linalg.vector_norm(change.flatten(2), dim=1)
+    share: Tensor = sizes.sum(1).square() / (sizes.square().sum(1).clamp_min(_TINY) * sizes.shape[1])
+    return share
 
 
 def _back(asking: Asking[Nearest], rows: Tensor, far: Images) -> Images:
