@@ -188,8 +188,8 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     """Behind bit depth, whose own gradient is straight-through; the mask is the network's."""
     world = trained_world()
     net = brittle.Network(fault(planted.sound_cnn()).eval())
-    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
-    data = (world.images[:24], world.labels[:24])
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
+    data = (world.images[:16], world.labels[:16])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
@@ -201,9 +201,9 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
 @pytest.mark.usefixtures("without_report")
 def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     world = trained_world()
-    data: tuple[Tensor, Tensor] = (world.images[:24], world.labels[:24])
+    data: tuple[Tensor, Tensor] = (world.images[:16], world.labels[:16])
     net = brittle.Network(planted.sound_cnn())
-    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None

@@ -1,5 +1,6 @@
 """Budget attacks on a network trained against PGD, where climbs from near the image get stuck."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ BUDGETS: dict[Norm, float] = {LINF: 0.2, L2: 1.0, L1: 2.0, L0: 2}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@cache
 def left(attack: Any, norm: Norm) -> int:
     """How many images stay right within the budget, by a pass of the network itself."""
     net, images, labels = trained()
