@@ -42,7 +42,8 @@ def test_a_bare_model_that_is_asked_for_is_not_asked_twice() -> None:
 
 def test_the_command_line_judges_a_defence_by_itself(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--limit", "12", "--level", "quick", "--norm", "linf", "--eps", "0.1", "--defence", "crop-resize"]
+    attacks = ["--attack", "apgd,eps=0.1,steps=20", "--attack", "square,eps=0.1,queries=100"]
+    options = ["--limit", "12", *attacks, "--defence", "crop-resize"]
     done = cli("audit", "--model", "digits-cnn", "--data", "digits", *options, "--out", out)
     assert done.code == 0, done.err
     assert "digits-cnn + crop-resize, L∞ 0.1:" in done.out
