@@ -134,7 +134,6 @@ def cifar(data: Path) -> tuple[Classifier, Tensor, Tensor]:
     return classifier, images[right][:16], labels[right][:16]
 
 
-@cache
 def on_cifar(data: Path, attack: Any, norm: Norm) -> Tensor:
     """The size of each perturbation; infinite where the plain network is not fooled."""
     classifier, images, labels = cifar(data)

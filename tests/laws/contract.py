@@ -236,7 +236,7 @@ def law_batched_equals_one_by_one(subject: Subject, world: World) -> None:
     shuffled = torch.randperm(len(world.images), generator=torch.Generator().manual_seed(3))
     goal = world.goals(subject.goals)[0]
     whole = _summary(world, goal, torch.arange(len(shuffled)), usual(subject, world, subject.goals[0]))
-    for rows in shuffled.split([1, 1, 3, 3, 32] if subject.first else [1, 3, 36]):
+    for rows in torch.split(shuffled, [1, 1, 3, 3, 32] if subject.first else [1, 3, 36]):
         part = _summary(world, goal, rows, subject(world, goal, rows=rows))
         _check_like(whole, rows, part, f"in batches of {len(rows)}")
 
