@@ -103,22 +103,21 @@ def small_audit(
 def two_models() -> Audit:
     """Two models, two goals."""
     both = {"one": classifier(), "two": classifier(1)}
-    return small_audit(
-        both, attacks=(brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2)), goals=("untargeted", "random")
-    )
+    attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
+    return small_audit(both, examples(12), attacks, goals=("untargeted", "random"))
 
 
 def small_transfer() -> Audit:
     """Two models, and what was made for each on both: as it is, and in another size."""
     both = {"one": classifier(), "two": classifier(1)}
-    return small_audit(both, attacks=(brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
+    return small_audit(both, examples(12), (brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
 
 
 def small_defended() -> Audit:
     """A model behind a defence that draws, beside itself without."""
     beside, guards = behind({"one": classifier()}, [Noise(sd=0.1, draws=2)], 0)
     attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
-    return small_audit(beside, attacks=attacks, transfer={}, guards=guards)
+    return small_audit(beside, examples(12), attacks, transfer={}, guards=guards)
 
 
 def small_craft() -> Crafting:

@@ -42,7 +42,8 @@ def test_a_bare_model_that_is_asked_for_is_not_asked_twice() -> None:
 
 def test_the_command_line_judges_a_defence_by_itself(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ["--limit", "12", "--level", "quick", "--norm", "linf", "--eps", "0.1", "--defence", "crop-resize"]
+    attacks = ["--attack", "apgd,eps=0.1,steps=20", "--attack", "square,eps=0.1,queries=100"]
+    options = ["--limit", "12", *attacks, "--defence", "crop-resize"]
     done = cli("audit", "--model", "digits-cnn", "--data", "digits", *options, "--out", out)
     assert done.code == 0, done.err
     assert "digits-cnn + crop-resize, L∞ 0.1:" in done.out
@@ -188,8 +189,8 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     """Behind bit depth, whose own gradient is straight-through; the mask is the network's."""
     world = trained_world()
     net = brittle.Network(fault(planted.sound_cnn()).eval())
-    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
-    data = (world.images[:24], world.labels[:24])
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
+    data = (world.images[:16], world.labels[:16])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None
@@ -201,9 +202,9 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
 @pytest.mark.usefixtures("without_report")
 def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     world = trained_world()
-    data: tuple[Tensor, Tensor] = (world.images[:24], world.labels[:24])
+    data: tuple[Tensor, Tensor] = (world.images[:16], world.labels[:16])
     net = brittle.Network(planted.sound_cnn())
-    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=300)]
+    attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
     (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
     assert one.figure.value is not None

@@ -75,6 +75,7 @@ def test_a_cpu_reads_nothing_ahead_and_an_accelerator_gets_its_images() -> None:
     assert ahead.images(watched.examples, 0, 4, META).device == META
 
 
+@pytest.mark.usefixtures("without_report")
 def test_an_audit_that_reads_ahead_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records, watched = list[pd.DataFrame](), list[Watched]()
     for name in ("plain", "ahead"):

@@ -14,6 +14,7 @@ from brittle.goals import Targeted, Untargeted
 from brittle.models.architectures.cifar_resnet import CifarResNet
 from brittle.models.black_box import BlackBox
 from brittle.models.network import Network
+from laws.worlds import Deaf
 
 MEAN, STD = (0.2, 0.4, 0.6), (0.5, 0.25, 0.125)
 
@@ -559,3 +560,13 @@ def test_no_images_at_all_are_no_mistake_and_double_images_are_taken() -> None:
     labels = Network(net).logits(images).argmax(1)
     assert len(brittle.attack(Network(net), images[:0], labels[:0], brittle.PGD()).fooled) == 0
     assert brittle.attack(Network(net), images.double(), labels, brittle.PGD()).images.dtype == torch.float32
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_gradient_is_zero_whether_or_not_the_graph_knows_of_the_images(fast: bool) -> None:
+    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    goal = Untargeted(torch.zeros(5, dtype=torch.int64))
+    for connected in (False, True):
+        logits, gradient = Network(Deaf([2.0, 1.0, 0.0], connected=connected), fast=fast).gradient(images, goal.loss)
+        assert torch.equal(logits, torch.tensor([2.0, 1.0, 0.0]).expand(5, 3))
+        assert torch.equal(gradient, torch.zeros_like(images))

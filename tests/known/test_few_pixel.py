@@ -141,7 +141,7 @@ def test_success_rises_with_the_number_of_pixels_on_a_real_network(real_data: Pa
     away, towards = Untargeted(labels), Targeted((labels + 1) % 10)
     fooled = []
     for pixels, goal in ((1, away), (1, towards), (5, away)):
-        attack = FewPixel(eps=pixels, population=40, generations=10)
+        attack = FewPixel(eps=pixels, population=20, generations=5)
         outcome = attack(classifier, images, goal, rng=rng)
         met = goal.is_met(classifier.logits(outcome.images, plain=True))
         assert met[outcome.claimed].all()

@@ -225,7 +225,7 @@ def test_minimal_finds_the_fewest_pixels_of_an_affine_classifier(channels: int) 
 
 
 def test_networks_that_resist_are_fooled_by_few_pixels(real_data: Path) -> None:
-    classifier, images, labels = resisting(real_data, 8)
+    classifier, images, labels = resisting(real_data, 5)
     rng, counts = Rng(0, tuple(str(row) for row in range(len(images)))), {}
     attacks: dict[str, Any] = {"minimal": Minimal(norm="l0"), "sigma-zero": SigmaZero(), "greedy": PixelGreedy()}
     for name, attack in attacks.items():
@@ -252,10 +252,10 @@ def resisting(real_data: Path, count: int) -> tuple[Classifier, Tensor, Tensor]:
 def test_two_pixels_are_enough_for_half_of_cifar(real_data: Path) -> None:
     classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), limit=None, fit=None)
-    images = examples.images(0, 32)
+    images = examples.images(0, 16)
     assert examples.labels is not None
-    right = classifier.logits(images).argmax(1) == examples.labels[:32]
-    images, labels = images[right], examples.labels[:32][right]
+    right = classifier.logits(images).argmax(1) == examples.labels[:16]
+    images, labels = images[right], examples.labels[:16][right]
     rng = Rng(0, tuple(str(row) for row in range(len(images))))
     counts = {}
     for shortlist in (1, 16):

@@ -294,7 +294,7 @@ def test_it_fools_a_real_network_as_often_as_evolution_with_a_quarter_of_the_que
     classifier = load_model("resnet20", weights=real_data / "weights" / "cifar10_resnet20.safetensors")
     examples = load_data(str(real_data / "cifar10-jpeg" / "test.parquet"), fit=None)
     assert examples.labels is not None
-    images, labels = examples.read(range(0, 10_000, 625)), examples.labels[::625]
+    images, labels = examples.read(range(0, 10_000, 1250)), examples.labels[::1250]
     right = (classifier.logits(images).argmax(1) == labels).nonzero().squeeze(1)
     images, labels = images[right], labels[right]
     goal, rng = Untargeted(labels), Rng(0, tuple(map(str, range(len(right)))))

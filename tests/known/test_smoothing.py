@@ -52,6 +52,7 @@ def test_a_close_vote_is_no_answer() -> None:
     assert certain.reject == 2
 
 
+@pytest.mark.usefixtures("without_report")
 def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     world = trained_world()
     data = (world.images[:20], world.labels[:20])

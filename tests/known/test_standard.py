@@ -66,6 +66,7 @@ def test_in_l0_each_member_may_change_so_many_pixels() -> None:
 @pytest.mark.parametrize("targeted", [False, True])
 def test_it_finds_what_its_parts_find_and_pays_for_no_other(norm: Norm, targeted: bool, world: World) -> None:
     """Each part alone, on all images: the ensemble's counts are those up to and including the first to succeed."""
+    world = world.part(slice(0, 16))
     goal = world.goals(["targeted" if targeted else "untargeted"])[0]
     standard = Standard(norm=norm, eps=BUDGETS[norm], steps=8, targets=3, queries=20)
     classifier = world.classifier()

@@ -34,11 +34,30 @@ Law = Callable[[Subject, World], None]
 
 
 class Called(NamedTuple):
-    """What a call has made, and what it has done to things that are not its own."""
+    """What a call has made and asked for, and what it has done to things that are not its own."""
 
     outcome: Outcome
+    counted: tuple[int, int]
     to_its_input: tuple[str, ...]
     to_global_randomness: tuple[str, ...]
+
+
+class Watched(NamedTuple):
+    """What a call has made, what the Classifier has counted, and what hooks on the plain network have seen of it."""
+
+    outcome: Outcome
+    counted: tuple[int, int]
+    rows: int
+    padding: int
+    backwards: int
+
+
+class Treated(NamedTuple):
+    """What a call has made of a network in an odd state, and that state before and afterwards."""
+
+    outcome: Outcome
+    before: dict[str, object]
+    after: dict[str, object]
 
 
 @lru_cache(maxsize=8)
@@ -47,7 +66,9 @@ def called(subject: Subject, world: World, goal: str) -> Called:
     (wanted,) = world.goals([goal])
     images, labels = world.images.clone(), wanted.labels.clone()
     states = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
-    outcome: Outcome = subject.attack(world.shared_classifier, images, wanted, rng=world.rng())
+    classifier = world.shared_classifier
+    before = classifier.forwards, classifier.backwards
+    outcome: Outcome = subject.attack(classifier, images, wanted, rng=world.rng())
     moved = {
         "torch's": not torch.equal(torch.get_rng_state(), states[0]),
         "numpy's": str(np.random.get_state()) != states[1],
@@ -60,6 +81,7 @@ def called(subject: Subject, world: World, goal: str) -> Called:
     }
     return Called(
         outcome,
+        (classifier.forwards - before[0], classifier.backwards - before[1]),
         tuple(what for what, happened in inputs.items() if happened),
         tuple(f"{whose} global generator has moved" for whose, happened in moved.items() if happened),
     )
@@ -67,6 +89,46 @@ def called(subject: Subject, world: World, goal: str) -> Called:
 
 def usual(subject: Subject, world: World, goal: str) -> Outcome:
     return called(subject, world, goal).outcome
+
+
+@lru_cache(maxsize=4)
+def watched(subject: Subject, world: World, goal: str) -> Watched:
+    """The attack on the plain network, whose hooks count the rows in either direction without the Classifier's help."""
+    net, rows, padding, backwards = copied(world.net), [0], [0], [0]
+
+    def on_gradient(gradient: Tensor) -> None:
+        backwards[0] += int((gradient != 0).any(1).sum())
+
+    def on_forward(module: nn.Module, given: tuple[Tensor], output: Tensor) -> None:
+        rows[0] += len(given[0])
+        padding[0] += _perhaps_padding(given[0])
+        if output.requires_grad:
+            output.register_hook(on_gradient)  # type: ignore[no-untyped-call]
+
+    net.register_forward_hook(on_forward)
+    classifier = world.classifier(fast=False, net=net)
+    outcome = subject(world, world.goals([goal])[0], classifier=classifier)
+    return Watched(outcome, (classifier.forwards, classifier.backwards), rows[0], padding[0], backwards[0])
+
+
+@lru_cache(maxsize=4)
+def treated(subject: Subject, world: World, *, fast: bool) -> Treated:
+    """The attack on a network in an odd state: in training mode but for its outermost module, partly frozen, with a
+    gradient from elsewhere, and with a user's hook where there is no fast copy, which a hook rules out."""
+    net = copied(world.net).train()
+    net.training = False
+    first, *_, last = net.parameters()
+    first.requires_grad_(False)
+    last.grad = torch.full_like(last, 3.0)
+    if not fast:
+        net.register_forward_hook(_no_hook)
+    before = _state(net)
+    outcome = subject(world, world.goals(subject.goals)[0], classifier=world.classifier(fast=fast, net=net))
+    return Treated(outcome, before, _state(net))
+
+
+def plain(subject: Subject, world: World, goal: str) -> Outcome:
+    return watched(subject, world, goal).outcome
 
 
 def _where(tensor: Tensor) -> int:
@@ -125,16 +187,9 @@ def law_leaves_its_input_alone(subject: Subject, world: World) -> None:
 
 def law_leaves_the_network_alone(subject: Subject, world: World) -> None:
     for fast in (True, False):
-        net = copied(world.net)
-        first, *_, last = net.parameters()
-        first.requires_grad_(False)
-        last.grad = torch.full_like(last, 3.0)
-        net[-1:].train() if isinstance(net, nn.Sequential) else list(net.children())[-1].train()
-        net.register_forward_hook(_no_hook)
-        before = _state(net)
-        subject(world, world.goals(subject.goals)[0], classifier=world.classifier(fast=fast, net=net))
-        for what, value in _state(net).items():
-            assert value == before[what], f"{what} have changed"
+        done = treated(subject, world, fast=fast)
+        for what, value in done.after.items():
+            assert value == done.before[what], f"{what} have changed"
 
 
 def _no_hook(module: nn.Module, given: object, output: object) -> None:
@@ -178,17 +233,16 @@ def law_keeps_its_word_with_another_seed(subject: Subject, world: World) -> None
 
 
 def law_batched_equals_one_by_one(subject: Subject, world: World) -> None:
-    everything = torch.arange(len(world.images))
-    shuffled = torch.randperm(len(everything), generator=torch.Generator().manual_seed(3))
+    shuffled = torch.randperm(len(world.images), generator=torch.Generator().manual_seed(3))
     goal = world.goals(subject.goals)[0]
-    whole = _summary(world, goal, everything, [usual(subject, world, subject.goals[0])])
-    for size, rows in ((1, everything[:4]), (3, everything[4:10]), (32, shuffled)):
-        parts = [subject(world, goal, rows=rows[start : start + size]) for start in range(0, len(rows), size)]
-        _check_like(whole, rows, _summary(world, goal, rows, parts), f"in batches of {size}")
+    whole = _summary(world, goal, torch.arange(len(shuffled)), usual(subject, world, subject.goals[0]))
+    for rows in torch.split(shuffled, [1, 1, 3, 3, 32] if subject.first else [1, 3, 36]):
+        part = _summary(world, goal, rows, subject(world, goal, rows=rows))
+        _check_like(whole, rows, part, f"in batches of {len(rows)}")
 
 
-def _summary(world: World, goal: Goal, rows: Tensor, outcomes: list[Outcome]) -> dict[str, Tensor]:
-    images, claimed, *counts = (torch.cat(field) for field in zip(*outcomes, strict=True))
+def _summary(world: World, goal: Goal, rows: Tensor, outcome: Outcome) -> dict[str, Tensor]:
+    images, claimed, *counts = outcome
     measures = [(images - world.images[rows]).flatten(1).norm(p, dim=1) for p in (1, 2, torch.inf)]
     return {
         "fooled": goal[rows].is_met(world.logits(images)),
@@ -208,6 +262,7 @@ def _check_like(whole: dict[str, Tensor], rows: Tensor, parts: dict[str, Tensor]
 
 
 def law_comes_back_unchanged_where_the_goal_is_met(subject: Subject, world: World) -> None:
+    classifier, world = world.shared_classifier, world.part(slice(0, 16))
     predicted, odd = world.logits(world.images).argmax(1), torch.arange(len(world.images)) % 2 == 1
     after = world.after(predicted)
     goals: dict[str, Goal] = {
@@ -217,7 +272,7 @@ def law_comes_back_unchanged_where_the_goal_is_met(subject: Subject, world: Worl
     for goal in (goals[name] for name in subject.goals):
         met = goal.is_surely_met(world.logits(world.images))
         assert torch.equal(met, odd), "this world is not what the law needs"
-        outcome = subject(world, goal)
+        outcome = subject(world, goal, classifier=classifier)
         assert torch.equal(outcome.images[met], world.images[met]), "images that met the goal have changed"
         assert outcome.claimed[met].all(), "not claimed where the goal was met from the start"
         assert not outcome.steps[met].any(), "steps taken where the goal was met from the start"
@@ -225,12 +280,11 @@ def law_comes_back_unchanged_where_the_goal_is_met(subject: Subject, world: Worl
 
 
 def law_takes_any_batch_size(subject: Subject, world: World) -> None:
-    for size in (0, 1, 3):
-        part = world.part(slice(0, size))
-        for goal in part.goals(subject.goals) if size else world.part(slice(0, 1)).goals(subject.goals):
-            outcome = subject(part, goal[:size], classifier=_after_one_pass(world))
-            shapes = [(size, *world.images.shape[1:]), *[(size,)] * 4]
-            assert [tuple(field.shape) for field in outcome] == shapes, f"batch of {size}"
+    for size, name in ((0, subject.goals[0]), (0, subject.goals[-1]), (1, subject.goals[-1]), (3, subject.goals[-1])):
+        part, (goal,) = world.part(slice(0, size)), world.goals([name])
+        outcome = subject(part, goal[:size], classifier=_after_one_pass(world))
+        shapes = [(size, *world.images.shape[1:]), *[(size,)] * 4]
+        assert [tuple(field.shape) for field in outcome] == shapes, f"batch of {size}"
 
 
 def _after_one_pass(world: World) -> Classifier:
@@ -259,6 +313,7 @@ def law_finds_the_plane(subject: Subject, world: World) -> None:
     linear, distance = linear_world(p)
     ratios = OVER_OPTIMUM if subject.access == "gradient" else OVER_OPTIMUM_BLIND
     limit = ratios[subject.kind] * distance
+    subject = subject.near_an_optimum()
     if subject.kind == "budget":
         subject = subject.with_eps(limit)
     for goal in linear.goals(subject.goals):
@@ -271,41 +326,22 @@ def law_finds_the_plane(subject: Subject, world: World) -> None:
 
 
 def law_counts_its_passes(subject: Subject, world: World) -> None:
-    for goal in world.goals(subject.goals):
-        _check_against_hooks(subject, world, goal)
-    classifier = world.classifier()
-    _check_counted(subject(world, goal, classifier=classifier), classifier)
+    for goal in subject.goals:
+        _check_counted(*called(subject, world, goal)[:2])
+    for goal in subject.goals if subject.first else subject.goals[-1:]:
+        seen = watched(subject, world, goal)
+        forwards, backwards = _check_counted(seen.outcome, seen.counted)
+        assert backwards == seen.backwards, f"{backwards} backwards reported, the network has seen {seen.backwards}"
+        least = seen.rows - seen.padding
+        assert least <= forwards <= seen.rows, (
+            f"{forwards} forwards reported, the network has seen {least} to {seen.rows}"
+        )
 
 
-def _check_counted(outcome: Outcome, classifier: Classifier) -> None:
+def _check_counted(outcome: Outcome, counted: tuple[int, int]) -> tuple[int, int]:
     reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
-    counted = classifier.forwards, classifier.backwards
     assert reported == counted, f"reported (forwards, backwards) {reported}, counted {counted}"
-
-
-def _check_against_hooks(subject: Subject, world: World, goal: Goal) -> None:
-    """The rows that a hook on the plain network sees in either direction, counted without the Classifier's help."""
-    net, rows, padding, backwards = copied(world.net), [0], [0], [0]
-
-    def on_gradient(gradient: Tensor) -> None:
-        backwards[0] += int((gradient != 0).any(1).sum())
-
-    def on_forward(module: nn.Module, given: tuple[Tensor], output: Tensor) -> None:
-        rows[0] += len(given[0])
-        padding[0] += _perhaps_padding(given[0])
-        if output.requires_grad:
-            output.register_hook(on_gradient)  # type: ignore[no-untyped-call]
-
-    net.register_forward_hook(on_forward)
-    classifier = world.classifier(fast=False, net=net)
-    outcome = subject(world, goal, classifier=classifier)
-    _check_counted(outcome, classifier)
-    reported = int(outcome.forwards.sum()), int(outcome.backwards.sum())
-    assert reported[1] == backwards[0], f"{reported[1]} backwards reported, the network has seen {backwards[0]}"
-    least = rows[0] - padding[0]
-    assert least <= reported[0] <= rows[0], (
-        f"{reported[0]} forwards reported, the network has seen {least} to {rows[0]}"
-    )
+    return reported
 
 
 def _perhaps_padding(batch: Tensor) -> int:
@@ -356,18 +392,13 @@ def law_refuses_other_goals_before_any_work(subject: Subject, world: World) -> N
 
 
 def law_attacks_the_network_in_eval_mode(subject: Subject, world: World) -> None:
-    goal = world.goals(subject.goals)[0]
-    for fast in (True, False):
-        net = copied(world.net).train()
-        as_it_is = (
-            usual(subject, world, subject.goals[0])
-            if fast
-            else subject(world, goal, classifier=world.classifier(fast=False))
+    for fast, in_eval_mode in ((True, usual), (False, plain)):
+        done = treated(subject, world, fast=fast)
+        assert done.after["modes"] == done.before["modes"], "modules have lost their training mode"
+        assert done.after["weights"] == done.before["weights"], "batch norms have updated their statistics"
+        check_same_bits(
+            in_eval_mode(subject, world, subject.goals[0]), done.outcome, "where the network is in training mode"
         )
-        trained = subject(world, goal, classifier=world.classifier(fast=fast, net=net))
-        assert all(module.training for module in net.modules()), "modules have lost their training mode"
-        assert _state(net)["weights"] == _state(world.net)["weights"], "batch norms have updated their statistics"
-        check_same_bits(as_it_is, trained, "where the network is in training mode")
 
 
 def law_does_not_claim_what_the_network_refuses(subject: Subject, world: World) -> None:

@@ -25,19 +25,34 @@ from laws.worlds import World, one_thread, trained_world
 _NORM_OF = {"lp": "l1.5"}  # a family of norms is represented by one of them
 
 QUICK: dict[str, dict[str, Any]] = {
-    "apgd": {"steps": 25},
-    "few-pixel": {"population": 20, "generations": 8},
+    "apgd": {"steps": 12},
+    "boundary-walk": {"steps": 5},
+    "craft": {"steps": 30, "walk": 20},
+    "expectation": {"samples": 3},
+    "few-pixel": {"population": 12, "generations": 5},
+    "fmn": {"steps": 20},
+    "hopskipjump": {"queries": 100},
+    "lbfgs": {"search": 3, "max_steps": 8},
+    "penalised": {"steps": 25},
+    "pixel-search": {"queries": 25},
+    "restarts": {"times": 3},
+    "shrinking-ball": {"starts": 2, "steps": 8},
+    "sigma-zero": {"steps": 25},
+    "sparse-rs": {"queries": 25},
+    "square": {"queries": 80, "shrink": 80},
+    "standard": {"steps": 4, "targets": 2, "queries": 10},
+    "superdeepfool": {"rounds": 4},
+    "universal": {"passes": 5},
+    "universal-sgd": {"epochs": 5},
+}
+"""Settings that cost less: as few passes as take an attack through all its stages."""
+NEARER: dict[str, dict[str, Any]] = {
     "fmn": {"steps": 50},
     "hopskipjump": {"queries": 200},
-    "lbfgs": {"search": 6},
-    "penalised": {"steps": 50},
-    "pixel-search": {"queries": 40},
-    "sparse-rs": {"queries": 60},
-    "shrinking-ball": {"starts": 2},
-    "square": {"queries": 220},
-    "standard": {"steps": 8, "targets": 3, "queries": 15},
+    "shrinking-ball": {"steps": 24},
+    "square": {"queries": 220, "shrink": 700},
 }
-"""Settings that cost less, for attacks that ask for thousands of passes as they come."""
+"""Settings with which these come near an optimum that is known."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class Subject:
     access: Access = "gradient"
     fitted: bool = False  # one perturbation for all images promises nothing on those that it was not fitted to
     first: bool = True  # of its attack: others differ in a norm or a switch
+    nearer: tuple[tuple[str, Any], ...] = ()  # settings with which it comes near an optimum
 
     def __call__(
         self,
@@ -72,6 +88,9 @@ class Subject:
     @property
     def stays_in_the_box(self) -> bool:
         return bool(getattr(self.attack, "box", True))
+
+    def near_an_optimum(self) -> "Subject":
+        return dataclasses.replace(self, attack=dataclasses.replace(self.attack, **dict(self.nearer)))
 
     def with_eps(self, eps: float) -> "Subject":
         return dataclasses.replace(self, attack=_with_eps(self.attack, eps))
@@ -120,13 +139,14 @@ def _subject(entry: AttackEntry, name: str, values: dict[str, Any]) -> Subject:
     if traits.eps is not None:
         attack = _with_eps(attack, modest_eps(traits.norm))
     norm = None if traits.kind == "faint" else traits.norm
-    return Subject(name, attack, traits.kind, traits.goals, norm, traits.access, needs)
+    nearer = tuple(NEARER.get(entry.name, {}).items())
+    return Subject(name, attack, traits.kind, traits.goals, norm, traits.access, needs, nearer=nearer)
 
 
 def _file() -> dict[str, Any]:
     """What a fitted attack has to be given: a file that holds it, fitted with another budget than that of the laws."""
     path = Path(tempfile.mkdtemp(prefix="brittle-laws-")) / "perturbation.safetensors"
-    write_perturbation(fitted_to_the_world(UniversalSGD(eps=0.5 * modest_eps(LINF))), path)
+    write_perturbation(fitted_to_the_world(UniversalSGD(eps=0.5 * modest_eps(LINF), **QUICK["universal-sgd"])), path)
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     return {"file": str(path)}
 
@@ -143,7 +163,8 @@ def fits_of(entry: FitterEntry) -> list[Subject]:
     """What the fitter makes as it comes, and in each of its norms, as an attack."""
     subjects = []
     for what in ("as it comes", *entry.norms):
-        fitter = entry.type() if what == "as it comes" else entry.type(norm=_NORM_OF.get(what, what))
+        norm = {} if what == "as it comes" else {"norm": _NORM_OF.get(what, what)}
+        fitter = entry.type(**QUICK.get(entry.name, {}), **norm)
         fitter = dataclasses.replace(fitter, eps=modest_eps(fitter.norm))
         attack = AddPerturbation(file=fitted_to_the_world(fitter))
         traits = traits_of(attack)

@@ -72,7 +72,7 @@ class World:
     def classifier(self, *, fast: bool = True, net: nn.Module | None = None) -> Network:
         """A new classifier, with small chunks so that the batches of a law are more than one."""
         mean, std = (MEAN, STD) if self.normalised else (None, None)
-        return Network(net or self.net, mean=mean, std=std, fast=fast, batch_size=16)
+        return Network(net or self.net, mean=mean, std=std, fast=fast, batch_size=20)
 
     def logits(self, images: Tensor) -> Tensor:
         """By the network itself, without the Classifier under test."""
@@ -122,12 +122,12 @@ def _trained_world() -> World:
 
 
 def deaf_worlds() -> list[World]:
+    """Undecided and sure; to an attack a Classifier looks the same whether its graph knows of the images or not."""
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     labels = torch.zeros(5, dtype=torch.int64)
     return [
         World(Deaf(logits, connected=connected).eval(), images, labels, normalised=False)
-        for logits in ([0.0, 0.0, 0.0], [50.0, 1.0, 0.0])
-        for connected in (False, True)
+        for logits, connected in (([0.0, 0.0, 0.0], True), ([50.0, 1.0, 0.0], False))
     ]
 
 

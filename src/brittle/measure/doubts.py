@@ -124,8 +124,9 @@ def _sweeps(view: View, rows: pd.DataFrame) -> list[Flag]:
     """Pairs of one budget attack at two budgets where the larger one breaks fewer of the same images, beyond luck."""
     flags = []
     for family in families(view):
-        for small, large in combinations(family.attacks, 2):
-            paired = _broken(rows, small).to_frame("small").join(_broken(rows, large).rename("large"), how="inner")
+        broken = [(spec, _broken(rows, spec)) for spec in family.attacks if len(family.attacks) > 1]
+        for (small, by_small), (large, by_large) in combinations(broken, 2):
+            paired = by_small.to_frame("small").join(by_large.rename("large"), how="inner")
             back = int((paired["small"] & ~paired["large"]).sum())
             forth = int((~paired["small"] & paired["large"]).sum())
             if back > forth and sign_test(back, forth) < NOISE:

@@ -61,8 +61,11 @@ def _environment(room: Path) -> Environment:
 
 def within_limit(render: Callable[[dict[Key, Trio]], str], pairs: Mapping[Key, Pair], side: int) -> str:
     """The page with pictures as large as it has room for, at most ``side`` pixels a side."""
-    room = LIMIT - len(render({}).encode("utf-8")) - 1_000 * len(pairs)  # what stands around each
-    return render(trios(pairs, side, room))
+    around = 1_000 * len(pairs)  # what stands around each
+    made = render(trios(pairs, side, LIMIT))
+    if len(made.encode("utf-8")) <= LIMIT // 2 - around:
+        return made  # as most pages: with that much to spare, pictures would be the same within the room there is
+    return render(trios(pairs, side, LIMIT - len(render({}).encode("utf-8")) - around))
 
 
 def policy_hash(script: str) -> str:
