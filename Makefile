@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/brittle demo --out runs/demo
 
+# Each of many processes would compile brittle anew where bytecode is not kept.
+test test-newest test-lowest: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
