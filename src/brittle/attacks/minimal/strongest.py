@@ -20,7 +20,7 @@ from brittle.models.classifier import Classifier
 from brittle.rng import Rng
 from brittle.types import Images
 
-_SETTINGS = {"l1": (12, 24, 36), "l2": (4, 12, 36), "linf": (7, 16, 24)}
+_SETTINGS = {"l1": (20, 32, 36), "l2": (4, 16, 36), "linf": (7, 20, 24)}
 """Steps of the walk, of its polish, and of each descent from far away; in other norms 14, none and 36."""
 _RING = 0.3  # first relative change of the radius on the way from L2 to L1
 
@@ -29,8 +29,8 @@ _RING = 0.3  # first relative change of the radius on the way from L2 to L1
     "minimal",
     paper="doi:10.1016/0045-7949(78)90046-9",
     kind="minimal",
-    cost="20 to 30 (F + B), in l1 90; where the boundary bends 150, in l1 180, and where few pixels change 200 to 400 F"
-    " more; in l0 some 200 F + 3 B, there 400 to 500 F + 10 B",
+    cost="20 to 40 (F + B), in l1 120; where the boundary bends 150, in l1 200, and where few pixels change 200 to 400"
+    " F more; in l0 some 200 F + 3 B, there 400 to 500 F + 10 B",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
