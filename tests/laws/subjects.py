@@ -40,7 +40,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "sigma-zero": {"steps": 25},
     "sparse-rs": {"queries": 25},
     "square": {"queries": 80, "shrink": 80},
-    "standard": {"steps": 4, "targets": 2, "queries": 10},
+    "standard": {"steps": 3, "targets": 2, "queries": 6},
     "superdeepfool": {"rounds": 4},
     "universal": {"passes": 5},
     "universal-sgd": {"epochs": 5},
@@ -49,7 +49,7 @@ QUICK: dict[str, dict[str, Any]] = {
 NEARER: dict[str, dict[str, Any]] = {
     "fmn": {"steps": 50},
     "hopskipjump": {"queries": 200},
-    "shrinking-ball": {"steps": 24},
+    "shrinking-ball": {"steps": 36},
     "square": {"queries": 220, "shrink": 700},
 }
 """Settings with which these come near an optimum that is known."""
