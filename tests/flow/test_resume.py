@@ -360,6 +360,7 @@ import os, signal
 from brittle.run.store import Store
 from brittle.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a terminal, however the tests were started
 keep, kept = Store.keep, []
 
 def interrupting(self, unit, *rest):
