@@ -59,11 +59,9 @@ def pixel_by_pixel(asking: Asking[Nearest]) -> tuple[Images, Tensor]:
     asking: in L0, with its ``first_gap``.
     """
     ends, found = asking.images.clone(), torch.zeros(len(asking.images), dtype=torch.bool, device=asking.images.device)
-    if len(ends):
-        search, known, pace = _single_pixels(asking, asking.everyone)
-        (at,) = (search.gain.amax(1) > 0).nonzero(as_tuple=True)
-        first = search.gain[at].argmax(1)
-        ends[at], found[at] = _on_from(asking, search, at, first, known, pace, *_STARTS[0])
+    search, known, pace = _single_pixels(asking, asking.everyone)
+    at = (search.gain.amax(1) > 0).nonzero().squeeze(1)
+    ends[at], found[at] = _on_from(asking, search, at, search.gain[at].argmax(1), known, pace, *_STARTS[0])
     return ends, found
 
 
