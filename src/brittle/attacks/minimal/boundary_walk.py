@@ -63,9 +63,9 @@ class BoundaryWalk:
     from the image is followed a little farther; where no point of the walk was adversarial, steps as DeepFool's follow.
 
     The walk ends at a mean of points on planes. That is no corner of the Linf ball, where an optimum has nearly all
-    of its pixels. So ``polish`` steps of descent follow, as in ``ShrinkingBall``, from radii that hardly ring; a third
-    of them where the normal is much the same at the image and at the boundary. At last the best adversarial point is
-    moved back towards the image as far as it stays so.
+    of its pixels. So ``polish`` steps of descent follow, as in ``ShrinkingBall`` but longer, from radii that hardly
+    ring; a third of them where the normal is much the same at the image and at the boundary. At last the best
+    adversarial point is moved back towards the image as far as it stays so.
     """
 
     norm: NormLike = option(L2, "norm to minimise")
@@ -98,7 +98,7 @@ class BoundaryWalk:
         for which, steps in ((flat, self.polish // _LESS), (~flat, self.polish)):
             (some,) = kept(which, rows)
             if steps:
-                descend(asking, norm, some, asking.best.images[some], steps, _POLISH)
+                descend(asking, norm, some, asking.best.images[some], steps, _POLISH, near=True)
         trim(asking, rows)
 
 

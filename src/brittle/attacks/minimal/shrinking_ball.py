@@ -31,8 +31,9 @@ _MOMENTUM = 0.6
 _BELOW = 0.9996  # of the smallest size so far: no step stays outside of it
 _SPARSE = 0.02  # of the pixels: where a change is worth fewer of them, a climb pixel by pixel may lead nearer
 _TINY = 1e-30
-_STRIDES = {"l1": 0.3, "linf": 1.0}
-"""First step in units of the ball's radius; 0.6 in other norms."""
+_FAR, _NEAR = {"l1": 0.3, "linf": 1.0}, {"l1": 1.2, "linf": 1.0}
+"""First step in units of the ball's radius; in other norms 0.6 and 1.5. Long steps end lower where a walk has led to
+the right valley, and miss it from far away."""
 _BETWEEN = Lp(1.5)  # L1's own steepest direction is a single value
 
 
@@ -195,18 +196,26 @@ class _Ball(NamedTuple):
         return _Ball(*mixed)
 
 
-def descend(asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float) -> Images:
-    """A whole descent from adversarial images ``x`` of ``rows``; the nearest adversarial images that it has found."""
-    return _descended(asking, norm, _Ball.around(asking, norm, rows, x), range(steps), steps, shrink).nearest
+def descend(
+    asking: Asking[Nearest], norm: Norm, rows: Tensor, x: Images, steps: int, shrink: float, *, near: bool = False
+) -> Images:
+    """A whole descent from adversarial images ``x`` of ``rows``; the nearest adversarial images that it has found.
+
+    near: in the longer steps for images that a walk has led to.
+    """
+    return _descended(asking, norm, _Ball.around(asking, norm, rows, x), range(steps), steps, shrink, near).nearest
 
 
-def _descended(asking: Asking[Nearest], norm: Norm, ball: _Ball, part: range, steps: int, shrink: float) -> _Ball:
+def _descended(
+    asking: Asking[Nearest], norm: Norm, ball: _Ball, part: range, steps: int, shrink: float, near: bool = False
+) -> _Ball:
     """A part of ``steps`` gradient steps with momentum, on balls that shrink after a success and swell after a failure.
 
     After the last one, what it has led to is looked at.
     """
     rows, x, radius, trend, least, nearest = ball
-    origin, stride, towards = asking.images[rows], _STRIDES.get(norm.name, 0.6), _BETWEEN if norm == L1 else norm
+    origin, towards = asking.images[rows], _BETWEEN if norm == L1 else norm
+    stride = _NEAR.get(norm.name, 1.5) if near else _FAR.get(norm.name, 0.6)
     around = room(origin)
     for step in (*part, part.stop) if len(rows) else ():
         looks = step == steps

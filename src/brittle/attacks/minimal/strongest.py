@@ -73,5 +73,5 @@ def _by_way_of_l2(asking: Asking[Nearest], rows: Tensor) -> None:
     BoundaryWalk(norm=L2, steps=_SETTINGS["l2"][0], candidates=4, polish=0).walk(inner)
     asking.add(rows, *inner.counts)
     rows, x = kept(inner.best.claimed, rows, inner.best.images)
-    descend(asking, L1, rows, x, _SETTINGS["l1"][1], _RING)
+    descend(asking, L1, rows, x, _SETTINGS["l1"][1], _RING, near=True)
     trim(asking, rows)

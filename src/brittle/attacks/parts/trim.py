@@ -9,7 +9,7 @@ from brittle.attacks.parts.rows import kept
 from brittle.geometry.norms import per_row
 
 _TRIMS = 4
-_CLOSE = 5e-4  # of the first gap: how near to the boundary is near enough
+_CLOSE = 2e-4  # of the first gap: how near to the boundary is near enough
 
 
 def trim(asking: Asking[Nearest], rows: Tensor) -> None:
