@@ -297,10 +297,11 @@ def test_a_damaged_image_in_a_later_shard_keeps_what_is_done_and_mended_it_goes_
 ) -> None:
     from test_resume import assert_same_run  # the one way to compare runs
 
-    monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 32)
-    monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 32)
-    images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(96)}
-    early, late = (f"{chosen(96, 96)[k]:03d}.jpg" for k in (3, 70))
+    monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 8)
+    monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 8)
+    monkeypatch.setattr("brittle.run.sources._PROBE", 8)  # the damaged image is none that preflight looks at
+    images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(24)}
+    early, late = (f"{chosen(24, 24)[k]:03d}.jpg" for k in (3, 18))
     photos(tmp_path / "data", images)
     monkeypatch.chdir(tmp_path)
     command = ["audit", *shlex.split(RGB.replace("resnet20.saf", f"{kit}/resnet20.saf")), "--data", "data"]
