@@ -135,7 +135,7 @@ def small_fit() -> Fitting:
 
 
 def small_noise() -> PerImage:
-    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
+    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 2.0, 8.0]))
 
 
 def small_first_step() -> PerImage:
