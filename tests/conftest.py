@@ -13,11 +13,13 @@ os.environ.setdefault(
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 SHARED = Path(os.environ.get("BRITTLE_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 
@@ -33,6 +35,7 @@ class Ran:
 
 Cli = Callable[..., Ran]
 pytest_plugins = ["pytester"]
+commands_of = cache(get_command)  # typer makes all commands anew for each call, of which a user makes but one
 
 
 @pytest.fixture
@@ -112,6 +115,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
 
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr("typer.main.get_command", commands_of)
 
     def run(*arguments: str | Path) -> Ran:
         monkeypatch.setattr(sys, "argv", ["brittle", *map(str, arguments)])

@@ -104,20 +104,20 @@ def two_models() -> Audit:
     """Two models, two goals."""
     both = {"one": classifier(), "two": classifier(1)}
     attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
-    return small_audit(both, examples(12), attacks, goals=("untargeted", "random"))
+    return small_audit(both, examples(6), attacks, 4, goals=("untargeted", "random"))
 
 
 def small_transfer() -> Audit:
     """Two models, and what was made for each on both: as it is, and in another size."""
     both = {"one": classifier(), "two": classifier(1)}
-    return small_audit(both, examples(12), (brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), transfer={"linf": [0.2]})
+    return small_audit(both, examples(6), (brittle.FGSM(eps=0.1), brittle.FMN(steps=3)), 4, transfer={"linf": [0.2]})
 
 
 def small_defended() -> Audit:
     """A model behind a defence that draws, beside itself without."""
     beside, guards = behind({"one": classifier()}, [Noise(sd=0.1, draws=2)], 0)
     attacks = (brittle.FGSM(eps=0.1), brittle.PGD(eps=0.1, steps=2))
-    return small_audit(beside, examples(12), attacks, transfer={}, guards=guards)
+    return small_audit(beside, examples(6), attacks, 4, transfer={}, guards=guards)
 
 
 def small_craft() -> Crafting:
@@ -135,7 +135,7 @@ def small_fit() -> Fitting:
 
 
 def small_noise() -> PerImage:
-    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 1.0, 2.0]))
+    return per_image(NoiseSpec(models=[], data="", sizes=[0.0, 2.0, 8.0]))
 
 
 def small_first_step() -> PerImage:
@@ -150,28 +150,28 @@ def small_evolution() -> PerImage:
 
 
 def per_image(spec: PerImageSpec) -> PerImage:
-    """A study of six images by two models."""
+    """A study of four images by two models."""
     by_name = {"one": classifier(), "two": classifier(1)}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_generated() -> PerImage:
     """Images that a network judges beside real ones."""
     spec = GeneratedSpec(models=[], data="", real="digits")
     by_name = {"one": classifier(), "two": classifier(1)}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_corruption() -> PerImage:
     spec = CorruptionSpec(models=[], data="", corruptions=["shot-noise", "snow", "jpeg"], severities=[1, 4])
     by_name = {"one": classifier(), "two": classifier(1)}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_activation() -> Activating:
     """Classes and channels of two networks by two ways, with a judge."""
     by_name = {"one": classifier(), "two": classifier(1)}
-    sources = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    sources = Sources.made_of(by_name, dict.fromkeys(by_name, examples(4)))
     ascents = (Fourier(steps=3), Plain(iterations=2))
     return Activating(sources, {"judge": classifier(2)}, ("class:0-2", "channel:features.3:0-1"), ascents)
 
@@ -179,7 +179,7 @@ def small_activation() -> Activating:
 def small_alternate() -> PerImage:
     spec = AlternateSpec(models=[], data="", pictures=3)
     by_name = {"one": classifier(), "two": classifier(1)}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_shortcut() -> PerImage:
@@ -213,14 +213,14 @@ def small_density() -> Likelihoods:
     """Two densities, one of which is learnt; two networks, and other data."""
     densities = (PcaGaussian(components=3), VariationalBound(epochs=2, batch=8, hidden=6, code=2, draws=2))
     by_name = {"one": classifier(), "two": classifier(1)}
-    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(6)))
+    made = Sources.made_of(by_name, dict.fromkeys(by_name, examples(4)))
     return Likelihoods(made, labelled(24, data=1), {"more": examples(5, data=2)}, densities, (brittle.FGSM(eps=0.2),))
 
 
 def small_stability() -> PerImage:
     spec = StabilitySpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     by_name = {"one": classifier(), "two": classifier(1)}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_amplification() -> PerImage:
@@ -228,14 +228,14 @@ def small_amplification() -> PerImage:
     spec = AmplificationSpec(models=[], data="", attacks=["fgsm,eps=0.1"])
     few = defended(classifier(), Quantised(bits=2, images=20), clean=examples(20, 1))
     by_name = {"one": classifier(), "few bits": few}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_certify() -> PerImage:
     spec = CertifySpec(models=[], data="", norm="l2", eps=[0.1], attack="deepfool")
     net = seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10)))
     by_name = {"mlp": Network(net), "linear": Network(seeded(nn.Sequential(nn.Flatten(), nn.Linear(64, 10))))}
-    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(6))), spec)
+    return PerImage(Sources.made_of(by_name, dict.fromkeys(by_name, examples(4))), spec)
 
 
 def small_train() -> Training:

@@ -225,6 +225,11 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def as_it_was(kit: Path) -> dict[str, str]:
+    return contents(kit)
+
+
 def contents(folder: Path) -> dict[str, str]:
     """Every path below a folder, with the hash of its content."""
     return {
@@ -239,13 +244,12 @@ def test_there_are_enough_of_them() -> None:
 
 @pytest.mark.parametrize("line", CASES)
 def test_one_line_says_what_is_wrong_and_nothing_is_written(
-    line: str, kit: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    line: str, kit: Path, as_it_was: dict[str, str], cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "--device" in line and "cuda" in line and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     monkeypatch.chdir(kit)
     monkeypatch.setattr(zoo, "signs_train", partial(signs_train, 2))  # the demo's network need not know anything
-    before = contents(kit)
     ran = cli(*shlex.split(line))
     assert ran.code == 2, ran
     assert ran.out == ""
@@ -255,19 +259,18 @@ def test_one_line_says_what_is_wrong_and_nothing_is_written(
     assert "Traceback" not in ran.err
     for part in CASES[line]:
         assert part in ran.err
-    assert contents(kit) == before
+    assert contents(kit) == as_it_was
 
 
 @pytest.mark.parametrize("line", [weights("evil.pth"), rgb("cut"), "adit"])
-def test_as_a_user_sees_it(line: str, kit: Path) -> None:
-    before = contents(kit)
+def test_as_a_user_sees_it(line: str, kit: Path, as_it_was: dict[str, str]) -> None:
     command = [sys.executable, "-c", "from brittle.cli import main; main()", *shlex.split(line)]
     done = subprocess.run(
         command, cwd=kit, capture_output=True, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
     assert all(part in done.stderr for part in CASES[line])
-    assert contents(kit) == before
+    assert contents(kit) == as_it_was
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -297,10 +300,11 @@ def test_a_damaged_image_in_a_later_shard_keeps_what_is_done_and_mended_it_goes_
 ) -> None:
     from test_resume import assert_same_run  # the one way to compare runs
 
-    monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 32)
-    monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 32)
-    images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(96)}
-    early, late = (f"{chosen(96, 96)[k]:03d}.jpg" for k in (3, 70))
+    monkeypatch.setattr("brittle.run.plan._SHARD_MOST", 8)
+    monkeypatch.setattr("brittle.run.plan._SHARD_LEAST", 8)
+    monkeypatch.setattr("brittle.run.sources._PROBE", 8)  # the damaged image is none that preflight looks at
+    images = {f"{k:03d}.jpg": jpeg(k, side=32) for k in range(24)}
+    early, late = (f"{chosen(24, 24)[k]:03d}.jpg" for k in (3, 18))
     photos(tmp_path / "data", images)
     monkeypatch.chdir(tmp_path)
     command = ["audit", *shlex.split(RGB.replace("resnet20.saf", f"{kit}/resnet20.saf")), "--data", "data"]

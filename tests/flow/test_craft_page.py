@@ -142,7 +142,7 @@ def decoded(uri: str) -> Tensor:
 
 @pytest.mark.parametrize("compared", [False, True])
 def test_many_noisy_pictures_stay_under_5_megabytes(compared: bool) -> None:
-    large = [crafted(photo, 0, side=240) for photo in range(4)]
+    large = [crafted(photo, 0, side=240 if compared else 128) for photo in range(4)]
     made = [
         replace(large[index % 4], photo=f"{index}.jpg", label_before=index) for index in range(60 if compared else 200)
     ]

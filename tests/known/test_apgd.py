@@ -189,7 +189,7 @@ def test_affine_classifiers_are_fooled_just_beyond_the_distance(
     for row, distance in enumerate(problem.distances.tolist()):
         one, goal = problem.images[row : row + 1], Untargeted(problem.labels[row : row + 1])
         for share in (0.999, 1.001):
-            attack = APGD(norm=norm, eps=share * distance, loss=loss, targets=targets)
+            attack = APGD(norm=norm, eps=share * distance, steps=40, loss=loss, targets=targets)
             assert bool(run(attack, problem.net, one, goal).claimed) == (share > 1)
 
 

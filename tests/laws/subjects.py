@@ -42,8 +42,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "square": {"queries": 80, "shrink": 80},
     "standard": {"steps": 3, "targets": 2, "queries": 6},
     "superdeepfool": {"rounds": 4},
-    "universal": {"passes": 5},
-    "universal-sgd": {"epochs": 5},
+    "universal": {"passes": 2},
+    "universal-sgd": {"epochs": 3},
 }
 """Settings that cost less: as few passes as take an attack through all its stages."""
 NEARER: dict[str, dict[str, Any]] = {

@@ -26,19 +26,23 @@ from brittle.run.workers import Local, Made, made
 from brittle.studies import STUDIES, spec_of
 
 
+@pytest.fixture(scope="module", params=killable.STUDIES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of the module, so that all laws of a study follow one another, and it is done as a whole but once."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """Each study, done by one worker in order."""
-    folder = tmp_path_factory.mktemp("whole")
-    return {name: killable.ran(make(), folder / name) for name, make in killable.STUDIES.items()}
+def whole(name: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The study, done by one worker in order."""
+    return killable.ran(killable.STUDIES[name](), tmp_path_factory.mktemp("whole") / name)
 
 
 def test_every_registered_study_is_under_these_laws() -> None:
     assert {make().name for make in killable.STUDIES.values()} == set(STUDIES)
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
-def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, Run]) -> None:
+def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: Run) -> None:
     study = killable.STUDIES[name]()
     manifest = study.plan(None, None)
     units = study.units(manifest)
@@ -46,12 +50,11 @@ def test_units_are_keyed_and_cover_what_is_planned(name: str, whole: dict[str, R
     assert len(set(keys)) == len(keys) > 1
     assert all(len(unit) > 0 for unit in units)
     assert [unit.key for unit in study.units(manifest)] == keys
-    folder = whole[name].directory / "records"
+    folder = whole.directory / "records"
     stored = {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
     assert stored == {f"{key}.parquet" for key in keys}
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
 def test_a_dry_run_tries_every_unit_of_every_stage(name: str) -> None:
     study = killable.STUDIES[name]()
     manifest = study.plan(None, None)
@@ -86,42 +89,38 @@ def picklable(study: Study) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
-def test_any_order_gives_the_same_files(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
+def test_any_order_gives_the_same_files(name: str, whole: Run, tmp_path: Path) -> None:
     killable.ran(killable.STUDIES[name](), tmp_path / "run", workers=Shuffled(3))
-    assert_same_run(tmp_path / "run", whole[name].directory)
+    assert_same_run(tmp_path / "run", whole.directory)
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
-def test_parts_give_the_same_files(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
+def test_parts_give_the_same_files(name: str, whole: Run, tmp_path: Path) -> None:
     killable.ran(killable.STUDIES[name](), tmp_path / "run", cut=True)
-    assert_same_run(tmp_path / "run", whole[name].directory)
+    assert_same_run(tmp_path / "run", whole.directory)
 
 
-@pytest.mark.parametrize("name", ["craft", "fit"])
-def test_two_workers_give_the_same_files(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["craft", "fit"], scope="module")
+def test_two_workers_give_the_same_files(name: str, whole: Run, tmp_path: Path) -> None:
     killable.ran(killable.STUDIES[name](), tmp_path / "run", workers=Local(2, worth=0.0))
-    assert_same_run(tmp_path / "run", whole[name].directory)
+    assert_same_run(tmp_path / "run", whole.directory)
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
-def test_a_finished_run_does_no_work(name: str, whole: dict[str, Run]) -> None:
+def test_a_finished_run_does_no_work(name: str, whole: Run) -> None:
     class Nobody:
         def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
             assert pieces.take() is None
             return iter(())
 
     watch = killable.Watching()
-    killable.ran(killable.STUDIES[name](), whole[name].directory, workers=Nobody(), watch=watch)
+    killable.ran(killable.STUDIES[name](), whole.directory, workers=Nobody(), watch=watch)
     assert watch.told and all(resumed for _, _, resumed in watch.told)
 
 
-@pytest.mark.parametrize("name", killable.STUDIES)
-def test_a_run_opens_and_speaks_for_itself(name: str, whole: dict[str, Run], tmp_path: Path) -> None:
-    shutil.copytree(whole[name].directory, tmp_path / "run")  # as it gets a page
+def test_a_run_opens_and_speaks_for_itself(name: str, whole: Run, tmp_path: Path) -> None:
+    shutil.copytree(whole.directory, tmp_path / "run")  # as it gets a page
     opened = Run.open(tmp_path / "run")
-    assert opened.manifest == whole[name].manifest
-    pd.testing.assert_frame_equal(opened.records, read_records(whole[name].directory))
+    assert opened.manifest == whole.manifest
+    pd.testing.assert_frame_equal(opened.records, read_records(whole.directory))
     assert len(opened.records)
     assert f'"study": "{opened.manifest.study}"' in results_json(opened)
     page = write_page(opened.directory)
@@ -148,8 +147,8 @@ def test_a_study_that_depends_on_its_order_is_found(tmp_path: Path) -> None:
         assert_same_run(tmp_path / "run", whole.directory)
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(study: str, tmp_path: Path) -> None:
     every: dict[str, dict[str, Any]] = {
         "audit": {"attacks": ["fgsm"], "data": "digits"},
         "density": {"data": "digits", "train_data": "digits"},
@@ -158,11 +157,11 @@ def test_a_spec_is_read_back_and_a_misspelt_key_is_one_line_with_the_nearest(nam
         "generated": {"data": "digits", "real": "digits"},
         "train": {"architectures": ["digits-cnn"], "data": "digits"},
     }
-    models = {} if name == "train" else {"models": [{"model": "digits-cnn"}]}
-    content = {"study": name, **models, **every.get(name, {"data": "digits"})}
+    models = {} if study == "train" else {"models": [{"model": "digits-cnn"}]}
+    content = {"study": study, **models, **every.get(study, {"data": "digits"})}
     spec = spec_of(content, "run.toml")
     written = tmp_path / "run.toml"
-    written.write_text(tomli_w.dumps({"study": name, **spec.toml()}))
+    written.write_text(tomli_w.dumps({"study": study, **spec.toml()}))
     assert spec_of(read_spec(written)[0], "again") == spec
     with pytest.raises(BrittleError, match=r"^run.toml: unknown key 'sede'; did you mean 'seeds?'\?$"):
         spec_of(content | {"sede": 1}, "run.toml")

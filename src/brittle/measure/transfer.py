@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,9 @@ class TransferMatrix(Plain):
         return next((one for one in self.cells if (one.source, one.target) == (source, target)), None)
 
 
+Cells: TypeAlias = dict[tuple[str, str, float | None, str, str], TransferCell]
+"""By attack, goal, size, source and target."""
+
 ON = "on "
 """What a name has before the target's: ``one/lbfgs/on two/error``, ``one/lbfgs/on two at l2=2/error``."""
 
@@ -98,21 +102,18 @@ def transfer_matrices(manifest: Manifest, records: pd.DataFrame, transfers: pd.D
             "source_fooled": records["fooled"],
         }
     )
-    joined = transfers.merge(own, on=keys)
+    cells = _cells(transfers.merge(own, on=keys))
     return [
-        _matrix(manifest, spec, goal, size, joined)
+        _matrix(manifest, spec, goal, size, cells)
         for spec in manifest.attacks
         for goal in manifest.goals
         for size in (None, *manifest.transfer.get(spec.norm, ()))
     ]
 
 
-def _matrix(manifest: Manifest, spec: AttackSpec, goal: str, size: float | None, rows: pd.DataFrame) -> TransferMatrix:
-    mine = rows[(rows["attack"] == spec.label) & (rows["goal"] == goal)]
-    mine = mine[mine["size"].isna() if size is None else mine["size"] == size]
+def _matrix(manifest: Manifest, spec: AttackSpec, goal: str, size: float | None, cells: Cells) -> TransferMatrix:
     names = [model.name for model in manifest.models]
-    found = {(source, target): part for (source, target), part in mine.groupby(["source", "target"], sort=False)}
-    cells = [_cell(s, t, found[s, t]) for s in names for t in names if (s, t) in found]
+    mine = [one for s in names for t in names if (one := cells.get((spec.label, goal, size, s, t))) is not None]
     trained_on = {model.name: model.trained_on for model in manifest.models if model.trained_on is not None}
     return TransferMatrix(
         attack=spec.label,
@@ -122,31 +123,46 @@ def _matrix(manifest: Manifest, spec: AttackSpec, goal: str, size: float | None,
         models=names,
         trained_on=trained_on,
         unable=[model.name for model in manifest.models if not takes(model, spec)],
-        cells=cells,
-        groups=list(_groups(cells, trained_on)),
+        cells=mine,
+        groups=list(_groups(mine, trained_on)),
     )
 
 
-def _cell(source: str, target: str, rows: pd.DataFrame) -> TransferCell:
+def _cells(rows: pd.DataFrame) -> Cells:
+    """All at once, as there are many, and each has few rows."""
     right = rows["source_right"] & (rows["clean_prediction"] == rows["label"])
     to_do = right & (rows["wanted"].isna() | (rows["wanted"] != rows["label"]))
-    counted = rows[to_do & rows["reached"]]
-    of, fooled = len(counted), counted["fooled"]
-    kept = ~fooled & (counted["prediction"] == counted["label"])
-    from_success = counted[counted["source_fooled"]]
-    noise = rate(int(counted["noise_fooled"].sum()), of)
-    change = rate(int(fooled.sum()), of)
-    return TransferCell(
-        source=source,
-        target=target,
-        fooled=change,
-        noise=noise,
-        of_fooling=rate(int(from_success["fooled"].sum()), len(from_success)),
-        kept=int(kept.sum()),
-        elsewhere=int((~fooled & ~kept).sum()),
-        wrong=int((~right).sum()),
-        short=int((to_do & ~rows["reached"]).sum()),
+    counted, fooled = to_do & rows["reached"], rows["fooled"]
+    kept = ~fooled & (rows["prediction"] == rows["label"])
+    from_success = counted & rows["source_fooled"]
+    keys = ["attack", "goal", "size", "source", "target"]
+    counts = rows[keys].assign(
+        of=counted,
+        fooled=counted & fooled,
+        noise=counted & rows["noise_fooled"],
+        of_fooling=from_success,
+        fooling=from_success & fooled,
+        kept=counted & kept,
+        elsewhere=counted & ~fooled & ~kept,
+        wrong=~right,
+        short=to_do & ~rows["reached"],
     )
+    sums = counts.groupby(keys, sort=False, dropna=False).sum().reset_index()
+    cells = {}
+    for row in sums.to_dict("records"):
+        size = None if math.isnan(row["size"]) else row["size"]
+        cells[row["attack"], row["goal"], size, row["source"], row["target"]] = TransferCell(
+            source=row["source"],
+            target=row["target"],
+            fooled=rate(row["fooled"], row["of"]),
+            noise=rate(row["noise"], row["of"]),
+            of_fooling=rate(row["fooling"], row["of_fooling"]),
+            kept=row["kept"],
+            elsewhere=row["elsewhere"],
+            wrong=row["wrong"],
+            short=row["short"],
+        )
+    return cells
 
 
 def _groups(cells: list[TransferCell], trained_on: dict[str, str]) -> Iterator[TransferGroup]:

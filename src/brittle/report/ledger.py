@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from markupsafe import Markup
 
 from brittle.measure import Measured, judged, summarize
@@ -12,7 +13,7 @@ from brittle.measure.claims import FACT, FACTORS, VERDICTS, Claim, Judged
 from brittle.measure.ledger import BesideTold, Ledger
 from brittle.pages.html import page, within_limit
 from brittle.pages.pictures import Pair, Trio
-from brittle.records import MANIFEST, Manifest, View, read_manifest, read_records
+from brittle.records import MANIFEST, View, read_manifest, read_records
 from brittle.report import gallery, pictures
 from brittle.report.charts import drawing_of, javascript, plain_chart
 from brittle.report.page import HERE, write_page
@@ -184,17 +185,18 @@ def _shown(directory: Path, ledger: Ledger, most: int) -> dict[tuple[str, str, i
         if not (place / MANIFEST).exists():
             continue
         manifest = read_manifest(place)
-        if manifest.study == "audit":
+        if manifest.study == "audit" and len(found) < most:
+            records = read_records(place, manifest)
             for view in manifest.views():
                 if len(found) < most:
-                    found |= _of_view(place, manifest, view, key, folder)
+                    found |= _of_view(place, view, records, key, folder)
     return found
 
 
 def _of_view(
-    place: Path, manifest: Manifest, view: View, key: str, folder: str
+    place: Path, view: View, records: pd.DataFrame, key: str, folder: str
 ) -> dict[tuple[str, str, int], tuple[dict[str, Any], Pair]]:
-    rows = judged(view.of(read_records(place, manifest)))
+    rows = judged(view.of(records))
     summary = summarize(view, rows)
     case = gallery.hero(view, summary, rows)
     loaded = {} if case is None else pictures.load(place, [(view, case)])
