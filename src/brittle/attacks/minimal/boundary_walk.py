@@ -22,7 +22,7 @@ from brittle.rng import Rng
 from brittle.types import Images, Labels
 
 _BEYOND = 0.01  # of an image's first gap: how far behind the boundary the walk keeps at least
-_SPREADS = (1.5, 1.3, 1.2)  # how much farther than the nearest class another may seem, and stay in the race
+_SPREADS = (1.4, 1.2, 1.1, 1.1)  # how much farther than the nearest class another may seem, and stay in the race
 _FIRST_PACES = (1.0, 0.7, 0.7, 0.7)
 _LAST_PACE = 0.03
 _FARTHER = 1.2  # times as far behind after a step that fell short, and as much nearer after one that did not
@@ -56,8 +56,9 @@ class BoundaryWalk:
     In other norms the plane's nearest point is the norm's own, and L1 steps are proximal (``Norm.approach``).
 
     Where the walk ends depends on the class it makes for. Untargeted, a walker sets out for each of the ``candidates``
-    most likely classes; after each of the first steps those that seem 1.5, 1.3 and 1.2 times as far from the image as
-    the nearest give up, and one is left. That costs about 8 passes, and is what finds the smallest of several minima.
+    most likely classes; after each of the first steps those that seem 1.4, 1.2 and 1.1 times as far from the image as
+    the nearest give up. The nearest walks on, and then a second one, where one is left: of two as near, the end of the
+    way tells. That costs about 8 passes, and is what finds the smallest of several minima.
 
     Each step aims somewhat beyond its plane, and farther after steps that fell short. Where the last one did, the line
     from the image is followed a little farther; where no point of the walk was adversarial, steps as DeepFool's follow.
@@ -84,10 +85,10 @@ class BoundaryWalk:
     def walk(self, asking: Asking[Nearest]) -> "Walked":
         """To the boundary and along it; what it was like on the way."""
         hunt = _Hunt(asking)
-        hunt.race(hunt.set_out(self.candidates))
-        hunt.walk(self.steps)
-        hunt.reach()
+        first, second = hunt.race(hunt.set_out(self.candidates))
+        hunt.follow(first, self.steps)
         hunt.rescue()
+        hunt.follow(second, self.steps)
         return Walked(hunt.bends(), hunt.turned)
 
     def finish(self, asking: Asking[Nearest], walked: "Walked", rows: Tensor) -> None:
@@ -177,23 +178,34 @@ class _Hunt:
         parts = zip(*walkers, strict=True) if walkers else ([part] for part in self._nobody())
         return _Walkers(*(torch.cat(list(part)) for part in parts))
 
-    def race(self, walkers: _Walkers) -> None:
-        """Some steps for each class; the farthest give up after each, and the nearest of each image is left."""
-        for step, (spread, pace) in enumerate(zip((*_SPREADS, 1.0), _FIRST_PACES, strict=True), start=1):
+    def race(self, walkers: _Walkers) -> tuple[_Walkers, _Walkers]:
+        """Some steps for each class; the farthest give up after each. The nearest of each image, and the next ones."""
+        far = walkers.gap
+        for step, (spread, pace) in enumerate(zip(_SPREADS, _FIRST_PACES, strict=True), start=1):
             if len(walkers.x) and pace < 1:
                 gap, w, _ = self._planes(walkers.rows, walkers.x, walkers.rivals)
                 walkers = walkers._replace(gap=gap, w=w)
             size = self.norm.dual.measure(walkers.w)
             far = torch.where(size > 0, walkers.gap.clamp_min(0) / size, torch.inf)
             nearest = torch.full_like(self.first_gap, torch.inf).scatter_reduce(0, walkers.rows, far, "amin")
-            walkers = walkers.at((far <= spread * nearest[walkers.rows]) & far.isfinite())
-            if spread == 1:  # of two as near, the class that comes first
-                first = torch.full_like(self.goal.labels, 2**31).scatter_reduce(0, walkers.rows, walkers.rivals, "amin")
-                walkers = walkers.at(walkers.rivals == first[walkers.rows])
+            stays = (far <= spread * nearest[walkers.rows]) & far.isfinite()
+            walkers, (far,) = walkers.at(stays), kept(stays, far)
             walkers = walkers._replace(x=self._towards(walkers.rows, walkers.x, walkers.gap, walkers.w, pace))
             self.asking.steps.index_fill_(0, walkers.rows, step)
-        self.rows, order = walkers.rows.sort()
-        self.x, self.seen = walkers.x[order], walkers.seen[order]
+        order = far.argsort(stable=True)
+        order = order[walkers.rows[order].argsort(stable=True)]
+        walkers = _Walkers(*(part[order] for part in walkers))  # image by image, the nearest first
+        others = torch.cat([far.new_zeros(min(1, len(far))), walkers.rows[1:] == walkers.rows[:-1]]).bool()
+        after = torch.cat([others[:1], ~others[:-1]])
+        return walkers.at(~others), walkers.at(others & after)
+
+    def follow(self, walkers: _Walkers, steps: int) -> None:
+        """A walk of one walker for some images, each; what it was like there, where it led nearer than before."""
+        self.rows, self.x, self.seen = walkers.rows, walkers.x, walkers.seen
+        size, turned = self.best.size.clone(), self.turned.clone()
+        self.walk(steps)
+        self.reach()
+        self.turned = torch.where((self.best.size < size) | size.isinf(), self.turned, turned)
 
     def walk(self, steps: int) -> None:
         """Towards whatever class is nearest, by ever smaller parts of the way."""
