@@ -1,5 +1,6 @@
 """What each part of the page says: plain values for the template, taken from measure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,13 @@ def told_cell(cell: Cell) -> dict[str, Any]:
         return measured_cell(cell.measured, cell.unit, cell.norm) | {"number": True}
     number = isinstance(cell, (int, float))
     text = plain(cell) if isinstance(cell, (int, float)) else cell
-    return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
+    return {
+        "text": text,
+        "interval": "",
+        "count": "",
+        "sort": cell if number and math.isfinite(cell) else None,
+        "number": number,
+    }
 
 
 def cost_rows(summary: Summary) -> list[dict[str, Any]]:
