@@ -82,11 +82,11 @@ def test_what_is_not_answered_is_not_left_whatever_is_proven(tmp_path: object) -
     assert (made.certificates["radius"] > 0).all()
     at = [Budget(norm="l2", eps=1e-6)]
     (one,) = judge_defences(made.manifest, made.records, made.transfers, made.certificates, at)
-    assert one.certified.count == one.clean.count < len(world.images)
+    assert one.certified.count == one.clean.count != len(world.images)
 
 
 @pytest.mark.parametrize(("few", "enough"), [({"samples": 10}, {"samples": 11}), ({"certify": 9}, {"certify": 10})])
 def test_votes_that_can_never_be_enough_are_refused(few: dict[str, int], enough: dict[str, int]) -> None:
     Smoothing(**enough)
-    with pytest.raises(brittle.BrittleError, match="they are too few for alpha=0.001"):
+    with pytest.raises(brittle.BrittleError, match=r"they are too few for alpha=0\.001"):
         Smoothing(**few)

@@ -84,8 +84,8 @@ class Proofs:
     def radii(self, pixels: Tensor, label: int, start: float) -> dict[str, float]:
         """By method; all 0 for an image that is classified wrongly. start: from where a radius is searched."""
         values = pixels
-        for number, activation in enumerate(self.chain.activations):
-            values = getattr(torch, activation)(self.chain.weights[number] @ values + self.chain.biases[number])
+        for place, activation in enumerate(self.chain.activations):
+            values = getattr(torch, activation)(self.chain.weights[place] @ values + self.chain.biases[place])
         weight, bias = differences(self.chain, label)
         margins = (weight @ values + bias).cpu()
         others = [one for one in range(len(bias) + 1) if one != label]
