@@ -42,6 +42,8 @@ def significant(value: float, digits: int = 3) -> str:
 
 def plain(value: float) -> str:
     """A number of no unit: a whole one in full, others to three significant digits."""
+    if not math.isfinite(value):
+        return NONE
     return f"{value:,.0f}" if value == int(value) else significant(value)
 
 

@@ -1,9 +1,11 @@
 """Looking inside a network by the names of its layers."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from brittle.errors import BrittleError
@@ -129,3 +131,23 @@ def test_layers_on_the_command_line(cli: Cli, tmp_path: Path) -> None:
         assert (ran.code, ran.out) == (2, "")
         assert said in ran.err
         assert ran.err.count("\n") == 1
+
+
+def test_what_nothing_changes_and_nobody_has_labelled_is_said_to_be_so(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network with one answer has no distance to another, and no image of these says whether it is right."""
+    (tmp_path / "constant_net.py").write_text(
+        "from torch import nn\n\n\ndef made():\n    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))\n"
+        "    nn.init.zeros_(net[1].weight)\n    nn.init.eye_(net[1].bias.data.unsqueeze(0))\n    return net\n"
+    )
+    (tmp_path / "photos").mkdir()
+    for number in range(2):
+        Image.new("L", (4, 4), 90 * number).save(tmp_path / "photos" / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    ran = cli("explain", "certify", "--model", "python:constant_net:made", "--data", "photos", "--out", "run")
+    assert ran.code == 0, ran.err
+    told = json.loads(cli("summary", "run", "--json").out, parse_constant=pytest.fail)
+    assert told["sentences"][0].startswith("These images have no labels: what a network answers")
+    assert told["rows"][-1]["what"] == "not changed by the attack"
+    assert told["rows"][-1]["median radius"]["value"] is None

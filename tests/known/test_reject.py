@@ -129,6 +129,17 @@ def test_refused_under_attack_is_not_fooled_and_refused_before_is_not_right(tmp_
     assert deepfool.measures["attack_success_rate"].value == 1
 
 
+@pytest.mark.usefixtures("without_report")
+def test_to_refuse_an_image_without_a_label_is_not_to_be_right(tmp_path: Path) -> None:
+    """The answer that stands in for its label is one of those that are answers."""
+    net = Affine(torch.zeros(3, 48), torch.tensor([0.0, 1.0, 2.0]))
+    done = run(audit_of(Network(net, reject=2), examples_of(torch.rand(6, 3, 4, 4)), [FGSM()]), out=tmp_path / "run")
+    assert done.records["label"].tolist() == [1] * 6
+    (summary,) = summaries(done.manifest, done.records)
+    assert (summary.overall["correct"].value, summary.overall["robust_accuracy"].value) == (0, 0)
+    assert summary.headline[0] == "This classifier refuses to answer all 6 images."
+
+
 def test_reject_class_is_part_of_what_a_run_is(tmp_path: Path) -> None:
     world, reject = refusing()
     examples = examples_of(world.images[:4], world.labels[:4])

@@ -70,3 +70,23 @@ def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     counts = [one.certified.count or 0 for one in figures]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > 0 == counts[2]
+
+
+@pytest.mark.usefixtures("without_report")
+def test_what_is_not_answered_is_not_left_whatever_is_proven(tmp_path: object) -> None:
+    """Three of four votes are enough for a certificate by 1,000, and not for an answer by 11."""
+    world, distance = linear_world(2)
+    how = Smoothing(sd=1.5 * distance, samples=11)
+    data = (world.images, world.labels)
+    made = brittle.audit({"net": world.classifier()}, data, [brittle.FGSM(eps=0.0)], out=str(tmp_path), defences=[how])
+    assert (made.certificates["radius"] > 0).all()
+    at = [Budget(norm="l2", eps=1e-6)]
+    (one,) = judge_defences(made.manifest, made.records, made.transfers, made.certificates, at)
+    assert one.certified.count == one.clean.count != len(world.images)
+
+
+@pytest.mark.parametrize(("few", "enough"), [({"samples": 10}, {"samples": 11}), ({"certify": 9}, {"certify": 10})])
+def test_votes_that_can_never_be_enough_are_refused(few: dict[str, int], enough: dict[str, int]) -> None:
+    Smoothing(**enough)
+    with pytest.raises(brittle.BrittleError, match=r"they are too few for alpha=0\.001"):
+        Smoothing(**few)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brittle.text import colour, counted, duration, percent, significant, similarity, size, sure, wanted
+from brittle.text import NONE, colour, counted, duration, percent, plain, significant, similarity, size, sure, wanted
 
 
 def test_only_what_is_certain_reads_as_certain() -> None:
@@ -22,6 +22,11 @@ def test_sizes_and_times_have_three_digits() -> None:
     assert [duration(one) for one in times] == ["0 ms", "7.10 ms", "3.22 s", "119 s", "10.0 min", "206 min"]
     assert [counted(count, "image") for count in (0, 1, 1024)] == ["0 images", "1 image", "1,024 images"]
     assert [counted(count, "class") for count in (1, 10)] == ["1 class", "10 classes"]
+
+
+def test_a_number_of_no_unit_may_not_exist() -> None:
+    """As the median of distances, most of which are infinite."""
+    assert [plain(one) for one in (1024.0, 0.5, float("inf"), float("nan"))] == ["1,024", "0.500", NONE, NONE]
 
 
 @pytest.mark.parametrize(

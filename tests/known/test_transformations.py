@@ -26,6 +26,7 @@ from brittle.defend import (
 )
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
+from brittle.errors import BrittleError
 from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
 from brittle.models import Network
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
@@ -88,6 +89,12 @@ def test_bits_are_levels_and_a_median_drops_a_dot() -> None:
     dotted = torch.zeros(1, 1, 8, 8)
     dotted[0, 0, 4, 4] = 1
     assert float(Median(size=3).step(dotted).max()) == 0
+
+
+def test_a_window_larger_than_the_image_is_refused() -> None:
+    Median(size=5).step(torch.rand(1, 1, 3, 4))
+    with pytest.raises(BrittleError, match=r"more than 2 pixels a side for median\(size=5\), got 2x4"):
+        Median(size=5).step(torch.rand(1, 1, 2, 4))
 
 
 def test_total_variation_falls_and_the_objective_is_less_than_for_the_image_and_its_blur() -> None:

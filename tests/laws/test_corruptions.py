@@ -48,6 +48,13 @@ def test_images_stay_images_and_get_farther_with_each_severity(name: str, shape:
 
 
 @ALL
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 2, 1), (3, 1, 5)])
+def test_the_smallest_images_are_images_afterwards(name: str, shape: tuple[int, int, int]) -> None:
+    made = corrupted(name, pictures(shape), max(SEVERITIES))
+    assert made.shape == (3, *shape) and bool(((made >= 0) & (made <= 1)).all())
+
+
+@ALL
 def test_draws_are_an_images_own(name: str) -> None:
     images = pictures((3, 32, 32))
     whole = corrupted(name, images, 3)

@@ -1,6 +1,7 @@
 """The results of a run, of any study, on stdout: a table for people, or JSON."""
 
 import json
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,6 +142,8 @@ def _content(told: Told) -> dict[str, Any]:
 def _json(cell: Cell) -> Any:
     if isinstance(cell, Sized):
         return cell.measured.model_dump(mode="json") | {"unit": cell.unit}
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None  # JSON has no other word for it
     return cell.model_dump(mode="json") if isinstance(cell, Measured) else cell
 
 

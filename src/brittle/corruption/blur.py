@@ -72,11 +72,14 @@ def _convolved(images: Images, kernels: Tensor) -> Images:
     kernels = (kernels / kernels.sum((1, 2), keepdim=True)).to(images)
     batch, channels, height, width = images.shape
     reach = kernels.shape[1] // 2
-    padded = images
-    while reach and padded.shape[2] < height + 2 * reach:  # at most a side less one can be mirrored at once
-        missing = (height + 2 * reach - padded.shape[2]) // 2
-        step = min(missing, min(padded.shape[2:]) - 1)
-        padded = functional.pad(padded, (step,) * 4, mode="reflect")
+    rows, columns = (_mirrored(side, reach, images.device) for side in (height, width))
+    padded = images[:, :, rows][..., columns]
     flat = padded.reshape(1, batch * channels, *padded.shape[2:])
     weights = kernels.repeat_interleave(channels, 0).unsqueeze(1)
     return functional.conv2d(flat, weights, groups=batch * channels).view(batch, channels, height, width)
+
+
+def _mirrored(side: int, reach: int, device: torch.device) -> Tensor:
+    """Which pixel of a side, however short, stands at each place of one that goes on by ``reach`` at either end."""
+    places = torch.arange(-reach, side + reach, device=device).remainder(max(2 * side - 2, 1))
+    return torch.minimum(places, 2 * side - 2 - places)

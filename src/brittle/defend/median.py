@@ -7,8 +7,10 @@ import torch.nn.functional as F
 
 from brittle.catalog import option
 from brittle.defend.defence import register_defence
+from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
+from brittle.text import counted
 from brittle.types import Images
 
 
@@ -26,6 +28,11 @@ class Median:
     def step(self, images: Images) -> Images:
         """Of an even number the lower one of the two in the middle."""
         before, after = (self.size - 1) // 2, self.size // 2
+        if min(images.shape[2:]) <= after:
+            raise BrittleError(
+                f"expected images of more than {counted(after, 'pixel')} a side for median(size={self.size}), got"
+                f" {images.shape[2]}x{images.shape[3]}"
+            )
         padded = F.pad(images, (before, after, before, after), mode="reflect")
         windows = padded.unfold(2, self.size, 1).unfold(3, self.size, 1)
         return windows.flatten(4).median(4).values

@@ -45,6 +45,19 @@ class Smoothing:
     alpha: float = option(0.001, "chance that an answer, or a certificate, is wrong", above=0, below=1)
     draws: int = option(16, "draws of an attacker who knows of it", at_least=1)
 
+    def __post_init__(self) -> None:
+        unanimous = (("samples", is_ahead(self.samples, 0, self.alpha)), ("certify", self.share(self.certify) > 0.5))
+        for name, enough in unanimous:
+            if not enough:
+                raise BrittleError(
+                    f"expected more {name} for smoothing: even if all {getattr(self, name)} votes agree, they are too"
+                    f" few for alpha={self.alpha:g}"
+                )
+
+    def share(self, count: int) -> float:
+        """What share a class surely has that gets so many of the votes for a certificate."""
+        return at_least(count, self.certify, self.alpha)
+
     def around(self, classifier: Classifier, seed: int) -> "Smoothed":
         return Smoothed(classifier, self, seed)
 
@@ -104,7 +117,7 @@ class Smoothed(Counting):
         """
         chosen = self._votes(images, "choose", _FIRST).argmax(1)
         votes = self._votes(images, "certify", self.how.certify).gather(1, chosen.unsqueeze(1)).squeeze(1)
-        share = [at_least(int(count), self.how.certify, self.how.alpha) for count in votes.tolist()]
+        share = [self.how.share(int(count)) for count in votes.tolist()]
         sure = torch.tensor(share, dtype=torch.float64, device=images.device)
         told = sure > 0.5
         radius = torch.where(told, self.how.sd * torch.special.ndtri(sure.clamp(0.5, 1)), 0)

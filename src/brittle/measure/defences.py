@@ -31,7 +31,7 @@ class JudgedDefence(Plain):
     blind: Measured  # made for this one, without gradients
     transferred: Measured  # made for any other model of the run
     figure: Measured  # the worst of all of them, image by image
-    certified: Measured  # proved: right, and nothing within the budget alters that
+    certified: Measured  # proved: answered rightly, and no change within the budget alters that class
     inside: int  # images that a change within their certified radius alters, which none should
     overstated: float | None  # by how much the unaware figure lies above
     passes: int  # of the bare model, for one answer
@@ -224,7 +224,7 @@ def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefenc
         blind=sides.still([blind]),
         transferred=sides.still([transferred]),
         figure=figure,
-        certified=_certified(proved, budget),
+        certified=_certified(sides, proved, budget),
         inside=_inside(sides, proved),
         overstated=(seen.value or 0) - (figure.value or 0) if known else None,
         passes=sides.model.passes,
@@ -262,12 +262,12 @@ def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
     )
 
 
-def _certified(proved: pd.DataFrame, budget: Budget) -> Measured:
-    """Radii are in L2, and every certified class is the smoothed model's own."""
+def _certified(sides: _Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
+    """Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves."""
     if budget.norm != "l2" or proved["radius"].isna().all():
         return Measured(value=None)
     right = (proved["prediction"] == proved["label"]) & (proved["radius"] >= budget.eps)
-    return rate(int(right.sum()), len(proved))
+    return rate(int((right & sides.images.astype(bool)).sum()), len(proved))
 
 
 def _inside(sides: _Sides, proved: pd.DataFrame) -> int:

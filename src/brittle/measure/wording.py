@@ -20,7 +20,7 @@ def headline(summary: Summary) -> list[str]:
         return ["No image has been attacked yet."]
     if not right:
         return [
-            f"This classifier is wrong on {_all_of(examples)}.",
+            f"This classifier {'is wrong on' if summary.labelled else 'refuses to answer'} {_all_of(examples)}.",
             "There is nothing left for an attack to break.",
         ]
     sentences = [_accuracy(summary, examples, right), _fooled(summary, right)]

@@ -1,5 +1,6 @@
 """What each part of the page says: plain values for the template, taken from measure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,10 @@ def told_cell(cell: Cell) -> dict[str, Any]:
         return measured_cell(cell, "fraction", "l2") | {"number": True}
     if isinstance(cell, Sized):
         return measured_cell(cell.measured, cell.unit, cell.norm) | {"number": True}
-    number = isinstance(cell, (int, float))
-    text = plain(cell) if isinstance(cell, (int, float)) else cell
-    return {"text": text, "interval": "", "count": "", "sort": cell if number else None, "number": number}
+    if isinstance(cell, str):
+        return {"text": cell, "interval": "", "count": "", "sort": None, "number": False}
+    order = cell if math.isfinite(cell) else None
+    return {"text": plain(cell), "interval": "", "count": "", "sort": order, "number": True}
 
 
 def cost_rows(summary: Summary) -> list[dict[str, Any]]:

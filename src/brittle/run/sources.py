@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from brittle.checks import text, whole
@@ -203,8 +204,16 @@ def _read(source: Source, start: int, stop: int, ahead: Ahead) -> Shard:
     if not logits.isfinite().all():
         row = int((~logits.isfinite().all(1)).nonzero()[0])
         raise BrittleError(f"the network's logits are not finite on example {examples.ids[start + row]!r}")
-    labels = logits.argmax(1) if examples.labels is None else examples.labels[start:stop].to(images.device)
+    labels = _own(logits, classifier) if examples.labels is None else examples.labels[start:stop].to(images.device)
     return Shard(examples.ids[start:stop], start, images, labels, logits)
+
+
+def _own(logits: Logits, classifier: Classifier) -> Labels:
+    """What stands in for labels: the likeliest class that is an answer, so that to refuse one is not to be right."""
+    if classifier.reject is not None:
+        logits = logits.clone()
+        logits[:, classifier.reject] = -torch.inf
+    return logits.argmax(1)
 
 
 def _record(name: str, slug: str, source: Source, flags: list[FlagRecord] | None) -> ModelRecord:

@@ -19,7 +19,8 @@ from brittle.explain.crown import Ball, certified_radius, crown, differences, ib
 from brittle.explain.inside import network_of
 from brittle.explain.lipsdp import MOST_UNITS, lipsdp, product_constant
 from brittle.goals import Untargeted
-from brittle.measure import Curve, Told, rate
+from brittle.measure import Curve, Sized, Told, rate
+from brittle.measure.attack import number
 from brittle.models.classifier import Classifier
 from brittle.pages.words import norm_text
 from brittle.records import Manifest
@@ -83,8 +84,8 @@ class Proofs:
     def radii(self, pixels: Tensor, label: int, start: float) -> dict[str, float]:
         """By method; all 0 for an image that is classified wrongly. start: from where a radius is searched."""
         values = pixels
-        for number, activation in enumerate(self.chain.activations):
-            values = getattr(torch, activation)(self.chain.weights[number] @ values + self.chain.biases[number])
+        for place, activation in enumerate(self.chain.activations):
+            values = getattr(torch, activation)(self.chain.weights[place] @ values + self.chain.biases[place])
         weight, bias = differences(self.chain, label)
         margins = (weight @ values + bias).cpu()
         others = [one for one in range(len(bias) + 1) if one != label]
@@ -148,7 +149,8 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
             points = [start, *zip(finite, shares, strict=True)]
             curves.append(Curve(f"{name}, {title}" if several else title, *map(tuple, zip(*points, strict=True))))
             measured = [rate(int((radii >= one).sum()), len(radii)) for one in eps]
-            rows.append((*((str(name),) if several else ()), title, float(pd.Series(radii).median()), *measured))
+            middle = Sized(number(float(pd.Series(radii).median()), len(radii)), "")
+            rows.append((*((str(name),) if several else ()), title, middle, *measured))
         best = mine[mine["method"] != ATTACK].groupby("example")["radius"].max()
         proven = ", ".join(f"{int((best >= one).sum())} at {one:g}" for one in eps)
         sentences.append(

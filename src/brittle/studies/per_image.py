@@ -1,11 +1,13 @@
 """Studies that ask each classifier something about each image: all that is left to write is what."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
+import pandas as pd
 import pyarrow as pa
 
+from brittle.measure import Told
 from brittle.models.classifier import Classifier
 from brittle.records import Manifest, shard_key
 from brittle.run.plan import about, grown
@@ -35,6 +37,7 @@ Once = Callable[[Any, Classifier, Images], Columns]
 itself."""
 
 _WORK: dict[str, tuple[Work, Once | None]] = {}
+UNLABELLED = "These images have no labels: what a network answers to each as it is counts as right."
 _GUESS = 100.0  # passes for an image, before any has been seen
 
 
@@ -61,7 +64,12 @@ def register_per_image(name: str, spec: type[PerImageSpec], work: Work, tell: Te
     once: what there is to say of a classifier before any image; a unit of its own.
     """
     _WORK[name] = work, once
-    register_study(name, spec, tell)
+
+    def told(manifest: Manifest, records: pd.DataFrame) -> Told:
+        said = tell(manifest, records)
+        return said if manifest.labelled else replace(said, sentences=(UNLABELLED, *said.sentences))
+
+    register_study(name, spec, told)
 
 
 class Place(NamedTuple):
