@@ -202,6 +202,8 @@ class _Hunt:
     def follow(self, walkers: _Walkers, steps: int) -> None:
         """A walk of one walker for some images, each; what it was like there, where it led nearer than before."""
         self.rows, self.x, self.seen = walkers.rows, walkers.x, walkers.seen
+        if not len(self.rows):
+            return
         size, turned = self.best.size.clone(), self.turned.clone()
         self.walk(steps)
         self.reach()
