@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brittle.measure.attack import mean
+from brittle.measure.attack import mean, rate
 from brittle.measure.claims import Claim, against, beyond, judge
 from brittle.measure.expressions import measured, names_in, printed
 from brittle.measure.intervals import student
@@ -215,6 +215,16 @@ def test_a_mean_has_students_interval() -> None:
     half = 2.570582 * math.sqrt(3.5 / 6)
     assert (found.value, found.low) == pytest.approx((3.5, 3.5 - half), rel=1e-3)
     assert mean(values[:5]).low is None
+
+
+def test_what_always_holds_is_counted_over_all_seeds_and_untested_where_nothing_is_counted() -> None:
+    def verdict(*seeds: Measured) -> str:
+        found = judge(claim("invariant", "x", relation="always"), joined([given_of(x=one) for one in seeds]), {})
+        return found.verdict
+
+    assert verdict(rate(8, 8), rate(9, 9)) == "reproduced"
+    assert verdict(rate(8, 8), rate(8, 9)) == "refuted"
+    assert verdict(one(1.0)) == verdict(rate(8, 8), one(1.0)) == verdict(rate(0, 0)) == "untested"
 
 
 def test_seeds_are_pooled_to_their_spread() -> None:

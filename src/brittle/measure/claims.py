@@ -224,8 +224,10 @@ def _pairs(claim: Claim, texts: Sequence[str]) -> list[tuple[str, str]]:
 
 def _invariant(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given: Quantities) -> tuple[Verdict, str]:
     if claim.relation == "always":
-        broken = sum((one.of or 0) - (one.count or 0) for one in found)
-        every = sum(one.of or 0 for one in found)
+        counts = [(one.count, one.of) for one in found if one.count is not None and one.of is not None]
+        broken, every = sum(of - count for count, of in counts), sum(of for _, of in counts)
+        if len(counts) < len(found) or not every:
+            return "untested", "no image is counted"
         return (
             ("refuted", f"not so for {broken:,} of {every:,} images")
             if broken

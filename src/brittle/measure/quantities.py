@@ -54,11 +54,13 @@ def pooled(parts: Sequence[Measured]) -> Measured:
     values = [one.value for one in parts if one.value is not None]
     if len(values) < len(parts):
         return Measured(value=None)
+    counts = [one.count for one in parts if one.count is not None]
     ends = [(one.value if one.low is None else one.low, one.value if one.high is None else one.high) for one in parts]
     return Measured(
         value=sum(values) / len(values),
         low=min(low for low, _ in ends if low is not None),
         high=max(high for _, high in ends if high is not None),
+        count=sum(counts) if len(counts) == len(parts) else None,
         of=sum(one.of or 0 for one in parts) or None,
     )
 
