@@ -180,7 +180,6 @@ class _Hunt:
 
     def race(self, walkers: _Walkers) -> tuple[_Walkers, _Walkers]:
         """Some steps for each class; the farthest give up after each. The nearest of each image, and the next ones."""
-        far = walkers.gap
         for step, (spread, pace) in enumerate(zip(_SPREADS, _FIRST_PACES, strict=True), start=1):
             if len(walkers.x) and pace < 1:
                 gap, w, _ = self._planes(walkers.rows, walkers.x, walkers.rivals)
@@ -188,16 +187,15 @@ class _Hunt:
             size = self.norm.dual.measure(walkers.w)
             far = torch.where(size > 0, walkers.gap.clamp_min(0) / size, torch.inf)
             nearest = torch.full_like(self.first_gap, torch.inf).scatter_reduce(0, walkers.rows, far, "amin")
-            stays = (far <= spread * nearest[walkers.rows]) & far.isfinite()
-            walkers, (far,) = walkers.at(stays), kept(stays, far)
+            far, *parts = kept((far <= spread * nearest[walkers.rows]) & far.isfinite(), far, *walkers)
+            walkers = _Walkers(*parts)
             walkers = walkers._replace(x=self._towards(walkers.rows, walkers.x, walkers.gap, walkers.w, pace))
             self.asking.steps.index_fill_(0, walkers.rows, step)
         order = far.argsort(stable=True)
         order = order[walkers.rows[order].argsort(stable=True)]
         walkers = _Walkers(*(part[order] for part in walkers))  # image by image, the nearest first
-        others = torch.cat([far.new_zeros(min(1, len(far))), walkers.rows[1:] == walkers.rows[:-1]]).bool()
-        after = torch.cat([others[:1], ~others[:-1]])
-        return walkers.at(~others), walkers.at(others & after)
+        place = torch.arange(len(order), device=order.device) - torch.searchsorted(walkers.rows, walkers.rows)
+        return walkers.at(place == 0), walkers.at(place == 1)
 
     def follow(self, walkers: _Walkers, steps: int) -> None:
         """A walk of one walker for some images, each; what it was like there, where it led nearer than before."""
