@@ -12,7 +12,7 @@ import brittle
 from brittle.attacks import APGD, PGD, DeepFool, Minimal, Square
 from brittle.errors import BrittleError
 from brittle.models import Network, bfloat16, fast, load_model
-from brittle.models.bfloat16 import BFLOAT16, Autocast, quick_precision
+from brittle.models.bfloat16 import BFLOAT16, Coarse, quick_precision
 from brittle.models.classifier import Settings, in_float32
 from laws.worlds import MEAN, STD, trained_world
 
@@ -112,12 +112,28 @@ def test_a_network_that_cannot_be_folded_runs_under_autocast_in_its_own_mode() -
     net.train()
     classifier = coarse(net)
     logits = classifier.logits(world.images)
-    assert isinstance(classifier._fast.taken("bf16"), Autocast)
+    taken = classifier._fast.taken("bf16")
+    assert isinstance(taken, Coarse)
+    assert taken.autocast
     assert seen[-1] == torch.bfloat16
     assert all(module.training for module in net.modules())
     plain = classifier.logits(world.images, plain=True)
     assert seen[-1] == torch.float32
     assert 0 < float((logits - plain).abs().amax() / plain.abs().amax()) < 4 * BFLOAT16
+
+
+@pytest.mark.parametrize(("groups", "stride", "sums"), [(8, 2, 2**-10), (8, 1, 0.0), (4, 2, 0.0)])
+def test_only_strided_depthwise_convolutions_multiply_float32(groups: int, stride: int, sums: float) -> None:
+    """Two weights, 1 + 2^-10 and -1, the first of which bfloat16 takes for 1. It holds their sum."""
+    layer = nn.Conv2d(8, 8, (1, 2), stride=stride, groups=groups, bias=False)
+    weights = torch.zeros_like(layer.weight)
+    weights[:, 0, 0] = torch.tensor([1 + 2**-10, -1])
+    layer.weight.data = weights
+    with torch.inference_mode():
+        found = Coarse(layer, autocast=True)(torch.ones(2, 8, 4, 4))
+    assert isinstance(found, Tensor)
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, torch.full_like(found, sums))
 
 
 def test_what_bfloat16_makes_another_function_of_is_seen_in_float32() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from brittle.checks import brief
 from brittle.errors import BrittleError
+from brittle.models.depthwise import depthwise_in_float32
 from brittle.models.modes import evaluating
 from brittle.types import Images, Precision
 
@@ -40,18 +41,20 @@ def in_bfloat16(net: nn.Module, folded: nn.Module | None) -> Iterator[nn.Module]
     """Networks that do in bfloat16 what ``net`` does, the quicker first: the folded copy with weights of that type;
     and the folded copy, or else the network itself, with all that autocast knows in that type."""
     if folded is not None:
-        yield copy.deepcopy(folded).bfloat16()
-    yield Autocast(net if folded is None else folded)
+        yield Coarse(copy.deepcopy(folded).bfloat16(), autocast=False)
+    yield Coarse(net if folded is None else folded, autocast=True)
 
 
 @final
-class Autocast(nn.Module):
-    """A network in eval mode, whose products are bfloat16; what it computes more finely on purpose stays as it is."""
+class Coarse(nn.Module):
+    """A network in eval mode that multiplies bfloat16: by its weights' type, or by autocast, with which that which it
+    computes more finely on purpose stays as it is."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, *, autocast: bool) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.autocast = net, autocast
 
     def forward(self, images: Images) -> object:
-        with evaluating(self.net), torch.autocast(images.device.type, torch.bfloat16):
+        casting = torch.autocast(images.device.type, torch.bfloat16, enabled=self.autocast)
+        with evaluating(self.net), depthwise_in_float32([self.net]), casting:
             return self.net(images)

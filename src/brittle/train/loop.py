@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brittle.devices import seed_draws
 from brittle.errors import BrittleError
+from brittle.models.depthwise import depthwise_in_float32
 from brittle.train.batches import Batches, seed_of
 from brittle.train.recipe import Networks, Stopped, Task
 
@@ -98,7 +99,8 @@ class Loop:
         now, total = self.standing, self.batches.steps
         begun = now.step, time.perf_counter()
         started, saved = time.perf_counter() - now.seconds, time.perf_counter()
-        with torch.random.fork_rng(), torch.enable_grad():
+        nets = self.networks.values()
+        with torch.random.fork_rng(), torch.enable_grad(), depthwise_in_float32(nets):
             while now.step < total:
                 try:
                     self._step(now.step)
