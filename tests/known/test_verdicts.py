@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brittle.measure.attack import mean, rate
-from brittle.measure.claims import Claim, against, beyond, judge
+from brittle.measure.claims import FACT, Claim, against, beyond, judge
 from brittle.measure.expressions import measured, names_in, printed
 from brittle.measure.intervals import student
 from brittle.measure.ledger import doubts_of
@@ -235,3 +235,13 @@ def test_seeds_are_pooled_to_their_spread() -> None:
     spread = judge(claim("ordering", "x", "y"), both, {})
     assert spread.verdict == "reproduced"
     assert judge(claim("value", "x", published=(0.7,), tolerance=0.05), both, {}).verdict == "untested"
+
+
+def test_a_fact_that_the_source_does_not_state_is_not_said_to_be_otherwise() -> None:
+    def why(*figures: float | None) -> tuple[str, str]:
+        found = judge(claim("value", "x", published=figures, unit=FACT), given_of(x=one(1.0, 0.0)), {})
+        return found.verdict, found.why
+
+    assert why(1.0) == ("reproduced", "so it is here")
+    assert why(0.0) == ("refuted", "it is not so here")
+    assert why(None) == ("untested", "the source prints no figure")

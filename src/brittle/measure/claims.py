@@ -175,13 +175,16 @@ def _apart(gap: Measured, tolerance: float) -> tuple[Verdict, str]:
     return verdict, words.get(verdict, why)
 
 
+_OF_FACTS: dict[Verdict, str] = {"reproduced": "so it is here", "refuted": "it is not so here"}
+
+
 def _value(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given: Quantities) -> tuple[Verdict, str]:
     verdicts = []
     for one, figure in zip(found, claim.published, strict=True):
         if figure is not None:
             verdicts.append(against(one, figure, claim.tolerance or 0.0))
     verdict, why = _together(verdicts)
-    return verdict, why if claim.unit != FACT else "so it is here" if verdict == "reproduced" else "it is not so here"
+    return verdict, why if claim.unit != FACT else _OF_FACTS.get(verdict, why)
 
 
 def _existence(claim: Claim, texts: Sequence[str], found: Sequence[Measured], given: Quantities) -> tuple[Verdict, str]:
