@@ -184,6 +184,30 @@ def batch_size_of(text: str) -> int | None:
     return int(text)
 
 
+def asked_of(
+    models: Sequence[str],
+    weights: Sequence[str] | None,
+    mean: Sequence[str] | None,
+    std: Sequence[str] | None,
+    data: str,
+    limit: int | None,
+    seed: int,
+    batch_size: str,
+    device: str,
+    **own: Any,
+) -> dict[str, Any]:
+    """What the spec of a study of models and data is asked. own: what only this study has."""
+    return {
+        "models": models_of(models, weights, mean, std),
+        "data": data,
+        "limit": limit,
+        "seed": seed,
+        "batch_size": batch_size_of(batch_size),
+        "device": device,
+        **own,
+    }
+
+
 def models_of(
     models: Sequence[str],
     weights: Sequence[str] | None = None,

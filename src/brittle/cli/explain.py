@@ -19,8 +19,8 @@ from brittle.cli.arguments import (
     Std,
     Weights,
     Workers,
+    asked_of,
     at_least,
-    batch_size_of,
     models_of,
 )
 from brittle.errors import BrittleError
@@ -88,18 +88,11 @@ def activation(
     from brittle.cli.running import run_asked
     from brittle.studies.activation import ActivationSpec
 
-    both = models_of([*model, *(judge or [])], weights, mean, std)
-    asked = {
-        "models": both[: len(model)],
-        "judges": both[len(model) :],
-        "data": data,
-        "limit": limit,
-        "objectives": objective,
-        "ascents": ascent,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-    }
+    everyone = [*model, *(judge or [])]
+    asked = asked_of(
+        everyone, weights, mean, std, data, limit, seed, batch_size, device, objectives=objective, ascents=ascent
+    )
+    asked["models"], asked["judges"] = asked["models"][: len(model)], asked["models"][len(model) :]
     run_asked(ActivationSpec, asked, out, workers=workers, dry_run=dry_run)
 
 
@@ -131,16 +124,7 @@ def boundary(
     from brittle.cli.running import run_asked
     from brittle.studies.boundary import BoundarySpec
 
-    asked = {
-        "models": models_of(model, weights, mean, std),
-        "data": data,
-        "limit": limit,
-        "size": size,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-        "attacks": attack,
-    }
+    asked = asked_of(model, weights, mean, std, data, limit, seed, batch_size, device, size=size, attacks=attack)
     run_asked(BoundarySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
@@ -170,16 +154,7 @@ def alternate(
         size = number_of(eps)
     except (ValueError, ZeroDivisionError):
         raise BrittleError(f"expected --eps as a number such as 0.03 or 8/255, got {eps!r}") from None
-    asked = {
-        "models": models_of(model, weights, mean, std),
-        "data": data,
-        "eps": size,
-        "pictures": pictures,
-        "limit": limit,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-    }
+    asked = asked_of(model, weights, mean, std, data, limit, seed, batch_size, device, eps=size, pictures=pictures)
     run_asked(AlternateSpec, asked, out, workers=workers, dry_run=dry_run)
 
 
@@ -221,19 +196,14 @@ def density(
     from brittle.cli.running import run_asked
     from brittle.studies.density import DensitySpec
 
-    asked = {
-        "models": models_of(model, weights, mean, std),
-        "data": data,
+    own = {
         "train_data": train_data,
         "train_limit": train_limit,
-        "limit": limit,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
         "others": other,
         "densities": method,
         "attacks": attack,
     }
+    asked = asked_of(model, weights, mean, std, data, limit, seed, batch_size, device, **own)
     run_asked(DensitySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
@@ -266,19 +236,10 @@ def directions(
     from brittle.cli.running import run_asked
     from brittle.studies.directions import DirectionsSpec
 
-    models = models_of(model, weights, mean, std)
-    asked = {
-        "models": models,
-        "data": data,
-        "layers": _layers_of(layer or [], [one.name or one.model for one in models]),
-        "count": count,
-        "top": top,
-        "shown": shown,
-        "limit": limit,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-    }
+    asked = asked_of(
+        model, weights, mean, std, data, limit, seed, batch_size, device, count=count, top=top, shown=shown
+    )
+    asked["layers"] = _layers_of(layer or [], [one.name or one.model for one in asked["models"]])
     run_asked(DirectionsSpec, asked, out, workers=workers, dry_run=dry_run)
 
 

@@ -17,8 +17,7 @@ from brittle.cli.arguments import (
     Std,
     Weights,
     Workers,
-    batch_size_of,
-    models_of,
+    asked_of,
 )
 from brittle.cli.explain import explain
 
@@ -50,15 +49,7 @@ def stability(
     from brittle.cli.running import run_asked
     from brittle.studies.stability import StabilitySpec
 
-    asked = {
-        "models": models_of(model, weights, mean, std),
-        "data": data,
-        "limit": limit,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-        "attacks": attack,
-    }
+    asked = asked_of(model, weights, mean, std, data, limit, seed, batch_size, device, attacks=attack)
     run_asked(StabilitySpec, asked, out, workers=workers, dry_run=dry_run)
 
 
@@ -88,15 +79,7 @@ def certify(
     from brittle.cli.running import run_asked
     from brittle.studies.certify import CertifySpec
 
-    asked = {
-        "models": models_of(model, weights, mean, std),
-        "data": data,
-        "limit": limit,
-        "norm": norm,
-        "attack": attack,
-        "seed": seed,
-        "batch_size": batch_size_of(batch_size),
-        "device": device,
-        "eps": eps,
-    }
+    asked = asked_of(
+        model, weights, mean, std, data, limit, seed, batch_size, device, norm=norm, attack=attack, eps=eps
+    )
     run_asked(CertifySpec, asked, out, workers=workers, dry_run=dry_run)

@@ -6,12 +6,11 @@ import datasets
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError
 
-from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
-from brittle.data.hf_layout import columns_of, encoded_images, image_bytes, labels_of
+from brittle.data.hf_layout import columns_of, encoded_images, labels_of
 from brittle.data.limit import chosen
-from brittle.data.parquet import row_ids
+from brittle.data.rows import examples_of_rows
 from brittle.errors import BrittleError
 
 _PREFERRED_SPLITS = ("test", "validation", "train")
@@ -77,17 +76,16 @@ def _examples(dataset: datasets.Dataset, source: str, limit: int | None, fit: Fi
     rows = chosen(count, limit)
     picked = arrow if limit is None else arrow.select(rows)
     stored = encoded_images(picked[:].column(columns.image), columns.image, source)
-    names = [f"{source} row {row}" for row in rows]
-    return examples_of_encoded(
-        Encoded(
-            ids=row_ids(rows, count),
-            names=names,
-            labels=None if labels is None else [labels[row] for row in rows],
-            class_names=columns.class_names,
-            source=source,
-            data=lambda position: image_bytes(stored[position], names[position], files=True),
-        ),
-        fit,
+    return examples_of_rows(
+        rows,
+        stored,
+        count=count,
+        labels=labels,
+        class_names=columns.class_names,
+        source=source,
+        shown=source,
+        files=True,
+        fit=fit,
     )
 
 

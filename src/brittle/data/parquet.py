@@ -6,11 +6,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from brittle.data.encoded import Encoded, examples_of_encoded
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
-from brittle.data.hf_layout import Columns, columns_of, encoded_images, image_bytes, labels_of
+from brittle.data.hf_layout import Columns, columns_of, encoded_images, labels_of
 from brittle.data.limit import chosen
+from brittle.data.rows import examples_of_rows
 from brittle.errors import BrittleError
 
 
@@ -40,24 +40,17 @@ def _load(file: pq.ParquetFile, spec: str, shown: str, limit: int | None, fit: F
     labels = labels_of(file.read(columns=[columns.label]).column(0), columns.label, shown)
     rows = chosen(count, limit)
     stored = _stored_images(file, columns, rows, shown)
-    names = [f"{shown} row {row}" for row in rows]
-    return examples_of_encoded(
-        Encoded(
-            ids=row_ids(rows, count),
-            names=names,
-            labels=None if labels is None else [labels[row] for row in rows],
-            class_names=columns.class_names,
-            source=spec,
-            data=lambda position: image_bytes(stored[position], names[position], files=False),
-        ),
-        fit,
+    return examples_of_rows(
+        rows,
+        stored,
+        count=count,
+        labels=labels,
+        class_names=columns.class_names,
+        source=spec,
+        shown=shown,
+        files=False,
+        fit=fit,
     )
-
-
-def row_ids(rows: list[int], count: int) -> list[str]:
-    """Row numbers as wide as the last one of the whole table, so that a limit changes no id."""
-    width = len(str(count - 1))
-    return [f"{row:0{width}d}" for row in rows]
 
 
 def _features(file: pq.ParquetFile, shown: str) -> datasets.Features:
