@@ -101,8 +101,8 @@ def _costs() -> Costs:
 
 def _simulated(count: int, workers: int, costs: Costs) -> Simulated:
     begun = time.perf_counter()
-    draw = random.Random(0)
-    units = [Unit(f"{k}", "all", 0, costs.examples, None, guess=statistics.mean(costs.each)) for k in range(count)]
+    draw, guess = random.Random(0), statistics.mean(costs.each)
+    units = [Unit(f"{k}", "all", 0, costs.examples, None, guess=guess) for k in range(count)]
     pieces = Pieces([(unit, *unit.span) for unit in units])
     # Of what is busy: when it is done, with what, and how long that took. At first nobody has anything.
     busy: list[tuple[float, int, Unit | None, float]] = [(0.0, worker, None, 0.0) for worker in range(workers)]
@@ -116,7 +116,7 @@ def _simulated(count: int, workers: int, costs: Costs) -> Simulated:
         following = pieces.take(workers)
         free_from += time.process_time() - started + (0.0 if piece is None else costs.keep)
         if following is not None:
-            seconds = len(following) * statistics.mean(draw.choices(costs.each, k=8))
+            seconds = len(following) * statistics.fmean(draw.choices(costs.each, k=8))
             work += seconds
             heapq.heappush(busy, (free_from + seconds, worker, following, seconds))
     return Simulated(workers, work, free_from, time.perf_counter() - begun)
