@@ -216,6 +216,19 @@ def test_a_pixel_is_found_that_the_gradient_knows_nothing_of() -> None:
     assert pixels(outcome, images).tolist() == [1, 1]
 
 
+def test_of_a_pixel_other_colours_than_the_farthest_are_tried() -> None:
+    """Black pixels, whose gradient is 0, and white ones, whose green has none: magenta does 1, white .4, of .5 that are wanted; two white ones would do."""
+
+    def gap(values: Tensor) -> Tensor:
+        red, green, blue = values.view(-1, 3, 64).unbind(1)
+        return 0.5 - (red * blue * (1 - 0.6 * (green > 0.5))).sum(1)
+
+    black = torch.zeros(2, 3, 8, 8)
+    outcome = run(Minimal(norm=L0), Formula(gap), black, Untargeted(torch.zeros(2, dtype=torch.int64)))
+    assert outcome.claimed.all()
+    assert pixels(outcome, black).tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_minimal_finds_the_fewest_pixels_of_an_affine_classifier(channels: int) -> None:
     net, images, labels, fewest = affine(channels)

@@ -20,7 +20,8 @@ from brittle.types import Images
 _LATTICE = 128  # pixels of it at the most: every third of every third row of small images
 _BY_GRADIENT = 8  # pixels that are tried in each step
 _FIRST_BY_GRADIENT = 32  # before the lattice: mostly all that an image needs which a single pixel is enough for
-_PEAKS = 4  # first pixels whose neighbours are tried next
+_PEAKS = 4  # first pixels whose neighbours, and then other colours, are tried next
+_AGAIN = 2  # of these, to be tried in one more
 _STARTS = ((24, 2), (8, 1), (8, 1))  # from the best first pixels: tried by memory in each step, and peaks
 _FEW = 2  # pixels, that a second start is not for
 _BEHIND = 0.25  # of a pixel: as far may another start fall behind the first
@@ -97,6 +98,8 @@ def _single_pixels(asking: Asking[Nearest], rows: Tensor) -> tuple["_Search", Te
     if len(rows):
         search.by_gradient(_FIRST_BY_GRADIENT)
         search.finer(search.on_a_lattice(), _PEAKS)
+        search.recoloured(_PEAKS)
+        search.recoloured(_AGAIN)
     known[rows], pace[rows, 0] = search.gain, search.margin
     return search, known, pace
 
@@ -136,6 +139,7 @@ def _on_from(
         last = functional.one_hot(pixel, known.shape[1]).bool()
         search.by_gradient(_BY_GRADIENT, _largest(known[rows], by_memory) | search.about(last, 1))
         search.finer(2, peaks)
+        search.recoloured(_PEAKS)
         gain, colour, met = search.gain, search.colour, search.met
         known[rows] = torch.where(gain.isfinite(), gain, known[rows])
         pixel = gain.argmax(1)
@@ -146,8 +150,8 @@ def _on_from(
 class _Search:
     """The search for one more pixel. gain: what each does to the margin, ``[n, H * W]``, -inf where not tried.
 
-    colour: where each would go, ``[n, C, H * W]``: every channel to its farther end, as that does most; met: the goal.
-    Where a pixel that is enough has been found, no more are tried.
+    colour: where each would go, ``[n, C, H * W]``: every channel to its farther end, as that mostly does most; met: the
+    goal. Where a pixel that is enough has been found, no more are tried.
     """
 
     def __init__(self, asking: Asking[Nearest], rows: Tensor, x: Images, margin: Tensor) -> None:
@@ -184,6 +188,25 @@ class _Search:
             stride //= 2
             self.ask(self.about(_largest(self.gain, peaks), stride))
         self.ask(self.about(_largest(self.gain, peaks), 1))
+
+    def recoloured(self, count: int) -> None:
+        """Tries each of the best ``count`` pixels with one channel at its other end, and keeps what does more."""
+        channels = self.x.shape[1]
+        if channels == 1:  # what is grey has nothing but its other end
+            return
+        best = _largest(self.gain, count) & ~self.met.any(1, keepdim=True)
+        row, pixel = best.nonzero(as_tuple=True)
+        colours = self.colour[row, :, pixel].unsqueeze(1)
+        one = torch.eye(channels, dtype=torch.bool, device=colours.device)
+        colours = torch.where(one, LOW + HIGH - colours, colours).flatten(0, 1)  # each pixel's, one after the other
+        of, at = (part.repeat_interleave(channels) for part in (row, pixel))
+        margin, met = tried(self.asking, self.rows, self.x, of, at.unsqueeze(1), colours.unsqueeze(1))
+        least, channel = margin.view(-1, channels).min(1)
+        gain, which = self.margin[row] - least, torch.arange(len(row), device=row.device) * channels + channel
+        more = gain > self.gain[row, pixel]
+        row, pixel, which = row[more], pixel[more], which[more]
+        self.gain[row, pixel], self.met[row, pixel] = gain[more], met[which]
+        self.colour[row, :, pixel] = colours[which]
 
     def on_a_lattice(self) -> int:
         """Tries every so many-th pixel of every so many-th row; how many."""
