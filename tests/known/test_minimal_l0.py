@@ -217,7 +217,10 @@ def test_a_pixel_is_found_that_the_gradient_knows_nothing_of() -> None:
 
 
 def test_of_a_pixel_other_colours_than_the_farthest_are_tried() -> None:
-    """Black pixels, whose gradient is 0, and white ones, whose green has none: magenta does 1, white .4, of .5 that are wanted; two white ones would do."""
+    """Black pixels, whose gradient is 0, and white ones, whose green has none, of which two would do.
+
+    Magenta does 1 of the .5 that are wanted, white .4.
+    """
 
     def gap(values: Tensor) -> Tensor:
         red, green, blue = values.view(-1, 3, 64).unbind(1)

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 def depthwise_in_float32(nets: Iterable[nn.Module]) -> AbstractContextManager[object]:
     """Within it, on a CPU, depthwise convolutions with a stride multiply float32, whatever they are given or cast to.
 
-    oneDNN has no kernel for their gradient in bfloat16, and takes thirty times as long for it as in float32: a third
-    of a training of MobileNetV2. Nothing is done about networks that have no such layer.
+    oneDNN takes thirty times as long for their gradient in bfloat16 as in float32: a third of what MobileNetV2 takes to
+    be trained. Nothing is done about networks that have no such layer.
     """
     layers = (layer for net in nets for layer in net.modules() if isinstance(layer, nn.Conv2d))
     return _InFloat32() if any(_strided(layer.in_channels, layer.groups, layer.stride) for layer in layers) else _AS_IS
