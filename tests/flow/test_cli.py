@@ -1,6 +1,7 @@
 """The commands, end to end and in this process."""
 
 import json
+import os
 import shlex
 import sys
 from functools import partial
@@ -178,6 +179,18 @@ def test_version_and_help(cli: Cli) -> None:
         "--mean",
     ):
         assert option in cli("audit", "--help").out
+
+
+@pytest.mark.parametrize(
+    ("said", "spins"), [({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_sleep_soon_unless_someone_has_thought_of_it(
+    said: dict[str, str], spins: str | None, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {name: one for name, one in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    monkeypatch.setattr(os, "environ", kept | said)
+    assert cli("--version").code == 0
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
 
 
 def test_flags_of_the_preflight_are_shown(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
