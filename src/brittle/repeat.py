@@ -1,5 +1,6 @@
 """Published experiments repeated: the steps of a recipe, each an ordinary run, and then its ledger and page."""
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -222,8 +223,9 @@ def _check_place(place: Path, found: Found) -> None:
 def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
     """Small pages and the JSON of some studies, to be kept beside code; returns the folder's README.md, their list.
 
-    Each is called as its directory, and its data by the last two parts of their path: the rest is this
-    machine's. BrittleError before anything is written for what holds no study, and names that repeat.
+    Each is called as its directory, its data by the last two parts of their path, and networks trained elsewhere by the
+    last one: the rest is this machine's. BrittleError before anything is written for what holds no study, and names
+    that repeat.
     """
     places = [checks.place("a study", one).absolute() for one in directories]
     for place in places:
@@ -234,11 +236,22 @@ def pack(directories: Sequence[str | Path], out: str | Path) -> Path:
     folder = checks.place("out", out)
     folder.mkdir(parents=True, exist_ok=True)
     for place in places:
-        ledger = Ledger.model_validate_json((place / LEDGER).read_bytes())
-        if Path(ledger.data).is_absolute():
-            ledger = ledger.model_copy(update={"data": "/".join(Path(ledger.data).parts[-2:])})
+        ledger = _without_places((place / LEDGER).read_text(encoding="utf-8"))
         write_ledger(folder / f"{place.name}.html", ledger, place)
         replace_file(folder / f"{place.name}.json", (ledger.model_dump_json(exclude_none=True) + "\n").encode())
     kept = {path.stem: Ledger.model_validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
     replace_file(folder / "README.md", listed(kept).encode())
     return folder / "README.md"
+
+
+def _without_places(text: str) -> Ledger:
+    """A ledger's JSON, read without what only this machine knows; verdicts name networks, too."""
+    ledger = Ledger.model_validate_json(text)
+    for arm in ledger.arms:
+        kind, _, path = arm.model.partition(":")
+        if kind == "run" and Path(path).is_absolute():
+            text = text.replace(json.dumps(arm.model)[1:-1], f"run:{Path(path).name}")
+    ledger = Ledger.model_validate_json(text)
+    if Path(ledger.data).is_absolute():
+        return ledger.model_copy(update={"data": "/".join(Path(ledger.data).parts[-2:])})
+    return ledger

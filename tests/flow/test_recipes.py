@@ -327,12 +327,16 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
     assert page.count("mark-line") and "data:image/png" in page
     counts = " | ".join(str(count) for count in ledger.counts.values())
     assert f"| [A small study](small.html) | one | digits | {counts} |" in (tmp_path / "docs" / "README.md").read_text()
-    mine = ledger.model_copy(update={"data": "/home/me/sets/mnist/test.parquet"})
+    arm = ledger.arms[0].model_copy(update={"model": "run:/home/me/runs/wide"})
+    one = ledger.judged[0].model_copy(update={"why": f"another network: {arm.model} instead of another"})
+    at_home = {"arms": (arm, *ledger.arms[1:]), "judged": (one, *ledger.judged[1:])}
+    mine = ledger.model_copy(update={"data": "/home/me/sets/mnist/test.parquet", **at_home})
     (tmp_path / "small" / "claims.json").write_text(mine.model_dump_json())
     cli("study", "pack", tmp_path / "small", "--out", tmp_path / "docs")
     for name in ("README.md", "small.html", "small.json"):
         said = (tmp_path / "docs" / name).read_text()
         assert "mnist/test.parquet" in said and "/home/me" not in said
+        assert name == "README.md" or said.count("run:wide") > 1
     for typed, message in (
         ([tmp_path], "expected the directory of a study that has been run"),
         ([tmp_path / "small", tmp_path / "small"], "different names, got 'small' twice"),
