@@ -216,9 +216,9 @@ FLAGS: dict[str, Meaning] = {
     "non-finite-logits": Meaning(
         "doubt",
         "The classifier's answer to some attacked images is no answer: NaN or infinity.",
-        "the plain network's logits are not all finite on a stored image; it does not count as fooled",
-        "do not read the robust accuracy as robustness: such an image counts as withstood only because nothing can be"
-        " said of it. Look for divisions by zero, square roots and logarithms at zero, and overflows in half precision",
+        "the plain network's logits are not all finite on a stored image; it counts as neither fooled nor robust",
+        "do not read a low fooling rate as robustness: of such an image nothing can be said. Look for divisions by"
+        " zero, square roots and logarithms at zero, and overflows in half precision",
     ),
     "miscounted-passes": Meaning(
         "doubt",

@@ -14,7 +14,8 @@ from brittle import FMN, PGD, Classifier, DeepFool, Minimal
 from brittle.attacks import Attack
 from brittle.data import examples_of, load_data
 from brittle.goals import Untargeted
-from brittle.measure import summaries
+from brittle.measure import Gate, accuracy_at, curve, summaries
+from brittle.measure.classes import classes
 from brittle.models import load_model
 from brittle.models.network import Network
 from brittle.run.attack import attack_graded
@@ -308,8 +309,15 @@ def test_no_answer_to_an_attacked_image_is_neither_fooled_nor_robust(bad: float,
     assert not found.fooled.any() and not found.claimed.any()
     done = run(audit_of(classifier, examples_of(images, labels), [PGD(eps=0.1)]), out=tmp_path / "run")
     assert all("non-finite-logits" in flags for flags in done.records["flags"])
-    raised = {flag.code: flag.message for flag in summaries(done.manifest, done.records)[0].flags}
+    (summary,) = summaries(done.manifest, done.records)
+    raised = {flag.code: flag.message for flag in summary.flags}
     assert f"{len(images)} of {len(images)} images" in raised["non-finite-logits"]
+    for measures in (summary.overall, summary.attacks[0].measures):
+        assert (measures["fooling_rate"].value, measures["robust_accuracy"].value) == (0, 0)
+    for one in classes(next(done.manifest.views()), done.records, "pgd(eps=0.1)"):
+        assert (one.robust_accuracy.count, one.taken_for) == (0, {})
+    assert accuracy_at(*curve(done.records, "pgd(eps=0.1)", "linf"), 0.1) == 0
+    assert not Gate.of(False, {"robust_accuracy": 0.01}).judged([summary]).passed
 
 
 def test_finite_answers_are_not_flagged() -> None:

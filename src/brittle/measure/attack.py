@@ -54,7 +54,7 @@ def _rates(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
         "clean_accuracy": accuracy if view.labelled else Measured(value=None, count=right, of=present),
         "fooling_rate": rate(_count(correct & rows["changed"]), right),
         "attack_success_rate": rate(_count(rows["success"]), _count(rows["attacked"])),
-        "robust_accuracy": rate(_count(correct & ~rows["changed"]), present),
+        "robust_accuracy": rate(_count(correct & ~rows["lost"]), present),
         "fooling_rate_8bit": rate(_count(correct & rows["attacked"] & rows["fooled_8bit"]), right),
         "unconfirmed": number(_count(rows["claimed"] & ~rows["fooled"])),
         "confidence": _mean(rows.loc[correct & rows["success"], "adversarial_confidence"]),

@@ -15,10 +15,10 @@ def classes(view: View, records: pd.DataFrame, attack: str | None) -> list[Class
     """
     rows = judged(records)
     rows = rows.drop_duplicates("position") if attack is None else rows_where(rows, rows["attack"] == attack)
-    robust = rows["correct"] if attack is None else rows["correct"] & ~rows["changed"]
+    robust = rows["correct"] if attack is None else rows["correct"] & ~rows["lost"]
     counts = rows.assign(robust=robust).groupby("label")[["correct", "robust"]].sum()
     images = rows["label"].value_counts()
-    moved = rows[rows["correct"] & ~robust]
+    moved = rows[rows["correct"] & ~robust & rows["changed"]]
     pairs = moved.groupby("label")["adversarial_prediction"].value_counts()
     taken: dict[int, dict[int, int]] = {}
     for (label, answer), count in pairs.items():

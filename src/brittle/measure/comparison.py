@@ -51,7 +51,7 @@ class _Pair:
         found = []
         for rows in self.rows:
             grouped = rows.groupby("example", sort=False)
-            each = grouped.agg({"correct": "first", "changed": "any", "attack": "nunique"})
+            each = grouped.agg({"correct": "first", "changed": "any", "lost": "any", "attack": "nunique"})
             found.append(each[each["attack"] == len(labels)].drop(columns="attack").astype(bool))
         beside: pd.DataFrame = found[0].merge(found[1], left_index=True, right_index=True, suffixes=("_a", "_b"))
         return beside
@@ -189,7 +189,7 @@ def _rows(pair: _Pair, specs: Sequence[AttackSpec]) -> Iterator[_Row]:
 
 
 def _rates(title: str, rows: pd.DataFrame) -> Iterator[_Row]:
-    robust = [rows[f"correct_{x}"] & ~rows[f"changed_{x}"] for x in "ab"]
+    robust = [rows[f"correct_{x}"] & ~rows[f"lost_{x}"] for x in "ab"]
     right = rows[rows["correct_a"] & rows["correct_b"]]
     yield _rate(title, "robust_accuracy", *robust)
     yield _rate(title, "fooling_rate", right["changed_a"], right["changed_b"])

@@ -19,15 +19,16 @@ def curve(records: pd.DataFrame, attacks: str | Sequence[str], norm: str) -> tup
     attacks: a label, or several whose best result counts for each example (the budgets of a sweep, say).
     norm: "l2", "linf", "l1" or "l0". Returns ``(distances, accuracy)``, both ``[n]``, distances increasing from 0:
     ``accuracy[i]`` is the share of ALL examples that are classified correctly and have no confirmed adversarial example
-    of these attacks at a distance of at most ``distances[i]``, and it holds until ``distances[i + 1]``. Empty without
-    records. For a budget attack, which does not look for small perturbations, it is an upper bound below its budget.
+    of these attacks, nor an image without an answer, at a distance of at most ``distances[i]``, and it holds until
+    ``distances[i + 1]``. Empty without records. For a budget attack, which does not look for small perturbations, it is
+    an upper bound below its budget.
     """
     labels = [attacks] if isinstance(attacks, str) else list(attacks)
     rows = judged(rows_where(records, records["attack"].isin(labels)))
     if rows.empty:
         return np.empty(0), np.empty(0)
     correct = rows.groupby("position")["correct"].first()
-    broken = np.sort(rows[rows["correct"] & rows["changed"]].groupby("position")[norm].min().to_numpy(dtype=float))
+    broken = np.sort(rows[rows["correct"] & rows["lost"]].groupby("position")[norm].min().to_numpy(dtype=float))
     distances = np.unique(np.concatenate([[0.0], broken[np.isfinite(broken)]]))
     still = int(correct.sum()) - np.searchsorted(broken, distances, side="right")
     return distances, still / len(correct)

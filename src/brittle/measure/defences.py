@@ -184,8 +184,8 @@ class _Sides:
 
 
 def _fallen(rows: pd.DataFrame, budget: Budget, positions: "pd.Index[int]") -> "pd.Series[bool]":
-    """By position, whether any of these changes, within the budget, makes a right image wrong."""
-    broken = rows["changed"] & (rows[budget.norm] <= budget.eps * (1 + _TOLERANCE))
+    """By position, whether any of these changes, within the budget, makes a right image wrong or unanswered."""
+    broken = rows["lost"] & (rows[budget.norm] <= budget.eps * (1 + _TOLERANCE))
     fallen: pd.Series[bool] = broken.groupby(rows["position"]).any().reindex(positions, fill_value=False).astype(bool)
     return fallen
 
@@ -197,7 +197,8 @@ def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.D
     joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
     wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
     untargeted = joined["wanted"].isna()
-    out: pd.DataFrame = joined.assign(changed=wrong & (joined["fooled"] | ~untargeted))
+    changed = wrong & (joined["fooled"] | ~untargeted)
+    out: pd.DataFrame = joined.assign(changed=changed, lost=changed)
     return out
 
 

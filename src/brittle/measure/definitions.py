@@ -54,7 +54,8 @@ MEASURES: dict[str, Definition] = {
             "fraction",
             FOOLED,
             "Images classified correctly before and still after the attack, of all images; with a reject class also"
-            " those that are rejected after it. An upper bound: a stronger attack can only lower it.",
+            " those that are rejected after it, and without those of which the network gives NaN or infinity. An upper"
+            " bound: a stronger attack can only lower it.",
         ),
         (
             "fooling_rate_8bit",

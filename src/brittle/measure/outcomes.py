@@ -6,12 +6,15 @@ import pandas as pd
 INVALID = frozenset({"outside-box", "over-budget"})
 """Record flags of a perturbation that does not count, whatever the classifier makes of it."""
 
+UNANSWERED = "non-finite-logits"
+"""Record flag of an image to which the network has no answer: it is not fooled, and not robust either."""
+
 NORMS = ("l2", "linf", "l1", "l0")
 """The norms that records have a distance for."""
 
 
 def judged(records: pd.DataFrame) -> pd.DataFrame:
-    """Records with four more bool columns; judged ones come back as they are.
+    """Records with five more bool columns; judged ones come back as they are.
 
     correct: classified correctly before the attack.
     attacked: the goal was not met to begin with, so there was something to do; an image that is rejected is neither
@@ -19,6 +22,7 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     changed: a confirmed perturbation gives the image another prediction. For an untargeted attack that is ``fooled``;
     a targeted one can also land, inside box and budget, on a class that is neither the label nor the target. An image
     that is rejected under an untargeted attack is not fooled, so it counts as robust.
+    lost: it has another prediction, or the network has no answer to it any more.
     success: the goal is met, confirmed, and was not met to begin with.
     """
     if "success" in records:
@@ -30,10 +34,13 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     moved = records["adversarial_prediction"] != records["clean_prediction"]
     valid = ~records["flags"].map(lambda codes: len(codes) > 0 and bool(INVALID.intersection(codes))).astype(bool)
     finite = np.isfinite(records["adversarial_confidence"])
+    silent = records["flags"].map(lambda codes: UNANSWERED in codes).astype(bool)
+    changed = moved & (records["fooled"] | (targeted & valid & finite))
     out: pd.DataFrame = records.assign(
         correct=correct,
         attacked=~met_before,
-        changed=moved & (records["fooled"] | (targeted & valid & finite)),
+        changed=changed,
+        lost=changed | (valid & silent),
         success=records["fooled"] & ~met_before,
     )
     return out

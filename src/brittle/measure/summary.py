@@ -79,10 +79,10 @@ def _overall(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
     kept = common["fooled_8bit"]
     sizes = {"invisible": invisible, "invisible_8bit": invisible & kept, "faint": faint, "faint_8bit": faint & kept}
     any_attack = (
-        common[["position", "correct", "changed"]]
+        common[["position", "correct", "changed", "lost"]]
         .assign(**sizes)
         .groupby("position")
-        .agg({"correct": "first", "changed": "any", **dict.fromkeys(sizes, "any")})
+        .agg({"correct": "first", "changed": "any", "lost": "any", **dict.fromkeys(sizes, "any")})
         .astype(bool)
     )
     of = any_attack[any_attack["correct"]]
@@ -92,7 +92,7 @@ def _overall(view: View, rows: pd.DataFrame) -> dict[str, Measured]:
         "correct": Measured(value=right),
         "clean_accuracy": accuracy if view.labelled else Measured(value=None, count=right, of=present),
         "fooling_rate": rate(int(of["changed"].sum()), len(of)),
-        "robust_accuracy": rate(int((~of["changed"]).sum()), len(any_attack)),
+        "robust_accuracy": rate(int((~of["lost"]).sum()), len(any_attack)),
         **{key: rate(int(of[key].sum()), len(of)) for key in sizes},
     }
 
