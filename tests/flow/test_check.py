@@ -49,6 +49,10 @@ def test_a_gate_is_an_exit_code_and_a_table_in_markdown(
     assert under.err.splitlines()[-1] == "brittle: --fail-under: robust_accuracy is 0, under 0.5"
     assert under.err.count("(resumed)") == 2  # what is asked of a run is no part of it
     assert "### brittle check gate.toml: failed" in told.read_text()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "told.md"))
+    untold = cli("check", written(tmp_path, "[gate.fail_under]\nclean_accuracy = 0.9\n"))
+    assert untold.code == 2
+    assert untold.err.splitlines()[-1].startswith("brittle: cannot write $GITHUB_STEP_SUMMARY")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,12 @@ def test_a_gate_is_an_exit_code_and_a_table_in_markdown(
     [
         ("", SPEC, "expected an audit with a table [gate]"),
         ("[gate]\nfail_under = {robust_acuracy = 0.5}\n", SPEC, "did you mean 'robust_accuracy'?"),
-        ("[gate]\nfail_under = {robust_accuracy = 40}\n", SPEC, "a fraction of at most 1"),
+        ("[gate]\nfail_under = {robust_accuracy = 40}\n", SPEC, "a fraction from 0 to 1"),
+        ("[gate]\nfail_under = {robust_accuracy = -0.5}\n", SPEC, "a fraction from 0 to 1"),
+        ("[gate]\nfail_under = {examples = -1}\n", SPEC, "a number of at least 0"),
+        ("[gate]\nfail_under = {robust_accuracy = false}\n", SPEC, "a valid number, got False"),
+        ("[gate]\n", SPEC, "expected an audit with a table [gate]"),
+        ("[gate]\nstrict = false\n[gate.fail_under]\n", SPEC, "expected an audit with a table [gate]"),
         ("[gate]\nstrikt = true\n", SPEC, "did you mean 'strict'?"),
         ("", NOISE, "expected an audit with a table [gate]"),
     ],
@@ -78,7 +87,7 @@ def test_robustness_is_asserted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("brittle.measure.gate.is_doubt", lambda code: code == "few-examples")
     with pytest.raises(AssertionError, match="doubts: few-examples"):
         brittle.assert_robust(classifier, digits, "fgsm,eps=0.05", at_least=0, strict=True)
-    with pytest.raises(BrittleError, match="a fraction of at most 1"):
+    with pytest.raises(BrittleError, match="a fraction from 0 to 1"):
         brittle.assert_robust(classifier, digits, "fgsm", at_least=40)
 
 

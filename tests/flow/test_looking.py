@@ -380,9 +380,10 @@ def test_a_number_that_is_not_known_is_not_enough_and_every_model_counts(cli: Cl
     [
         ("robust_acuracy=0.4", "did you mean 'robust_accuracy'?"),
         ("0.4", "known: clean_accuracy"),
-        ("robust_accuracy", "a fraction of at most 1, such as robust_accuracy=0.4"),
-        ("robust_accuracy=40", "a fraction of at most 1"),
-        ("robust_accuracy=nan", "a fraction of at most 1"),
+        ("robust_accuracy", "a fraction from 0 to 1, such as robust_accuracy=0.4"),
+        ("robust_accuracy=40", "a fraction from 0 to 1"),
+        ("robust_accuracy=-0.4", "a fraction from 0 to 1"),
+        ("robust_accuracy=nan", "a fraction from 0 to 1"),
     ],
 )
 def test_a_wrong_threshold_is_told_before_any_work(asked: str, message: str, cli: Cli, tmp_path: Path) -> None:

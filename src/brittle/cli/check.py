@@ -34,16 +34,20 @@ def check(
     told = os.environ.get(_SUMMARY)
     summary = Path(told).absolute() if told else None
     asked = spec_in(spec)()
-    if not isinstance(asked, AuditSpec) or asked.gate is None:
+    gate = asked.gate.gate() if isinstance(asked, AuditSpec) and asked.gate is not None else None
+    if gate is None or not (gate.strict or gate.least):  # nothing asked is always met
         raise BrittleError(
             f"expected an audit with a table [gate] of strict, [gate.fail_under] or both, got {str(spec)!r}"
         )
-    gate = asked.gate.gate()
     done = run_spec(lambda: asked, place, workers=workers, dry_run=False)
     if done is None:
         return
     judgement = judged(gate, done)
     if summary is not None:
-        with summary.open("a", encoding="utf-8") as file:
-            file.write(gate_markdown(f"brittle check {spec.name}", summaries(done.manifest, done.records), judgement))
+        text = gate_markdown(f"brittle check {spec.name}", summaries(done.manifest, done.records), judgement)
+        try:
+            with summary.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise BrittleError(f"cannot write ${_SUMMARY}, {str(summary)!r}: {error.strerror}") from None
     end_by(judgement)

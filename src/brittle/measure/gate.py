@@ -76,7 +76,7 @@ def _checked(key: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not (math.isfinite(number) and number <= most):
-        what = "fraction of at most 1" if most == 1 else "number"
+    if not (math.isfinite(number) and 0 <= number <= most):
+        what = "fraction from 0 to 1" if most == 1 else "number of at least 0"
         raise BrittleError(f"expected {key} as a {what}, such as {key}={0.4 if most == 1 else 100:g}, got {value!r}")
     return number

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, final
+from typing import Annotated, Any, Literal, NamedTuple, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, Strict
 
 from brittle.attacks import Attack
 from brittle.catalog import attacks_from, guessed_passes, label_of
@@ -41,7 +41,7 @@ class GateSpec(Keys):
     """What ``brittle check`` asks of an audit: no doubt, and measures of all attacks together that are no less."""
 
     strict: bool = False
-    fail_under: dict[str, float] = Field(default={})
+    fail_under: dict[str, Annotated[float, Strict()]] = Field(default={})
 
     def gate(self) -> Gate:
         """Checked; BrittleError for a measure that there is not."""
