@@ -3,14 +3,20 @@
 import asyncio
 import io
 import json
+import math
+import os
 import shlex
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from fake_run import HOSTILE, make_run
+from fake_run import FGSM, HOSTILE, make_run
 from PIL import Image
 
 pytest.importorskip("starlette", reason="brittle view needs starlette and duckdb: pip install 'brittle[view]'")
@@ -20,7 +26,8 @@ from brittle.cli import main
 from brittle.errors import BrittleError
 from brittle.measure.outcomes import distance_norm
 from brittle.pages.pictures import amplification
-from brittle.records import read_images, read_manifest, read_records
+from brittle.records import RECORD, read_images, read_manifest, read_records
+from brittle.records.seals import seal_of, sealed
 from brittle.view import trying
 from brittle.view.app import application
 from brittle.view.shelf import shelved
@@ -152,6 +159,55 @@ def test_names_are_values_and_never_questions(app: Any) -> None:
     for query in ("sort=distance;", "least=x", "offset=x", "offset=inf", "run=nan"):
         answer = ask(app, f"/api/examples?{query}")
         assert answer.status == 400 and answer.body.startswith(b"expected ")
+    assert ask(app, "/api/examples?offset=1e300").json["rows"] == []
+    for key, value in (("run", []), ("run", float("inf")), ("model", "x"), ("position", None)):
+        answer = ask(
+            app, "/api/try", method="POST", headers=JSON, content={"run": 0, "model": 0, "position": 0, key: value}
+        )
+        assert answer.status == 400 and answer.body.startswith(f"expected {key} as a whole number".encode())
+
+
+def test_what_has_no_answer_and_what_was_met_before_is_said_so(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", n=4, shape=(3, 8, 8), attacks=(FGSM,), goals=("untargeted", "cat"), accuracy=1.0)
+    shards = {path.parts[-3]: path for path in (tmp_path / "run" / "records").rglob("*.parquet")}
+    nan = {"adversarial_confidence": math.nan, "fooled": False, "flags": ["non-finite-logits"]}
+    changed(shards["untargeted"], lambda row: row | (nan if row["position"] == 1 else {}))
+    changed(shards["cat"], lambda row: row | {"target": row["label"], "fooled": True} if row["position"] == 2 else row)
+    app = application([tmp_path])
+    rows = {(one["goal"], one["position"]): one for one in ask(app, "/api/examples").json["rows"]}
+    assert rows["untargeted", 1]["after_confidence"] is None
+    assert rows["untargeted", 1]["outcome"] == "no answer"
+    assert rows["cat", 2]["outcome"] == "met before"
+    assert ask(app, "/api/examples?outcome=no%20answer").json["total"] == 1
+    assert ask(app, "/api/example/0/0/0/0/1").json["row"]["after_confidence"] is None
+
+
+def changed(path: Path, how: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """A record shard with other rows, and a seal that holds."""
+    table = pq.read_table(path)
+    other = pa.Table.from_pylist([how(row) for row in table.to_pylist()], schema=RECORD)
+    seal = seal_of(table.schema)
+    pq.write_table(sealed(other, seal.span, seal.given, seal.files), path)
+
+
+def test_a_damaged_run_keeps_no_other_from_being_looked_at(tmp_path: Path) -> None:
+    for name in ("bad", "good"):
+        make_run(tmp_path / name, n=4, shape=(3, 8, 8), attacks=(FGSM,))
+    next((tmp_path / "bad" / "records").rglob("*.parquet")).write_bytes(b"PAR1")
+    app = application([tmp_path])
+    bad, good = ask(app, "/api/runs").json
+    assert "is not a record shard" in bad["unread"] and not good["unread"]
+    assert {row["run"] for row in ask(app, "/api/examples").json["rows"]} == {good["run"]}
+
+
+def test_a_run_is_there_once_and_by_a_name_of_its_own(tmp_path: Path) -> None:
+    for folder in ("a", "b", os.fsdecode(b"c\xff")):
+        make_run(tmp_path / folder / "run", n=4, shape=(3, 8, 8), attacks=(FGSM,))
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path / "a" / "run", tmp_path]
+    app = application(folders)
+    names = [one["name"] for one in ask(app, "/api/runs").json]
+    assert names == [f"{tmp_path}/a/run", f"{tmp_path}/b/run", "c\ufffd/run"]
+    assert ask(app, "/api/examples").json["total"] == 12
 
 
 def test_pictures_are_those_of_the_files_and_by_the_one_rule(app: Any, shelf: Path) -> None:
@@ -191,6 +247,7 @@ def test_an_example_has_everything_of_it_beside_it(app: Any) -> None:
         "/run/7/report.html",
         "/run/-1/report.html",
         "/../secret.html",
+        "/run/1/" + "a" * 5000 + ".html",
     ],
 )
 def test_no_path_leads_out_of_a_run(app: Any, path: str) -> None:
@@ -248,6 +305,7 @@ def test_an_attack_is_tried_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 0
+    start = trying.Trial.start
     monkeypatch.setattr(trying.Trial, "start", trying.Trial._run)  # at once, so that nothing waits
     app = application([tmp_path])
     row = ask(app, "/api/examples").json["rows"][2]
@@ -268,6 +326,20 @@ def test_an_attack_is_tried_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert kept["name"] == "tried/trial-1" and bool(record["fooled"])
     assert record["linf"] == pytest.approx(told["distances"]["linf"])
     assert [one["run"] for one in ask(app, "/api/examples?attack=deepfool(norm=linf)").json["rows"]] == [kept["run"]]
+    assert read_manifest(tmp_path / "tried" / "trial-1").labelled
+    ended = threading.Event()
+    monkeypatch.setattr(trying.Trial, "start", start)
+    monkeypatch.setattr(trying, "attack", lambda *_, **__: ended.wait() and 1 / 0)  # it ends with an error
+    monkeypatch.setattr("brittle.view.opened.PATIENCE", 0.01)
+    busy = ask(app, "/api/try", method="POST", headers=JSON, content=wish).json
+    while True:
+        answer = ask(app, "/api/answers/0/0/0/0/2")
+        if answer.status == 400:
+            break
+    assert answer.body.startswith(b"an attack is being tried")
+    ended.set()
+    while not ask(app, f"/api/trial/{busy['trial']}").json["done"]:
+        pass
     for wrong, message in (
         ({"attack": "deepfol"}, b"did you mean 'deepfool'?"),
         ({"options": {"norm": "l9x"}}, b"unknown norm 'l9x'"),

@@ -1,7 +1,8 @@
 """The application: which question goes where. It reads runs, and writes nothing but a trial that is to be kept."""
 
+import math
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, final
@@ -20,7 +21,7 @@ from brittle.view.guard import Guard
 from brittle.view.index import SORTS, Index
 from brittle.view.opened import Models
 from brittle.view.pictures import best, drawn, factor_of, original_of, pair
-from brittle.view.shelf import Shelved, page_file, shelf_of, shelved, studies_in
+from brittle.view.shelf import Shelved, page_file, shelf_of, shelved, shown, studies_in
 from brittle.view.trying import Trial, forms
 
 HERE = Path(__file__).parent
@@ -41,11 +42,11 @@ def _answered(method: Answer) -> Callable[["Explorer", Request], Awaitable[Respo
             content: Any = await request.json() if request.method == "POST" and await request.body() else {}
             request.state.said = content if isinstance(content, dict) else {}
             answer = await run_in_threadpool(method, self, request)
+            return answer if isinstance(answer, Response) else JSONResponse(_finite(answer))
         except LookupError as error:
             return PlainTextResponse(str(error.args[0]) if error.args else "no such thing", 404)
-        except (BrittleError, TypeError, ValueError) as error:
+        except (BrittleError, TypeError, ValueError, OSError) as error:
             return PlainTextResponse(str(error), 400)
-        return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     return answering
 
@@ -55,7 +56,7 @@ class Explorer:
     """Runs, their index and their models, as long as the server is there. folders: where runs are looked for."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.folder = folders[0]
+        self.folder = folders[0].resolve()
         self.runs = shelved(folders)
         self.studies = studies_in(folders)
         self.index = Index(self.runs)
@@ -106,7 +107,7 @@ class Explorer:
 
     @_answered
     def list_runs(self, request: Request) -> Any:
-        return [one.told() for one in self.runs]
+        return [one.told() | {"unread": self.index.unread.get(one.number, "")} for one in self.runs]
 
     @_answered
     def examples(self, request: Request) -> Any:
@@ -137,7 +138,7 @@ class Explorer:
         run = self.run(at[0])
         original, adversarial = pair(run, *at[1:])
         classifier, names = self.models.of(run, at[1]), run.view(at[1], at[2]).class_names
-        with self.models.lock:
+        with self.models.free():
             images = torch.stack([original, adversarial]).to(classifier.device)
             sides = classifier.logits(images, plain=True)
         before, after = (best(one.cpu(), names) for one in sides)
@@ -177,7 +178,7 @@ class Explorer:
     @_answered
     def try_it(self, request: Request) -> Any:
         said = request.state.said
-        at = [int(said.get(name, -1)) for name in ("run", "model", "position")]
+        at = [_whole(said, name) for name in ("run", "model", "position")]
         run, (_, model, position) = self.run(at[0]), at
         image, classifier = original_of(run, model, position), self.models.of(run, model)
         example, label = self.index.label(run.number, model, position)
@@ -208,7 +209,7 @@ class Explorer:
     @_answered
     def keep(self, request: Request) -> Any:
         place = self._trial(request).kept(self.folder / TRIED)
-        made = shelf_of(place, self.folder, len(self.runs))
+        made = shelf_of(place, shown(str(place.relative_to(self.folder))), len(self.runs))
         if made is None:
             raise BrittleError(f"expected a run in {str(place)!r}")
         self.runs.append(made)
@@ -231,6 +232,22 @@ def fresh_token() -> str:
 def _at(request: Request) -> tuple[int, int, int, int, int]:
     said = request.path_params
     return said["run"], said["model"], said["goal"], said["attack"], said["position"]
+
+
+def _whole(said: Mapping[str, Any], name: str) -> int:
+    value = said.get(name)
+    if not (isinstance(value, int | str) and str(value).isdecimal()):
+        raise BrittleError(f"expected {name} as a whole number, got {str(value)[:60]!r}")
+    return int(value)
+
+
+def _finite(content: Any) -> Any:
+    """The same with None for NaN and infinity, for which JSON has no word."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _page(folder: Path, request: Request) -> Response:

@@ -9,12 +9,13 @@ import duckdb
 import pyarrow as pa
 
 from brittle.errors import BrittleError
-from brittle.measure.outcomes import distance_norm
+from brittle.measure.outcomes import UNANSWERED, distance_norm
 from brittle.records import record_table
 from brittle.view.shelf import Shelved
 
 PAGE = 60
-OUTCOMES = ("fooled", "withstood", "wrong before")
+_FAR = 2**62  # beyond any row
+OUTCOMES = ("fooled", "withstood", "no answer", "met before", "wrong before")
 SORTS = {
     "position": "position",
     "distance": "distance",
@@ -32,7 +33,8 @@ _ROWS = """INSERT INTO examples SELECT ?, m.place, g.place, a.place, r.model, r.
     r.label,
     coalesce(l.name, 'class ' || r.label), coalesce(p.name, 'class ' || r.clean_prediction),
     coalesce(q.name, 'class ' || r.adversarial_prediction), r.clean_confidence, r.adversarial_confidence,
-    CASE WHEN r.clean_prediction <> r.label THEN 'wrong before' WHEN r.fooled THEN 'fooled' ELSE 'withstood' END,
+    CASE WHEN r.clean_prediction <> r.label THEN 'wrong before' WHEN r.clean_prediction = r.target THEN 'met before'
+    WHEN r.fooled THEN 'fooled' WHEN list_contains(r.flags, ?) THEN 'no answer' ELSE 'withstood' END,
     r.fooled_8bit, a.norm,
     CASE a.norm WHEN 'l0' THEN r.l0 WHEN 'l1' THEN r.l1 WHEN 'linf' THEN r.linf ELSE r.l2 END,
     r.l0, r.l1, r.l2, r.linf, r.forwards, r.backwards, r.flags
@@ -62,17 +64,23 @@ class Index:
         self._base.execute("SET enable_progress_bar = false")
         self._base.execute(_TABLE)
         self._lock = threading.Lock()
+        self.unread: dict[int, str] = {}  # by run, why its records are not here
         for run in runs:
             self.add(run)
 
     def add(self, run: Shelved) -> None:
-        """The records of an audit; a run of another study has none here."""
+        """The records of an audit; a run of another study has none here, nor one whose records are damaged."""
         manifest = run.manifest
         if manifest.study != "audit":
             return
+        try:
+            records = record_table(run.place, manifest)
+        except (BrittleError, OSError) as error:
+            self.unread[run.number] = str(error)
+            return
         classes = [(one.name, at, name) for one in manifest.models for at, name in enumerate(one.class_names)]
         tables = {
-            "records": record_table(run.place, manifest),
+            "records": records,
             "models": _numbered([one.name for one in manifest.models]),
             "goals": _numbered(manifest.goals),
             "attacks": _numbered(
@@ -89,7 +97,7 @@ class Index:
         with self._lock:
             for name, table in tables.items():
                 self._base.register(name, table)
-            self._base.execute(_ROWS, [run.number])
+            self._base.execute(_ROWS, [run.number, UNANSWERED])
             for name in tables:
                 self._base.unregister(name)
 
@@ -103,9 +111,9 @@ class Index:
         if sort not in SORTS:
             raise BrittleError(f"expected sort as {', '.join(SORTS)}, got {sort!r}")
         order = f"{SORTS[sort]} {'DESC' if asked.get('falling') == '1' else 'ASC'} NULLS LAST, run, position, attack_at"
-        offset = int(_number(asked, "offset") or 0)
+        offset = min(max(int(_number(asked, "offset") or 0), 0), _FAR)
         # The order is that of few columns; the others are read of the rows that it ends with.
-        chosen = f"SELECT rowid AS chosen FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {max(offset, 0)}"
+        chosen = f"SELECT rowid AS chosen FROM examples {where} ORDER BY {order} LIMIT {PAGE} OFFSET {offset}"
         found = self._ask(
             f"SELECT {_COLUMNS} FROM examples JOIN ({chosen}) ON examples.rowid = chosen ORDER BY {order}", values
         )

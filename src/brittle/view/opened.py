@@ -1,6 +1,8 @@
 """The models of runs, opened when somebody asks them something, and kept."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import final
 
 from brittle.errors import BrittleError
@@ -12,6 +14,9 @@ from brittle.studies.guarded import beside_bare
 from brittle.studies.opening import opened_models
 from brittle.view.shelf import Shelved
 
+PATIENCE = 2.0
+"""Seconds that somebody waits for the models before they are told that an attack has them."""
+
 
 @final
 class Models:
@@ -21,10 +26,20 @@ class Models:
         self.lock = threading.RLock()
         self._known: dict[int, dict[str, Classifier]] = {}
 
+    @contextmanager
+    def free(self) -> Iterator[None]:
+        """Nobody else asks a model meanwhile; BrittleError where an attack does and goes on."""
+        if not self.lock.acquire(timeout=PATIENCE):
+            raise BrittleError("an attack is being tried, which has the models until it ends")
+        try:
+            yield
+        finally:
+            self.lock.release()
+
     def of(self, run: Shelved, model: int) -> Classifier:
         """The classifier itself; BrittleError where the run was made from objects, or it cannot be opened here."""
         record = run.view(model, 0).record
-        with self.lock:
+        with self.free():
             if run.number not in self._known:
                 self._known[run.number] = _opened(run)
             classifier = self._known[run.number].get(record.name)

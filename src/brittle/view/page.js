@@ -5,7 +5,7 @@
   const FLAGS = JSON.parse(find("#flag-words").textContent);
   const NORMS = { l0: "L0", l1: "L1", l2: "L2", linf: "L\u221e" };
   const at = (row) => [row.run, row.model_at, row.goal_at, row.attack_at, row.position].join("/");
-  const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 2 : 1)} %`;
+  const percent = (share) => share === null ? "\u2013" : `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 2 : 1)} %`;
   const short = (value) => (value === null ? "\u2013" : Number(value.toPrecision(3)).toString());
   const size = (row) => (row.norm === "l0" ? `${row.l0} pixels` : `${NORMS[row.norm] ?? "L2"} ${short(row.distance)}`);
 
@@ -211,8 +211,9 @@
     find(".shelf").replaceChildren(...runs.map((run) => {
       const page = run.page ? made("a", { href: `/run/${run.run}/${run.page}`, text: "page" }) : made("span", { text: "\u2013" });
       const name = run.study === "audit" ? made("a", { href: "#examples", text: run.name }) : made("span", { text: run.name });
+      const unread = run.unread ? [made("small", { text: ` its records cannot be read: ${run.unread}` })] : [];
       if (run.study === "audit") name.addEventListener("click", async () => { examples.form.run.value = run.run; await examples.choices(); examples.load(); });
-      return made("tr", {}, made("th", { scope: "row" }, name), made("td", { text: run.study }), made("td", { text: run.models.join(", ") }), made("td", { text: run.data }), made("td", { text: run.examples.toLocaleString("en"), class: "number" }), made("td", { text: run.attacks.join(", ") }), made("td", {}, page));
+      return made("tr", {}, made("th", { scope: "row" }, name, ...unread), made("td", { text: run.study }), made("td", { text: run.models.join(", ") }), made("td", { text: run.data }), made("td", { text: run.examples.toLocaleString("en"), class: "number" }), made("td", { text: run.attacks.join(", ") }), made("td", {}, page));
     }));
     const studies = await asked("/api/studies");
     find(".studies").hidden = !studies.length;
@@ -281,7 +282,8 @@
       }));
     }
 
-    function curve(points) {
+    function curve(passes) {
+      const points = passes.filter(([, margin]) => margin !== null); // NaN has no place on it
       const box = find(".curve", outcome);
       const [width, height, left, low] = [640, 190, 48, 24];
       const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);

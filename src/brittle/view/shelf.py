@@ -1,5 +1,7 @@
 """The runs below some folders, by number: what a browser may ask for has no paths in it."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,24 +83,25 @@ class Study:
 
 def page_file(folder: Path, path: str) -> tuple[Path, str]:
     """A file of the pages in a folder and its kind; LookupError for any other, and for whatever lies outside of it."""
-    place = (folder / path).resolve()
-    kind = SHOWN.get(place.suffix.lower())
-    if kind is None or not place.is_relative_to(folder.resolve()) or not place.is_file():
-        raise LookupError("no such file")
-    return place, kind
+    try:
+        place = (folder / path).resolve()
+        kind = SHOWN.get(place.suffix.lower())
+        if kind is not None and place.is_relative_to(folder.resolve()) and place.is_file():
+            return place, kind
+    except (OSError, ValueError):  # no name that a file could have
+        pass
+    raise LookupError("no such file")
 
 
 def studies_in(folders: Sequence[Path]) -> list[Study]:
     """Published experiments that were repeated below some folders, as far as their claims have been judged."""
     found: list[Study] = []
-    for folder in folders:
-        for path in sorted(folder.rglob(LEDGER)):
-            try:
-                ledger = Ledger.model_validate_json(path.read_bytes())
-            except (ValueError, OSError):
-                continue
-            name = folder.name if path.parent == folder else str(path.parent.relative_to(folder))
-            found.append(Study(len(found), name, path.parent.resolve(), ledger))
+    for place, name in _named(folders, LEDGER):
+        try:
+            ledger = Ledger.model_validate_json((place / LEDGER).read_bytes())
+        except (ValueError, OSError):
+            continue
+        found.append(Study(len(found), name, place, ledger))
     return found
 
 
@@ -108,18 +111,36 @@ def shelved(folders: Sequence[Path]) -> list[Shelved]:
     for folder in folders:
         if not folder.is_dir():
             raise BrittleError(f"expected a folder with runs, got {str(folder)!r}")
-        for path in sorted(folder.rglob(MANIFEST)):
-            one = shelf_of(path.parent, folder, len(found))
-            found += [one] if one else []
+    for place, name in _named(folders, MANIFEST):
+        one = shelf_of(place, name, len(found))
+        found += [one] if one else []
     if not found:
         raise BrittleError(f"expected runs below {', '.join(map(str, folders))}, got none")
     return found
 
 
-def shelf_of(place: Path, folder: Path, number: int) -> Shelved | None:
+def shelf_of(place: Path, name: str, number: int) -> Shelved | None:
     """One run; None where its manifest cannot be read."""
-    name = folder.name if place == folder else str(place.relative_to(folder))
     try:
         return Shelved(number, name, place.resolve(), read_manifest(place))
-    except BrittleError:
+    except (BrittleError, OSError):
         return None
+
+
+def _named(folders: Sequence[Path], file: str) -> list[tuple[Path, str]]:
+    """Where there is a file of this name below some folders, each place once, and what it is called there.
+
+    By its path below the folder; where two would be called the same, by its whole path.
+    """
+    names: dict[Path, str] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob(file)):
+            name = folder.resolve().name if path.parent == folder else str(path.parent.relative_to(folder))
+            names.setdefault(path.parent.resolve(), name)
+    count = Counter(names.values())
+    return [(place, shown(name if count[name] == 1 else str(place))) for place, name in names.items()]
+
+
+def shown(name: str) -> str:
+    """A path as text; bytes that are none are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
