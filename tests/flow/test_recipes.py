@@ -20,7 +20,7 @@ from brittle.recipes.format import SCALES, Asked, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
-from brittle.repeat import study, write_study
+from brittle.repeat import prepared, study, write_study
 from brittle.run.spec import ModelSpec
 from conftest import Cli
 
@@ -72,6 +72,13 @@ SMALL: dict[str, Any] = {
     ],
     "deviations": [{"what": "All of it.", "why": "It is small."}],
 }
+
+
+def test_what_comes_with_its_weights_is_not_left_out() -> None:
+    for spec in ("torchvision:resnet18", "robustbench:Standard", "python:mine:net"):
+        made = prepared("thesis-fgsm", out=None, scale="smoke", models=[ModelSpec(model=spec, name="resnet50")])
+        assert not made.to_train
+        assert "resnet50" in {one.name for _, spec in made.steps for one in getattr(spec, "models", ())}
 
 
 def test_networks_without_weights_are_trained_once_where_training_data_are_named(
@@ -441,6 +448,18 @@ def test_a_mistake_in_a_recipe_is_one_line_and_writes_nothing(what: str, tmp_pat
         (["run", "thesis-fgsm", "--out", "out", "--scale", "smke"], "expected scale as smoke, cpu, paper, got 'smke'"),
         (["run", "thesis-fgsm", "--out", "out", "--scale", "paper"], "resnet50 for ResNet-50 needs its weights"),
         (["run", "thesis-fgsm", "--out", "out", "--model", "resnet20"], "expected --model as ARM=SPEC, got 'resnet20'"),
+        (["run", "thesis-fgsm", "--out", "out", "--model", "=digits-cnn"], "ARM=SPEC, got '=digits-cnn'"),
+        (["run", "thesis-fgsm", "--out", "out", "--model", "a/b=digits-cnn"], "ARM=SPEC, got 'a/b=digits-cnn'"),
+        (["run", "thesis-fgsm", "--out", "out", "--scale", "smoke", "--model", "resnet50="], "got 'resnet50='"),
+        (["run", "thesis-fgsm", "--out", "out", "--scale", "smoke", "--model", "resnet50=nosuch"], "model 'nosuch'"),
+        (
+            ["run", "thesis-fgsm", "--out", "out", "--model", "x=digits-cnn", "--model", "x=signs-cnn"],
+            "expected one network for each name, got x, x",
+        ),
+        (
+            ["run", "thesis-fgsm", "--out", "out", "--scale", "smoke", "--model", "resnet50=resnet20"],
+            "resnet20 for resnet50 needs its weights: --weights resnet50=FILE, or --train-data SPEC trains it",
+        ),
         (["run", "thesis-fgsm", "--out", "out", "--weights", "resnet5=x"], "expected --weights of an arm (resnet50,"),
         (["show", "nothing.toml"], "cannot read 'nothing.toml'"),
     ],

@@ -221,8 +221,8 @@ def models_of(
     """``NAME=SPEC`` and what belongs to each, as specs; without names there may be one model only."""
     from brittle.run.spec import ModelSpec
 
-    named = [_named(text) for text in models]
-    names = [spec if name is None else name for name, spec in named]
+    pairs = [named(text) for text in models]
+    names = [spec if name is None else name for name, spec in pairs]
     given = {
         option: _by_model(option, texts or (), names)
         for option, texts in (("--weights", weights), ("--mean", mean), ("--std", std), ("--trained-on", trained_on))
@@ -239,7 +239,7 @@ def models_of(
             defences=list(defences or []),
             defence_data=defence_data,
         )
-        for key, (name, spec) in zip(names, named, strict=True)
+        for key, (name, spec) in zip(names, pairs, strict=True)
     ]
 
 
@@ -247,7 +247,7 @@ def weights_of(texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], d
     """Files of the models of these names, as they were typed; and all others by the name before the equals sign."""
     mine, others = [], {}
     for text in texts:
-        name, value = _named(text)
+        name, value = named(text)
         if name is None or name in names:
             mine.append(text)
         else:
@@ -255,7 +255,7 @@ def weights_of(texts: Sequence[str], names: Sequence[str]) -> tuple[list[str], d
     return mine, others
 
 
-def _named(text: str) -> tuple[str | None, str]:
+def named(text: str) -> tuple[str | None, str]:
     """(name, spec) of ``NAME=SPEC``; an equals sign behind a colon, a comma or a slash belongs to the spec."""
     found = re.fullmatch(r"([^=:,/]+)=(.+)", text)
     return (found[1], found[2]) if found else (None, text)
@@ -264,7 +264,7 @@ def _named(text: str) -> tuple[str | None, str]:
 def _by_model(option: str, texts: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in texts:
-        name, value = _named(text)
+        name, value = named(text)
         if name is None or name not in names:
             if len(names) > 1:
                 known = f"NAME=... of {', '.join(names)}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from brittle.cli.app import app
-from brittle.cli.arguments import DryRun, Mean, OutUnlessDry, Seed, Std, Weights, Workers, models_of, weights_of
+from brittle.cli.arguments import DryRun, Mean, OutUnlessDry, Seed, Std, Weights, Workers, models_of, named, weights_of
 from brittle.errors import BrittleError
 
 study = typer.Typer(
@@ -77,10 +77,11 @@ def run(
     from brittle.repeat import PAGE, prepared
     from brittle.repeat import study as repeated
 
-    given = [one for one in model or [] if "=" in one]
-    if len(given) < len(model or []):
-        raise BrittleError(f"expected --model as ARM=SPEC, got {next(one for one in model or [] if '=' not in one)!r}")
-    names = [one.partition("=")[0] for one in given]
+    given = model or []
+    for text in given:
+        if named(text)[0] is None:
+            raise BrittleError(f"expected --model as ARM=SPEC, got {text!r}")
+    names = [str(named(text)[0]) for text in given]
     own, others = weights_of(weights or [], names)
     recipe = Path(name).absolute() if name.endswith(".toml") else name
     models = models_of(given, own, mean, std)

@@ -7,10 +7,11 @@ from brittle.errors import BrittleError
 from brittle.measure.ledger import ArmTold
 from brittle.models.trainable import TRAINABLE
 from brittle.models.trained import card_of
+from brittle.models.zoo import check_model
 from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
 from brittle.run.spec import ModelSpec
 
-_NEEDS_NO_WEIGHTS = ("digits-cnn", "signs-cnn", "python", "onnx", "hf", "timm", "run", "sklearn")
+_ON_THE_SPOT = ("digits-cnn", "signs-cnn")
 
 
 @final
@@ -33,10 +34,13 @@ def at_hand(
 
     given: whole networks by name; one that the recipe does not know is judged by what is claimed of every network.
     weights: files for those that the recipe names. trains: those without weights are going to be trained. BrittleError
-    where no network is left.
+    where no network is left, and for a given one that there is not, or that has no weights.
     """
     at, absent = {}, {}
     mine = {one.name or one.model: one for one in given}
+    if len(mine) < len(given):
+        names = [one.name or one.model for one in given]
+        raise BrittleError(f"expected one network for each name, got {', '.join(names)}")
     for name, arm in recipe.arms.items():
         own: Network | None = getattr(arm, scale)
         if name in mine:
@@ -45,13 +49,17 @@ def at_hand(
             absent[name] = f"no network stands for {arm.published} at scale {scale}: --model {name}=SPEC"
         else:
             chosen = own if name not in weights else own.model_copy(update={"weights": weights[name]})
-            if is_bare(chosen) and not (trains and chosen.model in TRAINABLE):
-                ways = [f"--weights {name}=FILE"] + ["--train-data SPEC trains it"] * (chosen.model in TRAINABLE)
-                absent[name] = f"{chosen.model} for {arm.published} needs its weights: {', or '.join(ways)}"
-            else:
+            missing = _missing(name, chosen, arm.published, trains=trains)
+            if missing is None:
                 at[name] = chosen
+            else:
+                absent[name] = missing
     for name, one in mine.items():
+        check_model(one.model)
         at.setdefault(name, _given(one))
+        missing = _missing(name, at[name], name, trains=trains)
+        if missing is not None:  # whoever names a network wants it, and no verdict without it
+            raise BrittleError(missing)
     unknown = [name for name in weights if name not in recipe.arms]
     if unknown:
         raise BrittleError(f"expected --weights of an arm ({', '.join(recipe.arms)}), got {unknown[0]!r}")
@@ -69,7 +77,16 @@ def asked_for(recipe: Recipe, scale: Scale) -> Asked:
 
 def is_bare(network: ModelSpec) -> bool:
     """Whether a network is nothing without weights, and has none."""
-    return network.weights is None and network.model.partition(":")[0] not in _NEEDS_NO_WEIGHTS
+    return network.weights is None and ":" not in network.model and network.model not in _ON_THE_SPOT
+
+
+def _missing(name: str, network: Network, stands_for: str, *, trains: bool) -> str | None:
+    """What a network wants before it can be looked at; None for nothing."""
+    can = network.model in TRAINABLE
+    if not is_bare(network) or (trains and can):
+        return None
+    ways = [f"--weights {name}=FILE"] + ["--train-data SPEC trains it"] * can
+    return f"{network.model} for {stands_for} needs its weights: {', or '.join(ways)}"
 
 
 def _given(model: ModelSpec, *known: Network | None) -> Network:
