@@ -1,9 +1,11 @@
 """Defences from the command line to the page, and what an audit does by itself about one."""
 
+import io
 import json
 from pathlib import Path
 
 import killable
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -52,6 +54,9 @@ def test_the_command_line_judges_a_defence_by_itself(cli: Cli, tmp_path: Path) -
     assert (one["model"], one["bare"], one["passes"]) == ("digits-cnn + crop-resize", "digits-cnn", 1)
     tried = [one[name]["value"] for name in ("unaware", "aware", "blind")]
     assert one["figure"]["value"] <= min(tried)
+    table = pd.read_csv(io.StringIO(cli("summary", out, "--csv").out))
+    cells = table[table["table"] == "defences"].set_index("column")["value"]
+    assert pd.isna(cells["Certified"])  # no dash among the numbers
     page = (out / "report.html").read_text()
     assert 'id="defences"' in page
     assert page.count("Defences, judged") >= 1

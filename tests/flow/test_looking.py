@@ -345,6 +345,15 @@ def test_strict_names_the_doubts_and_not_the_notes(cli: Cli, runs: Path, tmp_pat
     assert "few-examples" in sound.out  # a note
 
 
+def test_each_number_of_a_csv_has_a_place_of_its_own(cli: Cli, tmp_path: Path) -> None:
+    spec = 'study = "noise"\ndata = "digits"\nlimit = 12\nsizes = [0.0, 1.5]\n[[models]]\nmodel = "digits-cnn"\n'
+    (tmp_path / "noise.toml").write_text(spec)
+    assert cli("run", tmp_path / "noise.toml", "--out", tmp_path / "run").code == 0
+    table = pd.read_csv(io.StringIO(cli("summary", tmp_path / "run", "--csv").out))
+    assert not table.duplicated(["table", "row", "column"]).any()
+    assert set(table["row"]) == {"digits-cnn, 0", "digits-cnn, 1.50"}
+
+
 def test_fail_under(cli: Cli, runs: Path) -> None:
     (summary,) = summaries(read_manifest(runs / "before"), read_records(runs / "before"))
     robust = summary.overall["robust_accuracy"].value or 0.0

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +14,12 @@ from brittle.report.latex import latex_matrix, latex_of, latex_table
 from brittle.report.leaderboard import leaderboard_told
 from brittle.report.transfer import cell_rows, title_of
 from brittle.run.engine import Run
+from brittle.text import NONE, plain
 
 COLUMNS = ("table", "row", "column", "value", "low", "high", "count", "of", "unit")
+
+
+_SAID = (str, int, float)  # what a cell may be that is not measured
 
 
 class _Table(NamedTuple):
@@ -25,6 +30,7 @@ class _Table(NamedTuple):
 
 def results_csv(run: Run) -> str:
     """Every table of a run, a line for each cell: where it stands, its value, its 95 % interval, and what was counted.
+    What is not known is empty.
 
     The tables of an audit are "measures MODEL, GOAL", with a row for each attack and one for all, "leaderboard" where
     there are several models or goals, and "transfer ATTACK, GOAL, SIZE" with a row for each source and target.
@@ -33,7 +39,7 @@ def results_csv(run: Run) -> str:
     writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for table in _tables(run):
-        for name, *cells in table.rows:
+        for name, (_, *cells) in zip(_names(table), table.rows, strict=True):
             for head, cell in zip(table.heads[1:], cells, strict=True):
                 writer.writerow({"table": table.title, "row": name, "column": head, **_numbers(cell)})
     return target.getvalue()
@@ -81,10 +87,22 @@ def _measures(summary: Summary) -> _Table:
     return _Table(f"measures {summary.model}, {summary.goal}", ["attack", *MEASURES], rows)
 
 
+def _names(table: _Table) -> list[str]:
+    """What a row is called: its first cell, and where others are called the same, its other words and numbers too."""
+    names = [str(row[0]) for row in table.rows]
+    if len({*names}) == len(names):
+        return names
+    return [
+        ", ".join(plain(cell) if isinstance(cell, int | float) else cell for cell in row if isinstance(cell, _SAID))
+        for row in table.rows
+    ]
+
+
 def _numbers(cell: Cell) -> dict[str, Any]:
     if isinstance(cell, Measured):
         cell = Sized(cell, "fraction")
     if isinstance(cell, Sized):
         unit = f"distance {cell.norm}" if cell.unit == "distance" else cell.unit
         return cell.measured.model_dump() | {"unit": unit}
-    return {"value": cell}
+    unknown = cell == NONE or (isinstance(cell, float) and not math.isfinite(cell))
+    return {"value": None if unknown else cell}
