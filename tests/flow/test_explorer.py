@@ -23,8 +23,10 @@ pytest.importorskip("starlette", reason="brittle view needs starlette and duckdb
 pytest.importorskip("duckdb", reason="brittle view needs starlette and duckdb: pip install 'brittle[view]'")
 
 from brittle.cli import main
+from brittle.data import load_data
 from brittle.errors import BrittleError
 from brittle.measure.outcomes import distance_norm
+from brittle.models import load_model
 from brittle.pages.pictures import amplification
 from brittle.records import RECORD, read_images, read_manifest, read_records
 from brittle.records.seals import seal_of, sealed
@@ -348,3 +350,16 @@ def test_an_attack_is_tried_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         answer = ask(app, "/api/try", method="POST", headers=JSON, content=wish | wrong)
         assert answer.status in (400, 404) and message in answer.body
+
+
+def test_a_trial_on_an_image_without_a_label_is_kept_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brittle.api.write_report", lambda _, **__: None)
+    classifier, digit = load_model("digits-cnn"), load_data("digits", limit=1)
+    image = digit.images(0, 1)[0]
+    label = int(classifier.logits(image[None])[0].argmax())
+    asked = {"attack": "fgsm", "options": {"eps": "0.2"}}
+    trial = trying.Trial(classifier, image, "one", label, asked, threading.RLock(), labelled=False)
+    trial._run()
+    place = trial.kept(tmp_path / "tried")
+    (record,) = read_records(place).to_dict("records")
+    assert (read_manifest(place).labelled, record["label"]) == (False, label)

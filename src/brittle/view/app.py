@@ -182,7 +182,7 @@ class Explorer:
         run, (_, model, position) = self.run(at[0]), at
         image, classifier = original_of(run, model, position), self.models.of(run, model)
         example, label = self.index.label(run.number, model, position)
-        trial = Trial(classifier, image, example, label, said, self.models.lock)
+        trial = Trial(classifier, image, example, label, said, self.models.lock, labelled=run.manifest.labelled)
         self.trials[trial.number] = trial
         for old in sorted(self.trials)[:-_MOST]:
             del self.trials[old]

@@ -90,12 +90,23 @@ class Watched(Passing):
 
 @final
 class Trial:
-    """One attack on one image. attack: as typed. label: of the image, as the classifier counts; target: to reach."""
+    """One attack on one image. attack: as typed. label: of the image, as the classifier counts; target: to reach.
+
+    labelled: False, where the label is the classifier's own prediction.
+    """
 
     _numbers = itertools.count(1)
 
     def __init__(
-        self, classifier: Classifier, image: Images, example: str, label: int, asked: Mapping[str, Any], lock: Any
+        self,
+        classifier: Classifier,
+        image: Images,
+        example: str,
+        label: int,
+        asked: Mapping[str, Any],
+        lock: Any,
+        *,
+        labelled: bool = True,
     ) -> None:
         options = asked.get("options")
         values = {str(key): str(value) for key, value in options.items()} if isinstance(options, dict) else {}
@@ -106,7 +117,7 @@ class Trial:
         self.curve: list[tuple[int, float]] = []
         self.found: Found | None = None
         self.error = ""
-        self._lock = lock
+        self._lock, self._labelled = lock, labelled
         self._checked()
 
     def _goal(self) -> Goal:
@@ -171,7 +182,7 @@ class Trial:
             raise BrittleError("expected a trial that is finished")
         place = next(one for n in itertools.count(1) if not (one := folder / f"trial-{n}").exists())
         goal = "untargeted" if self.target is None else str(self.target)
-        images, labels = self.image[None].cpu(), torch.tensor([self.label])
+        images, labels = self.image[None].cpu(), torch.tensor([self.label]) if self._labelled else None
         examples = examples_of(images, labels, ids=(self.example,))
         with self._lock:
             audit(self.classifier, examples, [self.method], out=place, goals=[goal], seed=self.seed)
