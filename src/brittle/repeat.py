@@ -17,6 +17,7 @@ from brittle.recipes.format import SCALES, Asked, Network, Recipe, Scale
 from brittle.recipes.ledger import ledger_of
 from brittle.recipes.load import Found, check, load_recipe
 from brittle.recipes.steps import Step, steps_of
+from brittle.records import MANIFEST
 from brittle.report.ledger import listed, write_ledger
 from brittle.run.executors import Workers
 from brittle.run.progress import Bars
@@ -67,11 +68,14 @@ def study(
     found, asked, place = made.found, made.asked, made.place
     place.mkdir(parents=True, exist_ok=True)
     content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
-    replace_file(place / RECIPE, toml_of({"name": found.name, **content}, place).encode())
+    text = toml_of({"name": found.name, **content}, place).encode()
+    if not any((place / step.folder / MANIFEST).exists() for step, _ in made.steps):
+        replace_file(place / RECIPE, text)  # else only once the records there are of what is asked now
     for number, (step, spec) in enumerate(made.steps, 1):
         if on_step is not None:
             on_step(step, number, len(made.steps))
         reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
+    replace_file(place / RECIPE, text)
     return _written(found.name, found.recipe, asked, place)
 
 

@@ -129,6 +129,20 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ledger]:
     return folder / "out", study(written(folder, SMALL), out=folder / "out", scale="smoke")
 
 
+def test_a_study_that_cannot_go_on_as_asked_stays_the_one_it_was(done: tuple[Path, Ledger], tmp_path: Path) -> None:
+    place, _ = done
+    shutil.copytree(place, tmp_path / "out")
+    path = written(tmp_path, SMALL)
+    with pytest.raises(BrittleError, match="a different run"):
+        study(path, out=tmp_path / "out", scale="smoke", seed=5)
+    with pytest.raises(BrittleError):
+        study(path, out=tmp_path / "out", scale="smoke", models=[ModelSpec(model="python:no.such:net", name="one")])
+    assert (tmp_path / "out" / "recipe.toml").read_text() == (place / "recipe.toml").read_text()
+    grown = study(path, out=tmp_path / "out", scale="smoke", models=[ModelSpec(model="digits-cnn", name="more")])
+    assert "more" in {arm.name for arm in grown.arms}
+    assert "more" in (tmp_path / "out" / "recipe.toml").read_text()
+
+
 def verdicts(ledger: Ledger) -> dict[str, str]:
     return {one.claim.id: one.verdict for one in ledger.judged}
 
