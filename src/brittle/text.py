@@ -8,6 +8,8 @@ NONE = "\u2013"
 
 def percent(fraction: float) -> str:
     """``0.81`` -> ``"81.0 %"``. Only a true 0 or 1 reads "0 %" or "100 %": 0.9999 is "> 99.9 %"."""
+    if math.isnan(fraction):
+        return NONE
     if fraction in (0.0, 1.0):
         return f"{100 * fraction:.0f} %"
     if fraction >= 0.9995:

@@ -1,5 +1,7 @@
 """Numbers as people read them: nothing reads as more certain, nearer or rounder than it is."""
 
+import math
+
 import pytest
 
 from brittle.text import NONE, colour, counted, duration, percent, plain, significant, similarity, size, sure, wanted
@@ -13,6 +15,10 @@ def test_only_what_is_certain_reads_as_certain() -> None:
     assert [colour(one) for one in (0.0, 0.004, 0.0051, 1.234)] == ["0.00", "< 0.01", "0.01", "1.23"]
     ssims = (1.0, 0.99999, 0.99995, 0.9999, 0.5)
     assert [similarity(one) for one in ssims] == ["1", "> 0.9999", "> 0.9999", "0.9999", "0.5000"]
+
+
+def test_a_share_that_is_no_number_is_none() -> None:
+    assert percent(math.nan) == NONE
 
 
 def test_sizes_and_times_have_three_digits() -> None:
