@@ -129,6 +129,22 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ledger]:
     return folder / "out", study(written(folder, SMALL), out=folder / "out", scale="smoke")
 
 
+def test_a_study_that_was_stopped_says_that_its_verdicts_are_of_a_part(
+    done: tuple[Path, Ledger], tmp_path: Path
+) -> None:
+    place, ledger = done
+    assert "incomplete" not in {doubt.code for doubt in ledger.doubts}
+    shutil.copytree(place, tmp_path / "out")
+    folder = next(folder for key, folder in ledger.steps if key == "fgsm")
+    first, *_ = sorted((tmp_path / "out" / folder / "records").rglob("*.parquet"))
+    first.unlink()
+    write_study(tmp_path / "out")
+    told = Ledger.model_validate_json((tmp_path / "out" / "claims.json").read_bytes())
+    (doubt,) = (one for one in told.doubts if one.code == "incomplete")
+    assert doubt.about == folder
+    assert re.fullmatch(r"\d+ of \d+ records are present: the same command goes on", doubt.message)
+
+
 def test_a_study_that_cannot_go_on_as_asked_stays_the_one_it_was(done: tuple[Path, Ledger], tmp_path: Path) -> None:
     place, _ = done
     shutil.copytree(place, tmp_path / "out")

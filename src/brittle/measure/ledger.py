@@ -1,7 +1,7 @@
 """A ledger: everything that a source claims, with what was measured and its verdict, and what to doubt in either."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from brittle.measure.claims import VERDICTS, Judged
 from brittle.measure.models import Measured, Plain
@@ -89,6 +89,18 @@ class Ledger(Plain):
         )
         rest = f"{counts['untested']} are untested and {counts['not comparable']} not comparable, of {every}."
         return [f"{self.title}{'' if self.title.endswith('?') else ':'} {said}.", rest[0].upper() + rest[1:]]
+
+
+def stopped(steps: Mapping[str, tuple[int, int]]) -> list[Doubt]:
+    """Of steps that are not finished: how many records of how many they have."""
+    return [
+        Doubt(
+            code="incomplete",
+            about=name,
+            message=f"{present:,} of {every:,} records are present: the same command goes on",
+        )
+        for name, (present, every) in steps.items()
+    ]
 
 
 def doubts_of(

@@ -11,7 +11,7 @@ from brittle.data.perturbation import read_perturbation
 from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
-from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of
+from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of, stopped
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve, Told
@@ -41,12 +41,13 @@ T = TypeVar("T")
 
 @final
 class Seen(NamedTuple):
-    """What has been measured by all steps, the accuracy of each network before any attack, beside chance, and the
-    curves that a step tells, by its name."""
+    """What has been measured by all steps, the accuracy of each network before any attack, beside chance, the curves
+    that a step tells, by its name, and how many records of how many the audits have that were stopped."""
 
     given: Quantities
     accuracies: list[tuple[str, Measured, float]]
     curves: dict[str, list[Curve]]
+    stopped: dict[str, tuple[int, int]]
 
 
 def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledger:
@@ -66,7 +67,7 @@ def ledger_of(name: str, recipe: Recipe, asked: Asked, directory: Path) -> Ledge
         published_data=recipe.data.published,
         arms=arms_told(recipe, asked),
         judged=tuple(judged),
-        doubts=tuple(doubts_of(judged, seen.accuracies, printed)),
+        doubts=(*stopped(seen.stopped), *doubts_of(judged, seen.accuracies, printed)),
         plots=tuple(_drawn(recipe, asked, seen, figures)),
         besides=tuple(_besides(recipe, asked, seen.given)),
         deviations=tuple((one.what, one.why) for one in recipe.deviations),
@@ -90,13 +91,16 @@ def _judged(
 
 def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> Seen:
     parts, accuracies = [facts()], {}
-    curves = dict[str, list[Curve]]()
+    curves, unfinished = dict[str, list[Curve]](), dict[str, tuple[int, int]]()
     for step in steps:
         place = directory / step.folder
         if not (place / MANIFEST).exists():
             continue
         manifest = read_manifest(place)
         records = read_records(place, manifest)
+        every = manifest.examples * sum(len(view.attacks) for view in manifest.views())
+        if manifest.study == "audit" and len(records) < every:
+            unfinished[step.folder] = len(records), every
         if manifest.study == "audit" and recipe.centre is not None and manifest.images != "none":
             records = with_images(place, manifest, records, recipe.centre)
         tell = STUDIES[manifest.study].tell
@@ -113,7 +117,7 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
-    return Seen(joined(parts), list(accuracies.values()), curves)
+    return Seen(joined(parts), list(accuracies.values()), curves, unfinished)
 
 
 def _by_arms(found: Quantities, asked: Asked) -> Quantities:
