@@ -570,3 +570,15 @@ def test_the_gradient_is_zero_whether_or_not_the_graph_knows_of_the_images(fast:
         logits, gradient = Network(Deaf([2.0, 1.0, 0.0], connected=connected), fast=fast).gradient(images, goal.loss)
         assert torch.equal(logits, torch.tensor([2.0, 1.0, 0.0]).expand(5, 3))
         assert torch.equal(gradient, torch.zeros_like(images))
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("plain", [True, False])
+def test_wide_linear_layers_give_a_row_the_same_in_every_batch(fast: bool, plain: bool) -> None:
+    """Processors with AVX-512 multiply fewer than 16 rows by another kernel, others fewer than four."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10)).eval()
+    classifier, images = Network(net, fast=fast), torch.rand(60, 1, 28, 28)
+    together = classifier.logits(images, plain=plain)
+    for count in (*range(1, 19), 27, 30):
+        assert torch.equal(classifier.logits(images[:count], plain=plain), together[:count]), f"{count} rows"

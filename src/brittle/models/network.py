@@ -17,7 +17,7 @@ from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.bfloat16 import checked_precision
 from brittle.models.classes import reject_of
 from brittle.models.classifier import Pullback, Score, Settings, asked_about, evenly_cut, gradient_by_chunks
-from brittle.models.company import rows_short
+from brittle.models.company import products_in_company, rows_short
 from brittle.models.device import usable
 from brittle.models.fast import FastPath
 from brittle.models.modes import evaluating
@@ -246,11 +246,15 @@ class Network:
         copy = self._fast.of(self.net, batch, self.precision) if self._may_be_fast(batch) else None
         if copy is None and len(images) < 4 and any(isinstance(one, nn.Linear) for one in self.net.modules()):
             batch = self._with_company(images, -len(images) % 4)
-        logits = self.plain(batch) if copy is None else self._run(copy, batch)
+        logits = self._among_many(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
     def _plain_with_company(self, images: Images) -> Logits:
-        return self.plain(self._with_company(images, rows_short(len(images))))[: len(images)]
+        return self._among_many(self._with_company(images, rows_short(len(images))))[: len(images)]
+
+    def _among_many(self, images: Images) -> Logits:
+        with products_in_company(len(images) if self.steady else 0):
+            return self.plain(images)
 
     def _with_company(self, images: Images, rows: int) -> Images:
         if not rows or not self.steady or self.device.type != "cpu":
