@@ -27,6 +27,7 @@ ORDER = [
     "flags",
     "types",
     "devices",
+    "heap",
     "goals",
     "rng",
     "pages",

@@ -13,6 +13,7 @@ from brittle.checks import brief, text, texts, whole
 from brittle.data.fit import Fit
 from brittle.errors import BrittleError
 from brittle.goals import FLOAT32, Rounding, spread_of
+from brittle.heap import keep_freed_memory
 from brittle.models.answers import as_logits, check_classes, classes_known
 from brittle.models.bfloat16 import checked_precision
 from brittle.models.classes import reject_of
@@ -79,6 +80,8 @@ class Network:
         own = parameter.device if parameter is not None else torch.device("cpu")
         self.device = usable(device) if device is not None else own
         self.net: nn.Module = net.to(self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if fit is not None and not isinstance(fit, Fit):
             raise BrittleError(f"expected fit as brittle.data.fit.Fit(channels, height, width), got {brief(fit)}")
         self.access: Access = "gradient"

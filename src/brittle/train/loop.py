@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brittle.devices import seed_draws
 from brittle.errors import BrittleError
+from brittle.heap import keep_freed_memory
 from brittle.models.depthwise import depthwise_in_float32
 from brittle.train.batches import Batches, seed_of
 from brittle.train.recipe import Networks, Stopped, Task
@@ -95,6 +96,8 @@ class Loop:
     def run(self) -> tuple[list[dict[str, float]], float, str | None]:
         """All that is left to do; the rows of all epochs, the seconds of all that was done, before too, and why it
         ended early, where it did."""
+        if self.fabric.device.type == "cpu":
+            keep_freed_memory()
         self._resume()
         now, total = self.standing, self.batches.steps
         begun = now.step, time.perf_counter()
