@@ -81,7 +81,7 @@ $(VENV)/installed-docs: $(VENV)/installed docs/constraints.txt
 # The peers have a virtual environment of their own. One of their dependencies builds with an older setuptools only.
 .venv-bench/installed: pyproject.toml constraints.txt bench/requirements.txt bench/requirements-alone.txt
 	$(PYTHON) -m venv .venv-bench
-	PIP_CONSTRAINT=bench/build-constraints.txt .venv-bench/bin/python -m pip install --quiet --constraint constraints.txt --editable . -r bench/requirements.txt
+	PIP_CONSTRAINT=bench/build-constraints.txt .venv-bench/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' -r bench/requirements.txt
 	.venv-bench/bin/python -m pip install --quiet --no-deps -r bench/requirements-alone.txt
 	touch $@
 

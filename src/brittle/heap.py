@@ -12,11 +12,11 @@ _SAID = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 @cache
 def keep_freed_memory() -> None:
-    """Up to 1 GiB that is free stays with this process; where the environment says otherwise, or without glibc: nothing.
+    """Lets this process keep up to 1 GiB that is free; does nothing without glibc, or where the environment says else.
 
-    As it is set up, glibc hands larger pieces back at once. Each layer's output is such a piece, so the kernel takes its
-    pages away and clears others for the next layer: half the time of a forward pass through a small network. The most
-    that a process has at a time does not change by this.
+    As it is set up, glibc hands larger pieces back at once. Each layer's output is such a piece, so the kernel takes
+    its pages away and clears others for the next layer: half the time of a forward pass through a small network. The
+    most that a process has at a time does not change by this.
     """
     if sys.platform != "linux" or any(name in os.environ for name in _SAID):
         return

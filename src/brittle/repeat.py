@@ -66,15 +66,18 @@ def study(
         asked = _trained(made.asked, made.found.recipe.training, train_data, watch, progress)
         made = _with_specs(made.found, asked, made.place)
     found, asked, place = made.found, made.asked, made.place
-    place.mkdir(parents=True, exist_ok=True)
     content = found.recipe.model_copy(update={"asked": asked}).model_dump(mode="json", exclude_none=True)
     text = toml_of({"name": found.name, **content}, place).encode()
-    if not any((place / step.folder / MANIFEST).exists() for step, _ in made.steps):
-        replace_file(place / RECIPE, text)  # else only once the records there are of what is asked now
+    begun = any((place / step.folder / MANIFEST).exists() for step, _ in made.steps)
     for number, (step, spec) in enumerate(made.steps, 1):
         if on_step is not None:
             on_step(step, number, len(made.steps))
-        reported(spec.open(), place / step.folder, command, workers, Bars() if progress else watch)
+        study = spec.open()
+        if not begun:  # else only once the records there are of what is asked now
+            place.mkdir(parents=True, exist_ok=True)
+            replace_file(place / RECIPE, text)
+            begun = True
+        reported(study, place / step.folder, command, workers, Bars() if progress else watch)
     replace_file(place / RECIPE, text)
     return _written(found.name, found.recipe, asked, place)
 

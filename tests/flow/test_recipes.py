@@ -504,6 +504,13 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_study_of_unknown_data_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("study", "run", "thesis-fgsm", "--scale", "smoke", "--data", "nosuch", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "unknown data 'nosuch'" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_line_lists_shows_runs_and_reports(cli: Cli, tmp_path: Path) -> None:
     listed = cli("study", "list")
     assert [line.split()[0] for line in listed.out.splitlines()] == names()

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import brittle
 from brittle import load_data, load_model
+from brittle.cli.gate import judged
 from brittle.defend import (
     JPEG,
     BitDepth,
@@ -27,7 +28,7 @@ from brittle.defend import (
 from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.errors import BrittleError
-from brittle.measure import Budget, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
+from brittle.measure import Budget, Gate, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
 from brittle.models import Network
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
@@ -222,6 +223,14 @@ def records(fallen: dict[tuple[str, str], set[int]], models: list[str], examples
     return table(rows)
 
 
+class FakeRun:
+    """Ten images, of which the defended model has the last wrong."""
+
+    def __init__(self, *models: str, fallen: dict[tuple[str, str], set[int]], transfers: pd.DataFrame) -> None:
+        self.manifest, self.transfers = manifest(*models, examples=10), transfers
+        self.records = records(fallen, list(models), 10, {9})
+
+
 def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
     """Ten images; image 9 is wrong before. Unaware loses 0, aware 1 and 2, blind 3, transferred 4: four are left."""
     models = ["net", "net + d", "other"]
@@ -257,6 +266,9 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
         (STANDARD.label, 8, 7),
         (SQUARE.label, None, 8),
     ]
+    gate, run = Gate.of(False, {"robust_accuracy": 0.5}), FakeRun(*models, fallen=fallen, transfers=transfers)
+    asked = {one.where: one.measured.count for one in judged(gate, run).asked}  # type: ignore[arg-type]
+    assert asked == {" of net, untargeted": 2, " of net + d, untargeted": 4, " of other, untargeted": 10}
 
 
 def test_true_positives_are_counted_among_the_images_that_fall_without_the_detector() -> None:

@@ -42,14 +42,15 @@ def gate_of(strict: bool, fail_under: Sequence[str] | None) -> "Gate | None":
 
 
 def judged(gate: "Gate", run: "Run") -> "Judgement":
-    """What a run says to a gate; BrittleError for one that is no audit."""
-    from brittle.measure import summaries
+    """What a run says to a gate, defended models under all that was tried; BrittleError for one that is no audit."""
+    from brittle.measure import summaries, under_all
 
     if run.manifest.study != "audit":
         raise BrittleError(
             f"expected an audit for --strict and --fail-under, got {str(run.directory)!r}, a {run.manifest.study} run"
         )
-    return gate.judged(summaries(run.manifest, run.records))
+    told = summaries(run.manifest, run.records)
+    return gate.judged(under_all(told, run.manifest, run.records, run.transfers))
 
 
 def end_by(judgement: "Judgement | None") -> None:

@@ -12,6 +12,7 @@ from brittle.measure.defences import (
     judge_defences,
     judge_detectors,
     judge_each,
+    under_all,
 )
 from brittle.measure.definitions import COST, MEASURES
 from brittle.measure.doubts import doubts
@@ -81,4 +82,5 @@ __all__ = [
     "summarize",
     "thin",
     "transfer_matrices",
+    "under_all",
 ]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from brittle.measure.attack import rate
 from brittle.measure.leaderboard import budgets_of
-from brittle.measure.models import Budget, Measured, Plain
+from brittle.measure.models import Budget, Measured, Plain, Summary
 from brittle.measure.outcomes import NORMS, judged, reached
 from brittle.records import AttackSpec, Manifest, ModelRecord, View
 
@@ -135,6 +135,25 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
     return found
 
 
+def under_all(
+    summaries: Sequence[Summary], manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame
+) -> list[Summary]:
+    """The same, with the robust accuracy of defended models under all that was tried on them: as a defence's figure,
+    also under what was made for other models, of any size. transfers: see ``TRANSFERRED``.
+    """
+    left = {}
+    for model, goal in _guarded(manifest):
+        sides = _Sides(manifest, model, goal, records, transfers)
+        if not sides.images.empty:
+            left[model.name, goal] = sides.left()
+    return [
+        one.model_copy(update={"overall": one.overall | {"robust_accuracy": left[one.model, one.goal]}})
+        if (one.model, one.goal) in left
+        else one
+        for one in summaries
+    ]
+
+
 def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
     return [(model, goal) for model in manifest.models if model.defends for goal in manifest.goals]
 
@@ -178,6 +197,12 @@ class _Sides:
         if not tried:
             return Measured(value=None)
         return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
+
+    def left(self) -> Measured:
+        """The share of images that nothing at all has lost."""
+        every = pd.concat([rows[["position", "lost"]] for rows in (self.own, self.unaware, self.others)])
+        lost = every.groupby("position")["lost"].any().reindex(self.images.index, fill_value=False).astype(bool)
+        return rate(int((~lost & self.images.astype(bool)).sum()), len(self.images))
 
     def labels(self, wanted: Callable[[AttackSpec], bool]) -> list[str]:
         return [spec.label for spec in self.attacks if wanted(spec)]
