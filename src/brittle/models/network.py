@@ -243,12 +243,9 @@ class Network:
 
     def _pass(self, images: Images) -> Logits:
         """One pass; with a graph when grad is enabled and the images require it."""
-        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently. So it does
-        # with products of matrices, of up to three rows; in the copy linear layers see to their own.
+        # A CPU convolves one row, or three, by other kernels than larger batches, which round differently.
         batch = self._with_company(images, 1 if len(images) in (1, 3) else 0)
         copy = self._fast.of(self.net, batch, self.precision) if self._may_be_fast(batch) else None
-        if copy is None and len(images) < 4 and any(isinstance(one, nn.Linear) for one in self.net.modules()):
-            batch = self._with_company(images, -len(images) % 4)
         logits = self._among_many(batch) if copy is None else self._run(copy, batch)
         return logits[: len(images)]
 
