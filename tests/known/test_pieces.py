@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brittle.run.pieces import Pieces
-from brittle.run.study import Unit
+from brittle.run.study import Done, Unit
 from brittle.run.tally import Logged, Tally
+from brittle.run.workers import Local
 
 
 def unit(key: str = "a", examples: int = 256, guess: float = 1.0, group: str = "dear") -> Unit:
@@ -66,6 +68,26 @@ def test_two_workers_end_together() -> None:
     assert found[0] == 256
     assert max(found[-3:]) <= 48
     assert min(found) >= 16
+
+
+class Idle:
+    """A study that does nothing."""
+
+    def do(self, unit: Unit, manifest: Any, files: Any) -> Done:
+        return Done(pa.table({}), {})
+
+    def shared(self, unit: Unit, manifest: Any) -> dict[str, bytes]:
+        return {}
+
+    def given(self, unit: Unit) -> str:
+        return ""
+
+
+def test_work_that_no_other_process_is_started_for_is_not_cut_for_one() -> None:
+    none: Any = None
+    study: Any = Idle()
+    little = pieces_of(*(unit(f"{k}", guess=0.005) for k in range(4)))  # 5 seconds
+    assert [len(one.unit) for one in Local(2).do(study, none, little, none)] == [256] * 4
 
 
 @given(

@@ -60,7 +60,7 @@ class Local:
     def do(self, study: Study, manifest: Manifest, pieces: Pieces, files: Files) -> Iterator[Made]:
         """In the order given with one worker; as they are finished with several."""
         while self.workers == 1 or pieces.seconds_shown() <= self.worth:
-            piece = pieces.take(self.workers)
+            piece = pieces.take(1 if pieces.seconds_left() <= self.worth else self.workers)
             if piece is None:
                 return
             one = made(study, manifest, piece, files)
