@@ -87,7 +87,7 @@ def test_work_that_no_other_process_is_started_for_is_not_cut_for_one() -> None:
     none: Any = None
     study: Any = Idle()
     little = pieces_of(*(unit(f"{k}", guess=0.005) for k in range(4)))  # 5 seconds
-    assert [len(one.unit) for one in Local(2).do(study, none, little, none)] == [256] * 4
+    assert [len(one.piece) for one in Local(2).do(study, none, little, none)] == [256] * 4
 
 
 @given(
