@@ -212,6 +212,23 @@ def test_a_run_is_there_once_and_by_a_name_of_its_own(tmp_path: Path) -> None:
     assert ask(app, "/api/examples").json["total"] == 12
 
 
+def test_a_page_that_is_loaded_anew_shows_what_has_come_since(tmp_path: Path) -> None:
+    make_run(tmp_path / "one", n=4, shape=(3, 8, 8), attacks=(FGSM,))
+    app = application([tmp_path])
+    make_run(tmp_path / "one", n=10, shape=(3, 8, 8), attacks=(FGSM,), shard_size=4)
+    make_run(tmp_path / "another", n=3, shape=(3, 8, 8), attacks=(FGSM,))
+    assert ask(app, "/api/examples").json["total"] == 4  # a number in an address stays what it was
+    assert ask(app, "/").status == 200
+    assert [(one["run"], one["name"], one["examples"]) for one in ask(app, "/api/runs").json] == [
+        (0, "one", 10),
+        (1, "another", 3),
+    ]
+    assert ask(app, "/api/examples").json["total"] == 13
+    assert ask(app, "/original/0/0/9.png").status == 200
+    assert ask(app, "/").status == 200
+    assert ask(app, "/api/examples").json["total"] == 13
+
+
 def test_pictures_are_those_of_the_files_and_by_the_one_rule(app: Any, shelf: Path) -> None:
     view = next(iter(read_manifest(shelf / "one").views()))
     spec = view.attacks[0]

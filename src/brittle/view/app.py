@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -21,7 +22,7 @@ from brittle.view.guard import Guard
 from brittle.view.index import SORTS, Index
 from brittle.view.opened import Models
 from brittle.view.pictures import best, drawn, factor_of, original_of, pair
-from brittle.view.shelf import Shelved, page_file, shelf_of, shelved, shown, studies_in
+from brittle.view.shelf import Shelved, page_file, shelved, shelved_anew, studies_in
 from brittle.view.trying import Trial, forms
 
 HERE = Path(__file__).parent
@@ -56,11 +57,13 @@ class Explorer:
     """Runs, their index and their models, as long as the server is there. folders: where runs are looked for."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.folder = folders[0].resolve()
+        self.folders, self.folder = folders, folders[0].resolve()
         self.runs = shelved(folders)
         self.studies = studies_in(folders)
         self.index = Index(self.runs)
         self.models = Models()
+        self._stamps = {one.number: one.stamp() for one in self.runs}
+        self._looking = threading.Lock()
         self.trials: dict[int, Trial] = {}
 
     def routes(self) -> list[Route]:
@@ -96,10 +99,21 @@ class Explorer:
 
     @_answered
     def page(self, request: Request) -> Any:
+        self._look_again()
         script = (HERE / "page.js").read_text(encoding="utf-8")
         flags = {code: one.sentence for code, one in FLAGS.items()}
         context = {"sorts": list(SORTS), "flags": flags, "runs": len(self.runs)}
         return HTMLResponse(page(HERE, "page.html.j2", context, styles=["page.css"], scripts=[script]))
+
+    def _look_again(self) -> None:
+        """Whoever loads the page anew sees what runs have become since, and new ones."""
+        with self._looking:
+            self.runs, self.studies = shelved_anew(self.folders, self.runs), studies_in(self.folders)
+            for one in self.runs:
+                stamp = one.stamp()
+                if self._stamps.get(one.number) != stamp:
+                    self.index.add(one)
+                    self._stamps[one.number] = stamp
 
     @_answered
     def no_icon(self, request: Request) -> Any:
@@ -209,11 +223,10 @@ class Explorer:
     @_answered
     def keep(self, request: Request) -> Any:
         place = self._trial(request).kept(self.folder / TRIED)
-        made = shelf_of(place, shown(str(place.relative_to(self.folder))), len(self.runs))
+        self._look_again()
+        made = next((one for one in self.runs if one.place == place.resolve()), None)
         if made is None:
             raise BrittleError(f"expected a run in {str(place)!r}")
-        self.runs.append(made)
-        self.index.add(made)
         return made.told()
 
 

@@ -69,7 +69,9 @@ class Index:
             self.add(run)
 
     def add(self, run: Shelved) -> None:
-        """The records of an audit; a run of another study has none here, nor one whose records are damaged."""
+        """The records of an audit, in the place of those that were there; a run of another study has none here, nor one
+        whose records are damaged."""
+        self.unread.pop(run.number, None)
         manifest = run.manifest
         if manifest.study != "audit":
             return
@@ -97,6 +99,7 @@ class Index:
         with self._lock:
             for name, table in tables.items():
                 self._base.register(name, table)
+            self._base.execute("DELETE FROM examples WHERE run = ?", [run.number])
             self._base.execute(_ROWS, [run.number, UNANSWERED])
             for name in tables:
                 self._base.unregister(name)

@@ -32,6 +32,11 @@ class Shelved:
         """The file of its page, below it."""
         return next((name for name in PAGES if (self.place / name).is_file()), None)
 
+    def stamp(self) -> tuple[int, ...]:
+        """Another where a run has grown since: when its manifest, and the folders of its records, were written to."""
+        folders = (Path(folder) for folder, _, _ in os.walk(self.place / "records"))
+        return tuple(one.stat().st_mtime_ns for one in (self.place / MANIFEST, *folders) if one.exists())
+
     def view(self, model: int, goal: int) -> View:
         """What it has of a model and a goal, by their places; LookupError where there is none."""
         goals = self.manifest.goals
@@ -107,16 +112,23 @@ def studies_in(folders: Sequence[Path]) -> list[Study]:
 
 def shelved(folders: Sequence[Path]) -> list[Shelved]:
     """All of them, by name; BrittleError for a folder that is none, and where there is no run at all."""
-    found: list[Shelved] = []
     for folder in folders:
         if not folder.is_dir():
             raise BrittleError(f"expected a folder with runs, got {str(folder)!r}")
-    for place, name in _named(folders, MANIFEST):
-        one = shelf_of(place, name, len(found))
-        found += [one] if one else []
+    found = shelved_anew(folders, ())
     if not found:
         raise BrittleError(f"expected runs below {', '.join(map(str, folders))}, got none")
     return found
+
+
+def shelved_anew(folders: Sequence[Path], known: Sequence[Shelved]) -> list[Shelved]:
+    """The known ones as they are now, under their numbers, and after them those that have come since."""
+    numbers = {one.place: one.number for one in known}
+    found = {one.number: one for one in known}
+    for place, name in _named(folders, MANIFEST):
+        one = shelf_of(place, name, numbers.get(place, len(found)))
+        found |= {one.number: one} if one else {}
+    return [found[number] for number in sorted(found)]
 
 
 def shelf_of(place: Path, name: str, number: int) -> Shelved | None:
