@@ -88,7 +88,7 @@ def section_sparse_rs(queries: int) -> Section:
     calls: Calls = {BRITTLE: lambda: _ours(case, ours)}
     folder = os.environ.get("SPARSE_RS_REFERENCE")
     if folder:
-        calls[REFERENCE] = _reference(case, folder, queries)
+        calls[REFERENCE] = reference(case, folder, PIXELS, queries)
     return _section(
         case,
         f"Sparse-RS, {queries} queries",
@@ -170,13 +170,14 @@ def _art(case: Setting, norm: str, eps: float, queries: int) -> Callable[[], Ima
     return lambda: torch.from_numpy(method.generate(images, y=labels))
 
 
-def _reference(case: Setting, folder: str, queries: int) -> Callable[[], Images]:
+def reference(case: Setting, folder: str, pixels: int, queries: int) -> Callable[[], Images]:
+    """Sparse-RS by its authors' code, which a folder holds."""
     sys.path.insert(0, folder)
-    reference: Any = importlib.import_module("rs_attacks")
+    theirs: Any = importlib.import_module("rs_attacks")
 
     def call() -> Images:
         with contextlib.redirect_stdout(io.StringIO()):
-            method = reference.RSAttack(case.plain, norm="L0", eps=PIXELS, n_queries=queries, seed=0, verbose=False)
+            method = theirs.RSAttack(case.plain, norm="L0", eps=pixels, n_queries=queries, seed=0, verbose=False)
             images: Images = method.perturb(case.images, case.labels)[1]
         return images
 

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 from time import process_time
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from bench.networks import setting_of
+from bench.random_search import reference
 from bench.report import Check, Section, Table
 from bench.setting import Setting
 from brittle.attacks import Minimal, Outcome, Standard
@@ -18,12 +20,13 @@ from brittle.goals import Untargeted
 from brittle.types import Images
 
 COUNT, TIMES = 64, 2  # the goal: so many times faster than AutoAttack
+STEPS, QUERIES = 300, 1000  # of those in L0
 OURS, AUTOATTACK = "brittle standard", "torchattacks AutoAttack"
-MNIST = {"linf": (0.3, 0.45), "l2": (1.5, 2.25), "l1": (10, 15), "l0": (8, 12)}
+MNIST = {"linf": (0.3, 0.45), "l2": (1.5, 2.25), "l1": (2.5, 3.75), "l0": (4, 6)}
 BUDGETS: dict[str, dict[str, tuple[float, float]]] = {
     "trades": MNIST,
     "lenet5-adv": MNIST,
-    "wong-0.1": {"linf": (0.1, 0.15), "l2": (1.0, 1.5), "l1": (5, 7.5), "l0": (4, 6)},
+    "wong-0.1": {"linf": (0.1, 0.15), "l2": (1.0, 1.5), "l1": (2.5, 3.75), "l0": (4, 6)},
     "resnet4b-adv": {"linf": (2 / 255, 3 / 255), "l2": (0.25, 0.375), "l1": (6, 9), "l0": (3, 5)},
 }
 """In L-infinity what the network was trained for, elsewhere what leaves some images right; and half as much again."""
@@ -66,7 +69,8 @@ def section(network: str, norm: str) -> Section:
             f"The first {COUNT} test images that the network gets right; one run each, processor time of one thread."
             " Robust is what a fresh pass through the plain network still gets right; an image beyond the box or the"
             " budget counts as robust. torchattacks' AutoAttack takes 10 steps as its documentation has it, all others"
-            " 100; torchattacks has no FAB in L1.",
+            " 100; torchattacks has no FAB in L1. In L0 minimal attacks count as far as they keep to the budget, and"
+            " the authors' Sparse-RS stands beside them where SPARSE_RS_REFERENCE names the folder that holds it.",
         ),
         facts={f"{eps:.3g}": {name: one._asdict() for name, one in found.items()} for eps, found in measured.items()},
     )
@@ -97,7 +101,7 @@ def _run(case: Setting, attack: Any) -> Images:
 def _peers(case: Setting, norm: str, eps: float) -> Calls:
     """Each library called as its documentation says."""
     if norm == "l0":
-        return {}
+        return _sparse_peers(case, int(eps))
     adv_lib: Any = importlib.import_module("adv_lib.attacks.auto_pgd")
     torchattacks: Any = importlib.import_module("torchattacks")
     net, images, labels = case.plain, case.images, case.labels
@@ -115,6 +119,19 @@ def _peers(case: Setting, norm: str, eps: float) -> Calls:
             "torchattacks FAB-T": lambda: fab(images, labels).detach(),
             AUTOATTACK: lambda: whole(images, labels).detach(),
         }
+    return calls
+
+
+def _sparse_peers(case: Setting, pixels: int) -> Calls:
+    attacks: Any = importlib.import_module("adv_lib.attacks")
+    given = case.plain, case.images, case.labels
+    calls: Calls = {
+        f"adv_lib sigma-zero, {STEPS} steps": lambda: attacks.sigma_zero(*given, num_steps=STEPS).detach(),
+        f"adv_lib FMN, {STEPS} steps": lambda: attacks.fmn(*given, norm=0, steps=STEPS).detach(),
+    }
+    folder = os.environ.get("SPARSE_RS_REFERENCE")
+    if folder:
+        calls[f"Sparse-RS, its authors' code, {QUERIES} queries"] = reference(case, folder, pixels, QUERIES)
     return calls
 
 
