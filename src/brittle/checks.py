@@ -35,6 +35,14 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
     return found
 
 
+def distinct(values: list[Any]) -> list[Any]:
+    """Each of them once; what is asked twice would count every image twice."""
+    for one in values:
+        if values.count(one) > 1:
+            raise BrittleError(f"expected each once, got {brief(one)} {values.count(one)} times")
+    return values
+
+
 def text(name: str, value: Any, example: str) -> str:
     """A text."""
     if not isinstance(value, str):

@@ -41,6 +41,30 @@ def true_radius(net: nn.Module, pixels: Tensor, label: int, norm: Ball, side: in
     return float(distance.min()) if len(distance) else math.inf
 
 
+class TwoHeads(nn.Module):
+    """The logits, or them behind another layer, are computed before a head that is not returned."""
+
+    def __init__(self, *, uses: bool) -> None:
+        super().__init__()
+        self.uses, self.body, self.head, self.other = uses, nn.Linear(2, 5), nn.Linear(5, 3), nn.Linear(5, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = torch.relu(self.body(images.flatten(1)))
+        logits: Tensor = self.head(x)
+        aside = self.other(x)
+        return logits + 0 * aside if self.uses else logits
+
+
+@pytest.mark.parametrize("uses", [False, True])
+def test_what_is_certified_is_what_is_returned(uses: bool) -> None:
+    torch.manual_seed(0)
+    net = TwoHeads(uses=uses)
+    found, pixels = chain(net), torch.rand(2, dtype=torch.float64)
+    hidden = torch.relu(found.weights[0] @ pixels + found.biases[0])
+    logits = (found.weights[1] @ hidden + found.biases[1]).float()
+    assert torch.allclose(logits, net(pixels.float().view(1, 1, 1, 2))[0], atol=1e-5)
+
+
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 @pytest.mark.parametrize("seed", range(4))
 def test_certified_is_below_true_for_every_tiny_network(norm: Ball, seed: int) -> None:

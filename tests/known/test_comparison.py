@@ -41,6 +41,22 @@ def test_mcnemar_is_the_two_sided_binomial_of_discordant_pairs() -> None:
     assert 0 < mcnemar(3000, 2500) < 1e-9  # in whole numbers, without overflow
 
 
+def test_a_model_is_compared_by_the_attacks_that_it_takes() -> None:
+    rows = {"net": outcomes("xx.") + outcomes(".xx", PGD.label), "tree": outcomes("..x")}
+    sides = []
+    for name in "ab":
+        manifest = manifest_of(
+            attacks=[FGSM, PGD.model_copy(update={"access": "gradient"})], models=["net", "tree"], examples=3
+        )
+        models = [one.model_copy(update={"access": "score"}) if one.name == "tree" else one for one in manifest.models]
+        records = table([one | {"model": model} for model, mine in rows.items() for one in mine])
+        sides.append(Side(name, manifest.model_copy(update={"models": models, "transfer": {}}), records))
+    told = comparison(*sides)
+    said = "tree, untargeted: Of 3 images, a is still right under fgsm(eps=0.01) on 66.7 %, b on the same."
+    assert told.sentences[1] == said
+    assert [row[0] for row in told.rows if str(row[0]).startswith("tree") and PGD.label in str(row[0])] == []
+
+
 def test_counts_by_hand() -> None:
     #                             0123456789
     a = side("before", outcomes("xxxxxxx..w"))

@@ -9,6 +9,7 @@ from fake_run import manifest_of
 from brittle.measure import Budget, Leaderboard, Standing, leaderboard, summaries
 from brittle.measure.intervals import wilson
 from brittle.records import AttackSpec, FlagRecord
+from brittle.report.leaderboard import leaderboard_told
 from known.rows import row, table
 from known.test_measure import failed, spec
 
@@ -79,6 +80,19 @@ def test_budgets_are_those_of_the_run_three_of_a_sweep_and_else_where_models_dif
     ]
     alone = {"one": one[:10], "other": other[:15]}
     assert board(alone, MINIMAL, examples=15).budgets == [Budget(norm="l2", eps=0.03)]  # the same ten images of each
+
+
+def test_a_model_that_fewer_attacks_have_met_has_no_rank() -> None:
+    other = spec("square(eps=0.1)", "budget", "linf", eps=0.1)
+    strong = withstood(40) + withstood(90, attack=other.label)
+    made = named(
+        board({"net": strong, "same": strong, "tree": withstood(95, attack=other.label)}, SMALL, other, examples=100)
+    )
+    assert (made["tree"].place, made["tree"].ranks, made["tree"].without) == (None, [None], [SMALL.label])
+    assert (made["net"].place, made["net"].without) == ((1, 2), [])
+    told = leaderboard_told(board({"net": strong, "tree": withstood(95, attack=other.label)}, SMALL, other))
+    assert told.sentences[-1].startswith(f"tree has no rank, as it was not attacked by {SMALL.label}")
+    assert [line[:2] for line in told.rows] == [("net", "1"), ("tree", "\u2013")]
 
 
 RANKED = {

@@ -383,9 +383,12 @@ def test_the_headline_names_the_size_of_change_that_fools_half() -> None:
 
 def test_the_headline_of_a_targeted_run_says_how_often_the_target_is_reached() -> None:
     records = [row(0, goal="targeted", target=1), failed(1, goal="targeted", target=1)]
-    assert summarize(manifest(2, goal="random"), table(records)).headline[-1] == (
-        "Told to get one chosen answer from it, the most successful attack does so on 50.0 % of the images."
+    records += [row(2, goal="targeted", target=0, clean=0, adversarial=0, fooled=False)]  # gives it anyway
+    assert summarize(manifest(3, goal="random"), table(records)).headline[-1] == (
+        "Told to get one chosen answer from it, the most successful attack does so on 50.0 % of the 2 images for which"
+        " it was not the answer anyway."
     )
+    assert summarize(manifest(1, goal="random"), table(records[2:])).headline[-1].endswith("nothing to attack.")
 
 
 def test_the_strongest_attack_is_the_one_that_fools_most_then_by_least() -> None:

@@ -152,6 +152,38 @@ def test_functions_between_layers_are_never_taken_for_less_than_they_do(what: st
     assert (found.said != "") == (bound is None)
 
 
+class Ending(nn.Module):
+    """What no layer has the last word on."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.scale = how, nn.Parameter(torch.tensor(5.0))
+        self.a, self.b = (nn.Linear(4, 4, bias=False) for _ in range(2))
+        self.a.weight.data, self.b.weight.data = 2 * torch.eye(4), 3 * torch.eye(4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.flatten(1)
+        made: dict[str, Callable[[], Tensor]] = {
+            "scaled": lambda: self.scale * self.a(x),
+            "added": lambda: self.a(x) + self.b(x),
+            "beside": lambda: torch.cat([self.a(x), self.b(x)], 1),
+            "spread": lambda: self.a(x) + x.sum(1, keepdim=True),
+        }
+        return made[self.how]()
+
+
+@pytest.mark.parametrize(
+    ("how", "bound"), [("scaled", 10.0), ("added", 5.0), ("beside", math.sqrt(13)), ("spread", None)]
+)
+def test_the_logits_have_a_bound_of_their_own(how: str, bound: float | None) -> None:
+    network, image = Network(Ending(how)), torch.rand(1, 1, 2, 2)
+    found = bounds_of(network, image)[-1]
+    assert found.name == "logits"
+    assert found.through == (None if bound is None else pytest.approx(bound, rel=1e-5))
+    assert (found.said != "") == (bound is None)
+    assert bound is None or jacobian_norm(network.plain, image) <= bound * (1 + 1e-5)
+
+
 class Attentive(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -172,7 +204,7 @@ class Deciding(Attentive):
 
 def test_where_there_is_no_bound_a_line_says_why() -> None:
     found = bounds_of(Network(Attentive()), torch.rand(1, 1, 2, 2))
-    assert [(one.name, one.through) for one in found] == [("norm", None), ("last", None)]
+    assert [(one.name, one.through) for one in found] == [("norm", None), ("last", None), ("logits", None)]
     assert found[1].own is not None
     assert {one.said for one in found} == {"a LayerNorm has neither a matrix nor a slope that is known"}
     with pytest.raises(BrittleError, match=r"expected a network of which the layers' order can be read"):

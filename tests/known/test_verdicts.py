@@ -231,6 +231,9 @@ def test_seeds_are_pooled_to_their_spread() -> None:
     found = pooled([one(0.5), one(0.6), one(0.7, None)])
     assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.48, 0.7))
     assert pooled([one(0.5), Measured(value=None)]).value is None
+    bare = [one(value, None) for value in (0.5, 0.51, 0.52)]
+    assert (pooled(bare).low, pooled(bare).high) == (0.5, 0.52)
+    assert (pooled(bare[:2]).value, pooled(bare[:2]).low, pooled(bare[:2]).high) == (0.505, None, None)
     both = joined([given_of(x=one(0.5)), given_of(x=one(0.9), y=one(0.1))])
     spread = judge(claim("ordering", "x", "y"), both, {})
     assert spread.verdict == "reproduced"

@@ -56,9 +56,9 @@ def posterize(images: Images, amount: float, rng: Rng) -> Images:
     return (images * most).round() / most
 
 
-@corruption("elastic", "digital", "how far pixels move, as a share of the side", 0.012, 0.02, 0.03, 0.04, 0.055)
+@corruption("elastic", "digital", "way along each axis, as a share of the side", 0.012, 0.02, 0.03, 0.04, 0.055)
 def elastic(images: Images, amount: float, rng: Rng) -> Images:
-    """Pulled about smoothly, by root mean square that far (Simard et al. 2003)."""
+    """Pulled about smoothly, along each axis by root mean square that far (Simard et al. 2003)."""
     height, width = images.shape[2:]
     field = blurred(rng.normal("field", images.new_zeros(len(images), 2, height, width)), 0.06 * side(images))
     field = field / field.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)

@@ -14,14 +14,16 @@ from brittle.explain.lanczos import linear_norm
 from brittle.models.network import Network
 from brittle.types import Images
 
+LOGITS = "logits"
+
 
 @final
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A layer, or a function between layers that does not leave the size of a change alone.
 
-    name, kind: as in ``Layer``; of a function its name, and "function". own: its L2 Lipschitz constant. through: that
-    of all from the pixels to its output. said: why there is none, where either is None.
+    name, kind: as in ``Layer``; of a function its name, and "function". own: its L2 Lipschitz constant; the logits have
+    none. through: that of all from the pixels to its output. said: why there is none, where either is None.
     """
 
     name: str
@@ -32,7 +34,9 @@ class Bound:
 
 
 def bounds_of(network: Network, images: Images) -> tuple[Bound, ...]:
-    """One for each layer, in the order of their calls; the first is the network's normalisation, where it has one.
+    """One for each layer, in the order of their calls, and one for ``LOGITS``, whatever leads to them.
+
+    The first is the network's normalisation, where it has one.
 
     Constants multiply along a path, add where paths are added, and add by squares where they are concatenated
     (Szegedy et al. 2014, arXiv:1312.6199, section 4.3, whose networks are chains). images: ``[B, C, H, W]``, of whose
@@ -53,7 +57,7 @@ def bounds_of(network: Network, images: Images) -> tuple[Bound, ...]:
     with torch.no_grad():
         walk.run(inputs.to(weight))
     first = [] if network.std is None else [Bound("normalisation", "function", scale, scale, "")]
-    return (*first, *walk.found)
+    return (*first, *walk.found, walk.logits())
 
 
 @final
@@ -67,18 +71,30 @@ class _Walk(fx.Interpreter):
         super().__init__(traced)
         self.scale, self.found = scale, list[Bound]()
         self.through: dict[fx.Node, float | str] = {}
+        self.returned: Any = None
         self._calls: dict[str, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         values: Any = self.map_nodes_to_values(n.args, n)
         value = super().run_node(n)
-        if n.op == "placeholder":
+        if n.op == "output":
+            (self.returned,) = n.args
+        elif n.op == "placeholder":
             self.through[n] = self.scale
-        elif n.op == "output" or not _has_tensor(value) or all(self.through[one] == 0 for one in n.all_input_nodes):
+        elif not _has_tensor(value) or all(self.through[one] == 0 for one in n.all_input_nodes):
             self.through[n] = 0.0  # a constant has no inputs
         else:
             self._pass(n, values, value)
         return value
+
+    def logits(self) -> Bound:
+        """What is returned."""
+        through: float | str = "more than logits is returned"
+        if isinstance(self.returned, fx.Node):
+            through = self.through[self.returned]
+        if isinstance(through, str):
+            return Bound(LOGITS, "function", None, None, through)
+        return Bound(LOGITS, "function", None, through, "")
 
     def _pass(self, n: fx.Node, values: tuple[Any, ...], value: Any) -> None:
         lost = next((one for one in map(self.through.get, n.all_input_nodes) if isinstance(one, str)), None)
@@ -137,7 +153,7 @@ class _Walk(fx.Interpreter):
         return (1 / float(constant.min()) if divides else float(constant.max())), ""
 
     def _keep(self, n: fx.Node, name: str, kind: str, own: float | None, said: str | None) -> None:
-        before = self.through[n.all_input_nodes[0]]
+        before = next(self.through[one] for one in n.all_input_nodes if self.through[one] != 0)
         through = own * before if own is not None and isinstance(before, float) and said is None else None
         self.through[n] = said or "" if through is None else through
         if kind != "function" or own != 1.0:

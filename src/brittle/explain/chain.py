@@ -59,6 +59,7 @@ def chain_of(network: Network, image: Images) -> Chain:
         traced = fx.symbolic_trace(copy.deepcopy(network.net).eval().double().requires_grad_(False))
     except Exception as error:  # tracing runs the user's code
         _refuse(network, f"its path cannot be read ({type(error).__name__})")
+    traced.graph.eliminate_dead_code()
     segments, activations = _segments(network, traced)
     weights, biases, entries = list[Tensor](), list[Tensor](), 0
     shape = image.shape[1:]
@@ -89,6 +90,8 @@ def _segments(network: Network, traced: fx.GraphModule) -> tuple[list[list[fx.No
     segments: list[list[fx.Node]] = [[]]
     activations = list[str]()
     for node in traced.graph.nodes:
+        if node.op == "output" and node.args[0] is not segments[-1][-1]:
+            _refuse(network, "what it returns is not what its last layer gives")
         if node.op in ("output", "get_attr"):
             continue
         if node.op == "placeholder":

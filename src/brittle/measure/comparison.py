@@ -35,9 +35,13 @@ class Side:
 @final
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A view of each audit, with the judged records of the attacks and examples that both have."""
+    """A view of each audit, with the judged records of the attacks and examples that both have.
+
+    specs: the attacks, of those that both audits have, that both models take.
+    """
 
     views: tuple[View, View]
+    specs: tuple[AttackSpec, ...]
     rows: tuple[pd.DataFrame, pd.DataFrame]
 
     def of(self, spec: AttackSpec) -> pd.DataFrame:
@@ -93,8 +97,8 @@ def comparison(a: Side, b: Side) -> Told:
     rows, headlines = [], []
     for pair in pairs:
         where = f"{_named(pair)}: " if len(pairs) > 1 else ""
-        mine = list(_rows(pair, specs))
-        headlines.append(where + _headline(a, b, pair, mine, len(specs)))
+        mine = list(_rows(pair, pair.specs))
+        headlines.append(where + _headline(a, b, pair, mine, len(pair.specs)))
         rows += [row._replace(title=where + row.title) for row in mine]
     sentences = (*headlines, *_caveats(a, b, pairs, specs))
     return Told(sentences, heads=(*heads, "p"), rows=tuple(rows))
@@ -133,11 +137,13 @@ def _views(a: Side, b: Side) -> list[tuple[View, View]]:
 
 
 def _pair(a: Side, b: Side, views: tuple[View, View], specs: Sequence[AttackSpec]) -> _Pair:
-    labels = [spec.label for spec in specs]
+    taken = [{spec.label for spec in view.attacks} for view in views]
+    mine = tuple(spec for spec in specs if all(spec.label in labels for labels in taken))
+    labels = [spec.label for spec in mine]
     found = [view.of(side.records) for view, side in zip(views, (a, b), strict=True)]
     one, other = (judged(rows[rows["attack"].isin(labels)]) for rows in found)
-    pair = _Pair(views, (one, other))
-    if not any(len(pair.of(spec)) for spec in specs):
+    pair = _Pair(views, mine, (one, other))
+    if not any(len(pair.of(spec)) for spec in mine):
         raise BrittleError(
             f"expected examples that both runs have, got none: data {a.manifest.data!r} in {a.name!r} and"
             f" {b.manifest.data!r} in {b.name!r}; audit the same images in both"
@@ -240,7 +246,8 @@ def _caveats(a: Side, b: Side, pairs: Sequence[_Pair], specs: Sequence[AttackSpe
         if (names := [view.model for view in pair.views])[0] != names[1]:
             yield f"The model is {names[0]} in {a.name} and {names[1]} in {b.name}."
     if a.manifest.data != b.manifest.data:
-        yield f"The data are {a.manifest.data} in {a.name} and {b.manifest.data} in {b.name}; ids and labels agree."
+        agree = "ids and labels agree" if a.manifest.labelled else "ids agree, and there are no labels"
+        yield f"The data are {a.manifest.data} in {a.name} and {b.manifest.data} in {b.name}; {agree}."
     for side in (a, b):
         common = {spec.label for spec in specs}
         others = [spec.label for spec in side.manifest.attacks if spec.label not in common]

@@ -27,7 +27,8 @@ def leaderboard(
     an image is the smallest change that any attack has found; its median is over all images that were classified
     correctly, and those that withstand count as infinitely far, so that a network is not called weak or strong by the
     few images that fall. All models of a goal are compared on the same images: those that every attack has reached on
-    every model that has begun.
+    every model that has begun. A model that fewer attacks have met than others, as one without gradients, has no rank:
+    what has not been tried does not make it robust.
 
     Two models are told apart at a budget where the 95 % intervals of their robust accuracies do not overlap; a rank is
     therefore a range, from one more than the models surely above to all but those surely below. ``place`` covers the
@@ -45,6 +46,13 @@ def leaderboard(
         _standing(view, mine, at, norms, summary) for view, mine, summary in zip(views, rows, summaries, strict=True)
     ]
     goals = list(dict.fromkeys(view.goal for view in views))
+    met = [set(mine["attack"]) for mine in rows]
+    for goal in goals:
+        every = set[str]().union(*(one for one, view in zip(met, views, strict=True) if view.goal == goal))
+        for place, view in enumerate(views):
+            if view.goal == goal and met[place]:
+                without = [spec.label for spec in manifest.attacks if spec.label in every - met[place]]
+                standings[place] = standings[place].model_copy(update={"without": without})
     ranked = [one for goal in goals for one in _ranked([one for one in standings if one.goal == goal])]
     return Leaderboard(budgets=at, norms=norms, standings=ranked)
 
@@ -112,10 +120,11 @@ def _distances(rows: pd.DataFrame, norm: str) -> Floats:
 
 def _ranked(standings: Sequence[Standing]) -> list[Standing]:
     """The models of one goal with their ranks, in order."""
-    at_each = list(zip(*(one.robust_accuracy for one in standings), strict=True))
+    at_each = list(zip(*(one.robust_accuracy for one in standings if not one.without), strict=True))
     ranked = []
-    for place, standing in enumerate(standings):
-        ranks = [_range(all_models[place], all_models) for all_models in at_each]
+    for standing in standings:
+        own = standing.robust_accuracy
+        ranks = [None if standing.without else _range(one, them) for one, them in zip(own, at_each, strict=False)]
         known = [rank for rank in ranks if rank is not None]
         ends = (min(best for best, _ in known), max(worst for _, worst in known)) if known else None
         ranked.append(standing.model_copy(update={"ranks": ranks, "place": ends}))

@@ -106,6 +106,7 @@ class Standing(Plain):
     passes: Measured
     doubts: list[str]  # codes of flags
     complete: bool
+    without: list[str] = []  # attacks that others have met and this one has not: it has no rank
 
 
 class Leaderboard(Plain):

@@ -22,6 +22,10 @@ BY_IMAGE = ("l2", "linf", "l1", "l0", "steps", "adversarial_confidence")
 """Columns of an audit's records that claims may compare image by image."""
 
 
+SEEDS = 3
+"""So many, at least, have a spread that an interval can be made of."""
+
+
 @final
 @dataclass(frozen=True)
 class Quantities:
@@ -48,18 +52,22 @@ def joined(parts: Sequence[Quantities]) -> Quantities:
 
 
 def pooled(parts: Sequence[Measured]) -> Measured:
-    """Several seeds of one quantity: their mean, and from the lowest to the highest end of their intervals."""
+    """Several seeds of one quantity: their mean, and from the lowest to the highest end of their intervals.
+
+    Where a seed has no interval of its own, its value stands for one, if there are ``SEEDS``: two have no spread.
+    """
     if len(parts) == 1:
         return parts[0]
     values = [one.value for one in parts if one.value is not None]
     if len(values) < len(parts):
         return Measured(value=None)
     counts = [one.count for one in parts if one.count is not None]
+    spread = len(parts) >= SEEDS or all(one.low is not None and one.high is not None for one in parts)
     ends = [(one.value if one.low is None else one.low, one.value if one.high is None else one.high) for one in parts]
     return Measured(
         value=sum(values) / len(values),
-        low=min(low for low, _ in ends if low is not None),
-        high=max(high for _, high in ends if high is not None),
+        low=min(low for low, _ in ends if low is not None) if spread else None,
+        high=max(high for _, high in ends if high is not None) if spread else None,
         count=sum(counts) if len(counts) == len(parts) else None,
         of=sum(one.of or 0 for one in parts) or None,
     )
@@ -116,9 +124,7 @@ def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
     new: those of the unseen that are none of the fitted, which test data may hold too.
     """
     known: dict[str, Measured] = {}
-    old = set(records.loc[records["part"] == "fitted", "example"])
-    among = manifest.settings["unseen_data"] == manifest.data
-    new = records[(records["part"] == "unseen") & ~(records["example"].isin(old) & among)].assign(part="new")
+    new = new_of(manifest, records).assign(part="new")
     for (model, part), rows in pd.concat([records, new]).groupby(["model", "part"], sort=False):
         right = rows[rows["clean_prediction"] == rows["label"]]
         moved = rows["clean_prediction"] != rows["adversarial_prediction"]
@@ -128,6 +134,14 @@ def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
             f"{model}/{part}/label_change_rate": rate(int(moved.sum()), len(rows)),
         }
     return Quantities(known)
+
+
+def new_of(manifest: Manifest, records: pd.DataFrame) -> pd.DataFrame:
+    """The records of a fit's test data, without those that it was fitted to, which the same data may hold too."""
+    old = set(records.loc[records["part"] == "fitted", "example"])
+    among = manifest.settings["unseen_data"] == manifest.data
+    new: pd.DataFrame = records[(records["part"] == "unseen") & ~(records["example"].isin(old) & among)]
+    return new
 
 
 def _of_noise(manifest: Manifest, records: pd.DataFrame) -> Quantities:

@@ -2,7 +2,7 @@
 
 from brittle.measure.definitions import FAINT, INVISIBLE
 from brittle.measure.models import Measured, Summary
-from brittle.text import percent
+from brittle.text import counted, percent
 
 _AS_FILES = "by 8-bit images, which files hold as they are"
 
@@ -65,9 +65,14 @@ def _fooled(summary: Summary, right: int) -> str:
 
 
 def _targeted(summary: Summary) -> str:
-    best = max((attack.measures["attack_success_rate"].value or 0.0 for attack in summary.attacks), default=0.0)
+    rates = [attack.measures["attack_success_rate"] for attack in summary.attacks]
+    tried = [one for one in rates if one.of]
+    if not tried:
+        return "The chosen answer is the one that it gives by itself: there was nothing to attack."
+    best = max(tried, key=lambda one: one.value or 0.0)
     return (
-        f"Told to get one chosen answer from it, the most successful attack does so on {percent(best)} of the images."
+        f"Told to get one chosen answer from it, the most successful attack does so on {percent(best.value or 0.0)} of"
+        f" the {counted(best.of or 0, 'image')} for which it was not the answer anyway."
     )
 
 

@@ -83,7 +83,17 @@ def _heads(board: Leaderboard) -> list[str]:
 
 
 def _rule(board: Leaderboard) -> tuple[str, ...]:
-    return (_LOST, _RANKED) if _ranked(board) else (_LOST,)
+    return (_LOST, _RANKED, *_unranked(board)) if _ranked(board) else (_LOST,)
+
+
+def _unranked(board: Leaderboard) -> Iterator[str]:
+    """Where some models have met fewer attacks than others."""
+    for one in board.standings:
+        if one.without:
+            yield (
+                f"{one.model} has no rank, as it was not attacked by {', '.join(one.without)}: its numbers are those of"
+                " fewer attackers."
+            )
 
 
 def _title(board: Leaderboard) -> str:

@@ -56,15 +56,19 @@ def work(spec: AmplificationSpec, classifier: Classifier, shard: Shard) -> Mappi
 
 
 def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
-    """A row for each model, layer and change: the median over images; and a curve of it over the layers."""
+    """A row for each model, layer and change: the median over the images that were changed; and a curve of it."""
     changes = list(dict.fromkeys(records["what"]))
     curves, rows, sentences = list[Curve](), list[tuple[Cell, ...]](), list[str]()
     several = len(manifest.models) > 1
+    pixels = records[records["layer"] == PIXELS].set_index(["model", "what", "example"])["value"]
+    before = pixels.reindex(pd.MultiIndex.from_frame(records[["model", "what", "example"]])).to_numpy()
+    records = records.assign(grown=records["value"] / before, moved=before > 0)
     for model, mine in records.groupby("model", sort=False):
         layers = mine.drop_duplicates("layer").sort_values("place")["layer"].tolist()
+        values = mine["value"].where(mine["moved"])
         found = {
             (layer, what): median(part["value"].dropna())
-            for (layer, what), part in mine.groupby(["layer", "what"], sort=False)
+            for (layer, what), part in mine.assign(value=values).groupby(["layer", "what"], sort=False)
         }
         rows += [(str(model), layer, *(Sized(found[layer, what], "times") for what in changes)) for layer in layers]
         for what in changes:
@@ -73,13 +77,13 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
             curves.append(
                 Curve(f"{model}, {what}" if several else what, tuple(x for x, _ in points), tuple(y for _, y in points))
             )
-        grown = ", ".join(
-            f"{found[LOGITS, what].value / found[PIXELS, what].value:.3g} times for {what}"  # type: ignore[operator]
-            for what in changes
-            if found[LOGITS, what].value and found[PIXELS, what].value
-        )
+        ends = mine[mine["layer"] == LOGITS].groupby("what", sort=False)["grown"]
+        medians = {what: median(part.dropna()).value for what, part in ends}
+        grown = ", ".join(f"{value:.3g} times for {what}" for what, value in medians.items() if value is not None)
         sentences.append(
-            f"{model}: relative to what is there without it, a change grows from pixels to logits {grown}."
+            f"{model}: relative to what is there without it, a change grows from pixels to logits {grown} (medians)."
+            if grown
+            else f"{model}: nothing was changed."
         )
     heads = ("model", "layer", *changes)
     y = "size of the change by that of what it changes, power of 10"

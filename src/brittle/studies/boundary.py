@@ -195,10 +195,15 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         curves.append(Curve(name, tuple(map(float, turns.index)), tuple(map(float, turns))))
         images = mine.drop_duplicates("example")
         ratio = float((images["distance"] / images["linear"]).median())
-        whole = turns.get(1.0, math.nan)
+        whole = mine.loc[mine["reach"] == 1.0, "angle"]
         sentences.append(
-            f"Along as much of the boundary of {name} as it is away from an image, it turns by"
-            f" {significant(float(whole), 2)} degrees (median of {counted(len(images), 'image')})."
+            f"Along as much of the boundary of {name} as it is away from an image, "
+            + (
+                f"it turns by {significant(float(whole.median()), 2)} degrees (median of"
+                f" {counted(len(whole), 'image')})."
+                if len(whole)
+                else "none of it was found: it has turned away by then."
+            )
         )
         sentences.append(
             f"The boundary of {name} is {significant(ratio)} times as far away as it seems by the slope at the image."

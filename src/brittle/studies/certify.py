@@ -148,11 +148,11 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
             start = (0.0, float((radii > 0).mean()))
             points = [start, *zip(finite, shares, strict=True)]
             curves.append(Curve(f"{name}, {title}" if several else title, *map(tuple, zip(*points, strict=True))))
-            measured = [rate(int((radii >= one).sum()), len(radii)) for one in eps]
+            measured = [rate(int(((radii > 0) & (radii >= one)).sum()), len(radii)) for one in eps]
             middle = Sized(number(float(pd.Series(radii).median()), len(radii)), "")
             rows.append((*((str(name),) if several else ()), title, middle, *measured))
         best = mine[mine["method"] != ATTACK].groupby("example")["radius"].max()
-        proven = ", ".join(f"{int((best >= one).sum())} at {one:g}" for one in eps)
+        proven = ", ".join(f"{int(((best > 0) & (best >= one)).sum())} at {one:g}" for one in eps)
         sentences.append(
             f"{name}: of {counted(len(best), 'image')} the class is proven in {norm_text(norm)} for {proven}. No attack"
             " contradicts a certificate."

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from pydantic import AfterValidator, Field
 
+from brittle.checks import distinct
 from brittle.corruption import CORRUPTIONS, SEVERITIES, corruption_named
 from brittle.errors import BrittleError
 from brittle.measure import Curve, Told, rate
@@ -29,6 +30,10 @@ def _severity(severity: int) -> int:
     return severity
 
 
+Known = Annotated[str, AfterValidator(_known)]
+Severity = Annotated[int, AfterValidator(_severity)]
+
+
 @final
 class CorruptionSpec(PerImageSpec):
     """Accuracy on corrupted images: noise, blur, weather, files, colours, style, each at five severities.
@@ -37,8 +42,8 @@ class CorruptionSpec(PerImageSpec):
     """
 
     study: Literal["corruption"] = "corruption"
-    corruptions: list[Annotated[str, AfterValidator(_known)]] = Field(default=[*CORRUPTIONS], min_length=1)
-    severities: list[Annotated[int, AfterValidator(_severity)]] = Field(default=[*SEVERITIES], min_length=1)
+    corruptions: Annotated[list[Known], AfterValidator(distinct)] = Field(default=[*CORRUPTIONS], min_length=1)
+    severities: Annotated[list[Severity], AfterValidator(distinct)] = Field(default=[*SEVERITIES], min_length=1)
 
 
 def work(spec: CorruptionSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:

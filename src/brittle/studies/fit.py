@@ -20,6 +20,7 @@ from brittle.errors import BrittleError
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
 from brittle.measure import Told, rate
+from brittle.measure.quantities import new_of
 from brittle.models.classifier import Classifier, checked_classifier
 from brittle.records import FITTED, Manifest
 from brittle.run.attack import check_access
@@ -251,9 +252,13 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         name: [rate(int(mine[column].sum()), len(mine)) for mine in (right[right["part"] == part] for part in parts)]
         for column, name in columns.items()
     }
-    unseen = rates[label][1]
+    unseen = new_of(manifest, right)
+    fooled = int(unseen["fooled"].sum())
     return Told(
-        (f"{label} fools {unseen.count:,} of {counted(unseen.of or 0, 'image')} that it was not fitted to.",),
+        (
+            f"{label} fools {fooled:,} of {counted(len(unseen), 'image')} that it was not fitted to and that"
+            f" {manifest.models[0].name} gets right.",
+        ),
         heads=("perturbation", *parts.values()),
         rows=tuple((name, *each) for name, each in rates.items()),
         pictures=(("the perturbation around mid-grey", PICTURE),),

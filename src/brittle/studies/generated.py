@@ -10,6 +10,7 @@ import pandas as pd
 from brittle.data import load_data
 from brittle.data.examples import Examples
 from brittle.data.fit import Fit
+from brittle.data.limit import ALL
 from brittle.errors import BrittleError
 from brittle.measure import Measured, Sized, Told, rate
 from brittle.measure.attack import number
@@ -26,7 +27,8 @@ from brittle.text import counted, percent
 class GeneratedSpec(PerImageSpec):
     """Generated images, judged by classifiers that had no part in making them.
 
-    data: the images, with the classes that were asked for as labels. real: as many real ones, or more.
+    data: the images, with the classes that were asked for as labels. real: as many real ones, or more, of which those
+    that are taken are spread over the source.
     """
 
     study: Literal["generated"] = "generated"
@@ -47,7 +49,7 @@ class GeneratedSpec(PerImageSpec):
 
 @lru_cache(maxsize=2)
 def _real(spec: str, fit: Fit | None) -> Examples:
-    return load_data(spec, fit=fit)
+    return load_data(spec, limit=ALL, fit=fit)
 
 
 def work(spec: GeneratedSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:
@@ -80,8 +82,11 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
 
 
 def _apart(one: Any, other: Any) -> Measured:
-    """The distance of two sets; none of less than a block."""
-    return kid(one, other) if min(len(one), len(other)) >= BLOCK else number(float("nan"))
+    """The distance of two sets, shuffled, as both may stand in the order of classes; none of less than a block."""
+    if min(len(one), len(other)) < BLOCK:
+        return number(float("nan"))
+    order = np.random.default_rng(0)
+    return kid(order.permutation(one), order.permutation(other))
 
 
 register_per_image("generated", GeneratedSpec, work, tell)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 import pandas as pd
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from brittle.checks import distinct
 from brittle.geometry.box import clip
 from brittle.geometry.norms import norm_named
 from brittle.measure import Curve, Told, rate
@@ -29,7 +30,7 @@ class NoiseSpec(PerImageSpec):
 
     study: Literal["noise"] = "noise"
     norm: Literal["l1", "l2", "linf", "rms"] = "l2"
-    sizes: list[float] = Field(default=[0.0, 1.0, 2.0, 4.0, 8.0], min_length=1)
+    sizes: Annotated[list[float], AfterValidator(distinct)] = Field(default=[0.0, 1.0, 2.0, 4.0, 8.0], min_length=1)
 
 
 def work(spec: NoiseSpec, classifier: Classifier, shard: Shard) -> Mapping[str, Sequence[Any]]:

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from brittle.errors import BrittleError
 from brittle.explain.amplification import amplified
-from brittle.explain.bounds import Bound, bounds_of
+from brittle.explain.bounds import LOGITS, Bound, bounds_of
 from brittle.explain.inside import layers_of, network_of
 from brittle.explain.lanczos import jacobian_norm
 from brittle.models.classifier import Classifier
 from brittle.run.sources import Shard
 from brittle.studies.changed import ChangedSpec
 from brittle.studies.per_image import register_per_image
-from brittle.studies.stability_told import BOUND, JACOBIAN, LOGITS, OWN, tell
+from brittle.studies.stability_told import BOUND, JACOBIAN, OWN, tell
 from brittle.types import Images
 
 

@@ -4,13 +4,13 @@ import math
 
 import pandas as pd
 
+from brittle.explain.bounds import LOGITS
 from brittle.measure import Curve, Told
 from brittle.measure.told import Cell
 from brittle.records import Manifest
 from brittle.text import NONE, counted, plain
 
 OWN, BOUND, JACOBIAN = "own", "bound", "jacobian"
-LOGITS = "logits"
 
 
 def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
@@ -25,7 +25,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         medians = {what: _by_layer(mine, what) for what in changes}
         layers = list(dict.fromkeys([*bounds.sort_values("place")["layer"], *mine["layer"]]))
         layers = [one for one in layers if one != LOGITS] + [LOGITS]
-        through.setdefault(LOGITS, next((through[one] for one in reversed(layers) if one in through), math.nan))
+        through.setdefault(LOGITS, math.nan)
         sentences += _sentences(str(name), mine, bounds, through, changes)
         for title, found in {"product bound": through, **medians}.items():
             points = [(float(at), found[one]) for at, one in enumerate(layers, 1) if found.get(one, math.nan) > 0]
@@ -66,9 +66,10 @@ def _sentences(
         if not math.isnan(most)
         else "without a bound"
     )
+    median = f"In the median it grew {done}. " if done else ""
     found = [
         f"{name}: a change grows {limit} from pixels to logits (L2), by the norms of the layers.",
-        f"In the median it grew {done}. At {counted(len(jacobian), 'image')} a small one grows up to"
+        f"{median}At {counted(len(jacobian), 'image')} a small one grows up to"
         f" {plain(float(jacobian.max()))} times (largest singular value of the Jacobian, median"
         f" {plain(float(jacobian.median()))}): no bound can be lower.",
     ]
