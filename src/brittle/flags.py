@@ -34,7 +34,7 @@ FLAGS: dict[str, Meaning] = {
     "small-logits": Meaning(
         "doubt",
         "The logits of all classes are nearly the same.",
-        "on a sample of the data an image's logits differ by less than 0.1",
+        "on a sample of the data an image's logits differ by less than 0.5",
         "a high temperature? Multiply the logits so that the classifier is as sure as it is right: predictions stay the"
         " same, and attacks on cross-entropy make for the nearest class again",
     ),
@@ -92,8 +92,11 @@ FLAGS: dict[str, Meaning] = {
         "doubt",
         "The gradient is not the slope of the loss, though it may lead the right way.",
         "on more than a quarter of 16 images differences of the loss over small moves contradict its gradient, or the"
-        " loss rises more than half as much again as it foretells; a step of 0.01 along its sign does raise the loss",
-        "expected of a straight-through rounding, of activations that switch (k-WTA), and of saturation. Gradient"
+        " loss rises more than half as much again as it foretells, while a step of 0.01 along its sign does raise the"
+        " loss; so at the boundary, half-way to where a descent leads; a gradient nearby leads farther than the image's"
+        " own, or somewhere else; or pixels without a gradient change the loss",
+        "expected of a straight-through rounding, of activations that switch (k-WTA), of saturation, of levels that are"
+        " cut at black or white, and where another model decides unsure cases. Gradient"
         " attacks may be weaker than they should be: compare them with `square`",
     ),
     "optimises-inside": Meaning(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from brittle.data import digits_split
 from laws.worlds import MEAN, STD, trained_world
 
 
@@ -159,6 +160,58 @@ class Memory(Planted):
         before = getattr(self, "before", logits.detach().mean(0))
         self.before = logits.detach().mean(0)
         return logits + 0.5 * before
+
+
+class DeadZone(Planted):
+    """What is nearly black is black."""
+
+    def front(self, images: Tensor) -> Tensor:
+        return torch.where(images < 0.05, torch.zeros_like(images), images)
+
+
+class Levels(Planted):
+    """A scanner's levels: what is nearly black or white is cut off."""
+
+    def front(self, images: Tensor) -> Tensor:
+        return ((images - 0.05) / 0.9).clamp(0, 1)
+
+
+class Ripple(Planted):
+    """A tone curve with waves, which is as good as straight a little farther."""
+
+    def front(self, images: Tensor) -> Tensor:
+        return images + 0.02 * torch.sin(2 * torch.pi * images / 0.02)
+
+
+class CutOff(Planted):
+    """The pixels in the middle are seen, and have no gradient."""
+
+    def front(self, images: Tensor) -> Tensor:
+        outside = torch.ones_like(images)
+        outside[:, :, 2:6, 3:5] = 0
+        return _with_gradient_of(images, images * outside)
+
+
+class SecondOpinion(Planted):
+    """Where it is not sure, the nearest mean of a class decides, behind the network's own gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.net(images)
+        train, _ = digits_split()
+        assert train.labels is not None
+        every = train.images(0, len(train))
+        means = torch.stack([every[train.labels == one].mean(0) for one in range(10)])
+        nearest = torch.cdist(images.detach().flatten(1), means.flatten(1)).argmin(1)
+        votes = 10.0 * functional.one_hot(nearest, 10)
+        sure = logits.softmax(1).amax(1, keepdim=True) > 0.9
+        return torch.where(sure, logits, _with_gradient_of(votes, logits))
+
+
+class Offset(Planted):
+    """Logits so far from zero that float32 does not hold their last digits."""
+
+    def back(self, logits: Tensor) -> Tensor:
+        return logits + 1e7
 
 
 class Softmax(Planted):

@@ -55,6 +55,11 @@ FITS: dict[type[nn.Module], tuple[str, ...]] = {
     planted.Clipped: ("unbroken-at-eps-1", "zero-gradient", "rough-gradient"),
     planted.Detached: BLIND,
     planted.InfiniteGradient: ("non-finite-gradient", "unbroken-at-eps-1"),
+    planted.DeadZone: ("rough-gradient",),
+    planted.Levels: ("rough-gradient",),
+    planted.Ripple: ("rough-gradient",),
+    planted.CutOff: ("rough-gradient",),
+    planted.SecondOpinion: ("rough-gradient", "unbroken-at-eps-1"),
     planted.Purifying: ("optimises-inside", "rough-gradient"),
     planted.WinnersOnly: ("rough-gradient",),
 }
@@ -159,6 +164,34 @@ def linear() -> nn.Module:
 
 def perceptron() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
+
+
+class Inside(nn.Module):
+    """float32 outside, bfloat16 inside, as mixed precision has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = trained(cnn_with_biases())
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits: Tensor = self.net(images)
+        return logits.float()
+
+
+def test_arithmetic_in_bfloat16_is_no_rough_gradient() -> None:
+    assert preflight(Network(Inside()), *images()) == []
+
+
+def test_the_ensemble_fools_whatever_its_first_member_does() -> None:
+    """Claims are careful where logits are coarse; what is not claimed fools all the same."""
+    network, (x, y) = Network(planted.Offset(planted.sound_cnn())), images()
+    first, whole = (
+        brittle.attack(network, x, y, one)
+        for one in (brittle.APGD(eps=EPS, steps=20), brittle.Standard(eps=EPS, steps=20, queries=50))
+    )
+    assert int(first.fooled.sum()) > int(first.claimed.sum())
+    assert not (first.fooled & ~whole.fooled).any()
 
 
 SOUND: dict[str, Callable[[], nn.Module]] = {

@@ -1,5 +1,10 @@
 """Whether gradients lead anywhere at all: with no budget but the box, a plain descent must fool every image."""
 
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
 from brittle.errors import Flag
 from brittle.geometry.box import clip
 from brittle.goals import Untargeted
@@ -12,24 +17,44 @@ _STEPS, _SIZE = 20, 0.1  # measured: networks trained to be robust are fooled af
 _SHARE = 0.1  # of the images: so many may withstand
 
 
-def unbroken_flag(
-    classifier: Classifier, images: Images, labels: Labels, logits: Logits, gradient: Images
-) -> Flag | None:
-    """A flag where signed gradient steps in the whole box leave more than a tenth of the images with their class.
+@final
+class Descent(NamedTuple):
+    """Where signed gradient steps in the whole box have led.
 
-    Only images that are classified as their labels say are tried, 16 at the most; at eps = 1 any image is allowed, so
-    that one of another class is, too. logits, gradient: at the images, so that the first step takes no pass.
+    rows: the images that were tried, by position. ends ``[R, C, H, W]``; met ``[R]``: whether the class is another.
+    """
+
+    rows: Tensor
+    ends: Images
+    met: Tensor
+
+
+def descended(classifier: Classifier, images: Images, labels: Labels, logits: Logits, gradient: Images) -> Descent:
+    """The descent of the images that are classified as their labels say, 16 at the most.
+
+    logits, gradient: at the images, so that the first step takes no pass.
     """
     rows = (logits.argmax(1) == labels).nonzero().squeeze(1)[:_IMAGES]
-    x, slope, goal, of = images[rows], gradient[rows], Untargeted(labels[rows]), len(rows)
-    for _ in range(_STEPS - 1):
-        x = _moved(x, slope)
-        if not len(x):
-            return None
-        seen, slope = classifier.gradient(x, goal.loss)
-        left = ~goal.is_met(seen)
-        x, slope, goal = x[left], slope[left], goal[left]
-    withstand = int((~goal.is_met(classifier.logits(_moved(x, slope)))).sum()) if len(x) else 0
+    x, goal = images[rows], Untargeted(labels[rows])
+    left, slope = torch.arange(len(rows), device=x.device), gradient[rows]
+    for step in range(_STEPS):
+        x[left] = _moved(x[left], slope)
+        if step == _STEPS - 1 or not len(left):
+            break
+        seen, slope = classifier.gradient(x[left], goal[left].loss)
+        on = ~goal[left].is_met(seen)
+        left, slope = left[on], slope[on]
+    met = torch.ones(len(rows), dtype=torch.bool, device=x.device)
+    met[left] = goal[left].is_met(classifier.logits(x[left])) if len(left) else True
+    return Descent(rows, x, met)
+
+
+def unbroken_flag(descent: Descent) -> Flag | None:
+    """A flag where signed gradient steps in the whole box leave more than a tenth of the images with their class.
+
+    At eps = 1 any image is allowed, so that one of another class is, too.
+    """
+    of, withstand = len(descent.met), int((~descent.met).sum())
     if withstand <= _SHARE * of:
         return None
     return Flag(

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import torch
 
 from brittle.errors import BrittleError, Flag
+from brittle.models.astray import astray_flag
 from brittle.models.classifier import Classifier, in_float32
-from brittle.models.descent import unbroken_flag
+from brittle.models.descent import descended, unbroken_flag
 from brittle.models.input_range import input_range_flag
 from brittle.models.outputs import probabilities_flag, small_flag
-from brittle.models.repeats import company_flag, jump_flag, random_flag
+from brittle.models.repeats import company_flag, jump_flag, random_flag, resolution_of
 from brittle.models.slopes import gradient_flags, inner_gradient_flag, loss_gradient, slope_flag
 from brittle.text import counted
 from brittle.types import Images, Labels, Logits
@@ -60,7 +61,7 @@ def preflight(
 
     images: ``[N, C, H, W]`` in [0, 1]; labels: int64 ``[N]``, or None where unknown. logits: of the images, where
     ``check_compatible`` has given them. Raises BrittleError where network, images and labels cannot belong together at
-    all. The global random generators are left as they were. It costs some 500 passes of one image, and
+    all. The global random generators are left as they were. It costs some 600 passes of one image, and
     up to 1,000 more where something looks odd.
     """
     classifier, images = in_float32(classifier), images[:PROBE].to(classifier.device)
@@ -99,12 +100,15 @@ def _flags(classifier: Classifier, images: Images, known: Labels | None, logits:
     yield random
     yield company
     if gradient is not None:
-        yield None if unsteady else jump_flag(classifier, images)
+        resolution = resolution_of(classifier, images, logits)
+        yield None if unsteady else jump_flag(classifier, images, resolution)
         yield from gradient_flags(gradient)
+        descent = descended(classifier, images, labels, logits, gradient)
         if not (unsteady or company):  # where answers change by themselves, differences of them are no slopes
-            yield slope_flag(classifier, images, labels)
+            rough = slope_flag(classifier, images, labels, resolution)
+            yield rough or astray_flag(classifier, images, labels, logits, gradient, descent, resolution)
         yield inner_gradient_flag(classifier, images)
-        yield unbroken_flag(classifier, images, labels, logits, gradient)
+        yield unbroken_flag(descent)
     if known is not None:
         yield input_range_flag(classifier, images, known, logits)
 

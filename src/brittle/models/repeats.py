@@ -64,16 +64,17 @@ def company_flag(
     )
 
 
-def jump_flag(classifier: Classifier, images: Images) -> Flag | None:
+def jump_flag(classifier: Classifier, images: Images, resolution: float) -> Flag | None:
     """A flag where logits jump for a shift of a millionth of every pixel: noise keyed by the image's content, say.
 
-    A continuous network changes 16 times as much for a shift 16 times as wide; a jump does not grow.
+    A continuous network changes 16 times as much for a shift 16 times as wide; a jump does not grow. resolution: the
+    relative rounding of the network's arithmetic.
     """
     points = off_grid(images[:_IMAGES])
     here = classifier.logits(points)
     scale = scale_of(here)
     near = (classifier.logits(points + _SHIFT) - here).abs().amax(1)
-    jumps = near > max(_JUMP, _ROUNDINGS * resolution(classifier)) * scale
+    jumps = near > max(_JUMP, _ROUNDINGS * resolution) * scale
     if jumps.any():
         far = (classifier.logits(points + _WIDER * _SHIFT) - here).abs().amax(1)
         jumps &= near > 0.5 * far
@@ -93,10 +94,15 @@ def scale_of(logits: Logits) -> Tensor:
     return logits.abs().amax().clamp_min(torch.finfo(logits.dtype).tiny)
 
 
-def resolution(classifier: Classifier) -> float:
-    """The relative rounding of the network's arithmetic: that of its weights' type, or TF32 where a GPU may use it."""
+def resolution_of(classifier: Classifier, images: Images, logits: Logits) -> float:
+    """The relative rounding of the network's arithmetic: of the coarsest type in it, or of TF32 where a GPU may use it.
+
+    images: at least one. logits: of them.
+    """
+    with classifier.settled(images, logits) as rounding:
+        unit = max(classifier.unit, rounding.eps)
     coarse = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
-    return max(classifier.unit, 2.0**-10) if classifier.device.type == "cuda" and coarse else classifier.unit
+    return max(unit, 2.0**-10) if classifier.device.type == "cuda" and coarse else unit
 
 
 def off_grid(images: Images) -> Images:

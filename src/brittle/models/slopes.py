@@ -11,13 +11,13 @@ from brittle.errors import BrittleError, Flag
 from brittle.geometry.norms import L1, L2, per_row
 from brittle.goals import Untargeted
 from brittle.models.classifier import Classifier
-from brittle.models.repeats import off_grid, resolution
+from brittle.models.repeats import off_grid
 from brittle.text import counted, percent
 from brittle.types import Images, Labels, Logits
 
-_FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
+FLAT = 1e-3  # in log-odds, for a change of every pixel by its full range
 _IMAGES, _FIRST = 16, 8
-_SHARE = 0.25  # of the images: so many may disagree
+SHARE = 0.25  # of the images: so many may disagree
 
 # Measured on ten sound networks, 16 images each: ResNet-20, ResNet-8, DenseNet-BC, SqueezeNet, LeNet-5, a small CNN,
 # and four that were trained to be robust. For the smallest move along its sign the loss rises by 0.91 to 1.05 of what
@@ -53,7 +53,7 @@ def gradient_flags(gradient: Images) -> Iterator[Flag]:
             f" gradient attacks"
             " fail there for numerical reasons, not because the network is robust",
         )
-    zero = int((finite & (L1.measure(gradient) < _FLAT)).sum())
+    zero = int((finite & (L1.measure(gradient) < FLAT)).sum())
     if zero:
         yield Flag(
             "zero-gradient",
@@ -63,23 +63,30 @@ def gradient_flags(gradient: Images) -> Iterator[Flag]:
         )
 
 
-def slope_flag(classifier: Classifier, images: Images, labels: Labels) -> Flag | None:
+def slope_flag(classifier: Classifier, images: Images, labels: Labels, resolution: float) -> Flag | None:
     """A flag where the gradient is not the slope that differences show, on 16 images.
+
+    resolution: the relative rounding of the network's arithmetic.
 
     The other eight are asked only where the first are not all well: of five that are not, as a flag takes, eight images
     hold at least one in 77 cases of 78.
     """
     points = off_grid(images[:_IMAGES])
-    coins = torch.randint(0, 2, points.shape, generator=torch.Generator().manual_seed(1)).to(points) * 2 - 1
-    seen = _compared(classifier, points[:_FIRST], coins[:_FIRST], labels[:_FIRST])
+    coins = coins_for(points)
+    seen = compared(classifier, points[:_FIRST], coins[:_FIRST], labels[:_FIRST], resolution)
     if len(points) > _FIRST and not seen.is_well:
-        rest = _compared(classifier, points[_FIRST:], coins[_FIRST:], labels[_FIRST:_IMAGES])
-        seen = _Seen(*(torch.cat(both) for both in zip(seen, rest, strict=True)))
+        rest = compared(classifier, points[_FIRST:], coins[_FIRST:], labels[_FIRST:_IMAGES], resolution)
+        seen = Seen(*(torch.cat(both) for both in zip(seen, rest, strict=True)))
     return _flag_of(seen)
 
 
+def coins_for(points: Images) -> Tensor:
+    """Of each value 1 or -1, always the same."""
+    return torch.randint(0, 2, points.shape, generator=torch.Generator().manual_seed(1)).to(points) * 2 - 1
+
+
 @final
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What differences have shown of each image, bool ``[B]``; all of those that can be used.
 
     usable: there is a gradient. astray: the loss does not do what it foretells for the smallest moves. steeper: it
@@ -96,14 +103,14 @@ class _Seen(NamedTuple):
         return bool((self.usable & ~self.astray & ~self.steeper).all())
 
 
-def _compared(classifier: Classifier, points: Images, coins: Images, labels: Labels) -> _Seen:
+def compared(classifier: Classifier, points: Images, coins: Images, labels: Labels, resolution: float) -> Seen:
     """The gradient at some points, and what the loss does from there; all moves go through the network together."""
     goal = Untargeted(labels)
     logits, gradient = classifier.gradient(points, goal.loss)
     slope, size = L1.measure(gradient), L2.measure(gradient)
-    usable = gradient.flatten(1).isfinite().all(1) & (slope >= _FLAT)
+    usable = gradient.flatten(1).isfinite().all(1) & (slope >= FLAT)
     if not usable.any():
-        return _Seen(usable, usable, usable, usable)
+        return Seen(usable, usable, usable, usable)
     up, tiny = gradient.nan_to_num().sign(), torch.finfo(slope.dtype).tiny
     least, coin = ((_MOVE / one.clamp_min(tiny)).clamp_max(_WIDEST) for one in (slope, size))
     widths = [least, coin, *(torch.full_like(slope, wide) for wide in _WIDER)]
@@ -113,19 +120,19 @@ def _compared(classifier: Classifier, points: Images, coins: Images, labels: Lab
     changes = [after - before for after, before in zip(losses[::2], losses[1::2], strict=True)]
     foretold = [2 * (gradient * move).flatten(1).sum(1) for move in moves]
 
-    rounding = _ROUNDING * resolution(classifier) * logits.abs().amax(1)
+    rounding = _ROUNDING * resolution * logits.abs().amax(1)
     astray = (changes[0] < _LEAST * foretold[0] - rounding) | (changes[0] > _MOST * foretold[0] + rounding)
     astray |= (changes[1] - foretold[1]).abs() > _MISS * 2 * coin * size + rounding
     steeper = torch.zeros_like(usable)
     for risen, linear in zip(changes[2:], foretold[2:], strict=True):
         steeper |= risen > _MOST * linear + rounding
     leads = changes[-1] / foretold[-1].clamp_min(tiny) > _TREND
-    return _Seen(usable, usable & astray, usable & steeper, usable & leads)
+    return Seen(usable, usable & astray, usable & steeper, usable & leads)
 
 
-def _flag_of(seen: _Seen) -> Flag | None:
+def _flag_of(seen: Seen) -> Flag | None:
     of, wrong, masked, leads = (int(one.sum()) for one in seen)
-    if wrong > _SHARE * of and leads < of / 2:
+    if wrong > SHARE * of and leads < of / 2:
         return Flag(
             "gradient-is-wrong",
             f"on {wrong} of {counted(of, 'image')} the loss does not do what its gradient foretells, however"
@@ -133,7 +140,7 @@ def _flag_of(seen: _Seen) -> Flag | None:
             f" along the gradient's sign it rises on {leads} only: the gradient belongs to another function, or the"
             " function is shattered; gradient attacks are led astray",
         )
-    if max(wrong, masked) > _SHARE * of:
+    if max(wrong, masked) > SHARE * of:
         return Flag(
             "rough-gradient",
             f"the gradient is not the slope of the loss: on {wrong} of {counted(of, 'image')} it is wrong for"

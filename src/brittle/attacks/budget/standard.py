@@ -63,14 +63,15 @@ class Standard:
         norm = norm_of(self.norm)
         ask = asking_first(classifier, images, goal)
         rows = ask.everyone
-        for member in self.members:
+        for number, member in enumerate(self.members):
             if not len(rows):
                 break
             run = ask.outcome_of(member, rows, images[rows], rng[rows])
-            inside = torch.ones_like(run.claimed)
+            # What none has claimed is what the first has left: it may fool all the same, where claims are careful.
+            counts = run.claimed if number else torch.ones_like(run.claimed)
             if entry_of(member).kind == "minimal":
-                inside = norm.measure(run.images - images[rows]) <= self.eps
-            ask.best.leave(rows[inside], run.images[inside], run.claimed[inside])
+                counts = counts & (norm.measure(run.images - images[rows]) <= self.eps)
+            ask.best.leave(rows[counts], run.images[counts], run.claimed[counts])
             (rows,) = kept(~ask.best.claimed[rows], rows)
         return ask.outcome()
 
