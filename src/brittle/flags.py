@@ -93,10 +93,10 @@ FLAGS: dict[str, Meaning] = {
         "The gradient is not the slope of the loss, though it may lead the right way.",
         "on more than a quarter of 16 images differences of the loss over small moves contradict its gradient, or the"
         " loss rises more than half as much again as it foretells, while a step of 0.01 along its sign does raise the"
-        " loss; so at the boundary, half-way to where a descent leads; a gradient nearby leads farther than the image's"
-        " own, or somewhere else; or pixels without a gradient change the loss",
-        "expected of a straight-through rounding, of activations that switch (k-WTA), of saturation, of levels that are"
-        " cut at black or white, and where another model decides unsure cases. Gradient"
+        " loss; so at the boundary, on the way to where a descent leads; a gradient nearby leads half as far as the"
+        " image's own, or five times; or pixels without a gradient change the loss",
+        "expected of a straight-through rounding, of activations that switch (k-WTA), of saturation, and where another"
+        " model decides unsure cases. Gradient"
         " attacks may be weaker than they should be: compare them with `square`",
     ),
     "optimises-inside": Meaning(

@@ -162,20 +162,6 @@ class Memory(Planted):
         return logits + 0.5 * before
 
 
-class DeadZone(Planted):
-    """What is nearly black is black."""
-
-    def front(self, images: Tensor) -> Tensor:
-        return torch.where(images < 0.05, torch.zeros_like(images), images)
-
-
-class Levels(Planted):
-    """A scanner's levels: what is nearly black or white is cut off."""
-
-    def front(self, images: Tensor) -> Tensor:
-        return ((images - 0.05) / 0.9).clamp(0, 1)
-
-
 class Ripple(Planted):
     """A tone curve with waves, which is as good as straight a little farther."""
 

@@ -55,8 +55,6 @@ FITS: dict[type[nn.Module], tuple[str, ...]] = {
     planted.Clipped: ("unbroken-at-eps-1", "zero-gradient", "rough-gradient"),
     planted.Detached: BLIND,
     planted.InfiniteGradient: ("non-finite-gradient", "unbroken-at-eps-1"),
-    planted.DeadZone: ("rough-gradient",),
-    planted.Levels: ("rough-gradient",),
     planted.Ripple: ("rough-gradient",),
     planted.CutOff: ("rough-gradient",),
     planted.SecondOpinion: ("rough-gradient", "unbroken-at-eps-1"),

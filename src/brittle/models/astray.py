@@ -19,13 +19,12 @@ from brittle.models.slopes import FLAT, SHARE, coins_for, compared
 from brittle.text import counted
 from brittle.types import Images, Labels, Logits
 
-# Measured on eleven sound networks, of digits to photographs, four of which were trained to be robust: the step along a
-# neighbour's gradient rises by 0.60 to 4.06 times what that along the image's own does, its lower quartile is 0.91 to
-# 1.04; pixels without a gradient change nothing at all; at the boundary no slope is contradicted.
+# Measured on 18 sound networks, of digits to photographs, four of which were trained to be robust: what the step along a
+# neighbour's gradient does, by that along the image's own, has its lower quartile at 0.89 to 1.51 and its upper one at
+# 1.00 to 2.27; pixels without a gradient change nothing at all; at the boundary no slope is contradicted.
 _IMAGES, _LEAST = 16, 8
 _STEP = 0.1
-_AHEAD = 1.2
-_ODD, _ODD_SHARE = (0.5, 5.0), 0.2
+_ODD = 0.5, 5.0
 _RISE = 1e-3  # in log-odds: what a step is taken to rise at least
 _NUDGE, _SILENT = 0.02, 0.02  # of the range; of the gradient's size
 _BOUNDARY, _HALVINGS = 8, 8
@@ -70,19 +69,13 @@ def _reasons(
 def _beside_a_neighbour(
     classifier: Classifier, x: Images, own: Images, near: Images, goal: Untargeted, before: Tensor, usable: Tensor
 ) -> Iterator[Flag]:
-    """A step along the gradient of a point nearby, without black, white and grey levels, as good as one's own."""
+    """A step along the gradient of a point nearby does about as much as one along the image's own."""
     own_rise, near_rise = (
         goal.loss(classifier.logits(clip(x + _STEP * one.nan_to_num().sign()))) - before for one in (own, near)
     )
     ratio = (near_rise / own_rise.clamp_min(_RISE))[usable]
     odd = (ratio < _ODD[0]) | (ratio > _ODD[1])
-    if float(ratio.quantile(0.25)) > _AHEAD:
-        yield _flag(
-            f"on three quarters of {counted(len(ratio), 'image')} a step of {_STEP:g} along the gradient of a point"
-            f" nearby raises the loss {float(ratio.quantile(0.25)):.2g} times as much as one along their own, or more:"
-            " at black, at white or at grey levels the gradient is not what it is between them"
-        )
-    elif int(odd.sum()) > _ODD_SHARE * len(ratio):
+    if int(odd.sum()) > SHARE * len(ratio):
         yield _flag(
             f"on {int(odd.sum())} of {counted(len(ratio), 'image')} a step of {_STEP:g} along the gradient of a point"
             " nearby raises the loss far less, or far more, than one along their own: a gradient says nothing of what"
