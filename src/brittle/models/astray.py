@@ -19,9 +19,9 @@ from brittle.models.slopes import FLAT, SHARE, coins_for, compared
 from brittle.text import counted
 from brittle.types import Images, Labels, Logits
 
-# Measured on 18 sound networks, of digits to photographs, four of which were trained to be robust: what the step along a
-# neighbour's gradient does, by that along the image's own, has its lower quartile at 0.89 to 1.51 and its upper one at
-# 1.00 to 2.27; pixels without a gradient change nothing at all; at the boundary no slope is contradicted.
+# Measured on 18 sound networks, of digits to photographs, four of which were trained to be robust: what the step along
+# a neighbour's gradient does, by that along the image's own, has its lower quartile at 0.89 to 1.51 and its upper one
+# at 1.00 to 2.27; pixels without a gradient change nothing at all; at the boundary no slope is contradicted.
 _IMAGES, _LEAST = 16, 8
 _STEP = 0.1
 _ODD = 0.5, 5.0
