@@ -223,6 +223,14 @@ FLAGS: dict[str, Meaning] = {
         "do not read a low fooling rate as robustness: of such an image nothing can be said. Look for divisions by"
         " zero, square roots and logarithms at zero, and overflows in half precision",
     ),
+    "changed-answers": Meaning(
+        "doubt",
+        "The network answers otherwise than it did before the attack.",
+        "after an attack four of its images get logits that differ by more than a tenth of their spread from those that"
+        " the attack began with",
+        "look for a counter of questions, a limit, a cache, or weights that something else changes meanwhile; results"
+        " of before and after the change are those of two networks",
+    ),
     "miscounted-passes": Meaning(
         "doubt",
         "An attack reports other numbers of passes than were counted.",

@@ -162,6 +162,15 @@ class Memory(Planted):
         return logits + 0.5 * before
 
 
+class Limiter(Planted):
+    """After so many questions it only names the class."""
+
+    def back(self, logits: Tensor) -> Tensor:
+        self.asked = getattr(self, "asked", 0) + len(logits)
+        votes = 10.0 * functional.one_hot(logits.argmax(1), logits.shape[1])
+        return _with_gradient_of(votes, 0 * logits) if self.asked > 2000 else logits
+
+
 class Ripple(Planted):
     """A tone curve with waves, which is as good as straight a little farther."""
 

@@ -164,6 +164,14 @@ def perceptron() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
 
 
+def test_a_network_that_changes_its_mind_meanwhile_is_told(tmp_path: Path) -> None:
+    assert "changed-answers" in doubts_among(codes(with_fault(planted.Limiter), tmp_path))
+    network, (x, y) = Network(planted.Limiter(planted.sound_cnn())), images()
+    found = [brittle.attack(network, x, y, brittle.PGD(eps=EPS, steps=20)) for _ in range(8)]
+    told = ["changed-answers" in {flag.code for flag in one.flags} for one in found]
+    assert told[0] is False and True in told
+
+
 class Inside(nn.Module):
     """float32 outside, bfloat16 inside, as mixed precision has it."""
 

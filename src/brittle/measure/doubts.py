@@ -28,6 +28,7 @@ ON_RECORDS = {
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
     "non-finite-logits": "give logits that are NaN or infinite: not fooled, and not robust either",
+    "changed-answers": "were attacked on a network that answers otherwise than it did before",
     "miscounted-passes": "come with another number of passes than was counted",
 }
 

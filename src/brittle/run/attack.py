@@ -16,14 +16,17 @@ from brittle.errors import BrittleError, Flag, Unsupported
 from brittle.flags import STUCK
 from brittle.geometry.levels import LEVELS
 from brittle.geometry.norms import NormLike, norm_of
-from brittle.goals import Goal, Targeted, Untargeted
+from brittle.goals import Goal, Targeted, Untargeted, spread_of
 from brittle.models.classifier import Classifier, checked_classifier
+from brittle.models.precision import few_of
 from brittle.models.preflight import check_compatible, glance
 from brittle.rng import Rng
 from brittle.run.grade import Grade, Rounded, Rules, grade
 from brittle.run.made import made_by
 from brittle.text import counted
 from brittle.types import ACCESSES, Images, Labels, Logits
+
+_CHANGED = 0.1  # of the logits' spread: more than noise that does no harm
 
 
 @final
@@ -35,9 +38,10 @@ class Found:
     method: the attack. fooled: bool ``[B]``, the goal is met and the attack kept to the box and its budget.
     prediction, confidence: of ``images``. margin: the logits that are missing to the goal, negative where it is met.
     claimed: what the attack itself has seen. non_finite: bool ``[B]``, the network gives NaN or infinity on
-    ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``. seconds: for all, without
-    the grading. flags: reasons to doubt all this, from ``attack``; docs/flags.md explains each code. They say what a
-    glance shows; ``brittle.models.preflight.preflight`` and audits look harder.
+    ``images``: not fooled, and not robust either. steps, forwards, backwards: int64 ``[B]``. changed: the network
+    answers otherwise than before the attack. seconds: for all, without the grading. flags: reasons to doubt all this,
+    from ``attack``; docs/flags.md explains each code. They say what a glance shows;
+    ``brittle.models.preflight.preflight`` and audits look harder.
     """
 
     images: Images
@@ -57,6 +61,7 @@ class Found:
     forwards: Tensor
     backwards: Tensor
     miscounted: bool
+    changed: bool
     seconds: float
     flags: tuple[Flag, ...] = ()
 
@@ -127,7 +132,9 @@ def _run(classifier: Classifier, images: Images, goal: Goal, method: Attack, rng
 def objections(found: Found) -> dict[str, Tensor]:
     """Flag code -> bool ``[B]``: what speaks against an attack's result for each image."""
     unconfirmed = found.claimed & ~found.fooled
-    return {"unconfirmed": unconfirmed, **broken_rules(found, miscounted=found.miscounted)}
+    changed = torch.full_like(unconfirmed, found.changed)
+    broken = broken_rules(found, miscounted=found.miscounted)
+    return {"unconfirmed": unconfirmed, "changed-answers": changed, **broken}
 
 
 def broken_rules(graded: Found | Grade, *, miscounted: bool) -> dict[str, Tensor]:
@@ -142,6 +149,7 @@ def broken_rules(graded: Found | Grade, *, miscounted: bool) -> dict[str, Tensor
 
 _MEANS = {
     "unconfirmed": "are claimed, and a fresh check denies it",
+    "changed-answers": "were attacked on a network that answers otherwise than it did before",
     "outside-box": "have pixels outside [0, 1]",
     "over-budget": "exceed the budget",
     "non-finite-logits": "get NaN or infinity from the network",
@@ -230,5 +238,14 @@ def attack_graded(
         method=method,
         goal=made.goal,
         miscounted=made.miscounted,
+        changed=_has_changed(classifier, images, logits),
         seconds=made.seconds,
     )
+
+
+def _has_changed(classifier: Classifier, images: Images, logits: Logits) -> bool:
+    """Whether it says something else of a few images than it did: one that counts its questions, say."""
+    if not len(images):
+        return False
+    again, before = classifier.logits(few_of(images), plain=True), few_of(logits)
+    return bool(((again - before).abs().amax(1) > _CHANGED * spread_of(before)).any())
