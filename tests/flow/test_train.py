@@ -17,6 +17,7 @@ from brittle.api import run_spec
 from brittle.errors import BrittleError
 from brittle.loggers import check_loggers
 from brittle.models import load_model
+from brittle.models.trainable import trainable
 from brittle.models.trained import read_card
 from brittle.records import read_records
 from brittle.run.engine import Run
@@ -72,6 +73,15 @@ def test_a_trained_run_is_a_model_and_its_card_says_what_an_audit_finds(cli: Cli
     assert (records["clean_prediction"] == records["label"]).sum() == card.accuracy.right
     page = (directory / "report.html").read_text()
     assert f"classifies {card.accuracy.right} of 500 test images correctly after 3 epochs" in page
+
+
+def test_a_trained_run_is_shown_images_as_it_was_trained_on(tmp_path: Path) -> None:
+    """Resized, and not the middle of them."""
+    spec = TrainSpec(architectures=["fc100-100-10-at-7"], data="digits", limit=40, recipe="szegedy,epochs=1")
+    run = run_spec(spec, out=tmp_path / "run")
+    network = load_model(f"run:{run.directory}")
+    assert network.fit == trainable("fc100-100-10-at-7").fit
+    assert network.fit is not None and network.fit.resize == (7, 7)
 
 
 def test_records_csv_and_summary_are_of_one_mind(halves: Run, cli: Cli) -> None:

@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from brittle.data.fit import Fit
 from brittle.errors import BrittleError, did_you_mean
 from brittle.models.card import Card, Makings, weights_digest
 from brittle.models.network import Network
@@ -49,7 +48,8 @@ def load_run(text: str, path: Path | None) -> Network:
     makings, state = _makings(weights), read_state(weights)
     if makings != card.makings or weights_digest(state) != card.weights:
         raise BrittleError(f"{weights} is not what its card was written for, or is damaged; copy or train it again")
-    net = trainable(makings.architecture).build(len(makings.class_names))
+    architecture = trainable(makings.architecture)
+    net = architecture.build(len(makings.class_names))
     load_state(net, state, weights)
     return Network(
         net,
@@ -57,7 +57,7 @@ def load_run(text: str, path: Path | None) -> Network:
         std=makings.std,
         class_names=makings.class_names,
         name=weights.stem,
-        fit=Fit(channels=makings.channels, height=makings.height, width=makings.width),
+        fit=architecture.fit,  # as what it was trained on was read
     )
 
 
