@@ -11,6 +11,7 @@ from typing import Any
 import killable
 import pytest
 from kit import jpeg
+from PIL import Image
 
 import brittle
 from brittle.api import run_spec
@@ -77,7 +78,12 @@ def test_a_trained_run_is_a_model_and_its_card_says_what_an_audit_finds(cli: Cli
 
 def test_a_trained_run_is_shown_images_as_it_was_trained_on(tmp_path: Path) -> None:
     """Resized, and not the middle of them."""
-    spec = TrainSpec(architectures=["fc100-100-10-at-7"], data="digits", limit=40, recipe="szegedy,epochs=1")
+    for number in range(20):
+        folder = tmp_path / "data" / f"class {number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (28, 28), 10 * number).save(folder / f"{number}.png")
+    data = str(tmp_path / "data")
+    spec = TrainSpec(architectures=["fc100-100-10-at-7"], data=data, recipe="szegedy,epochs=1")
     run = run_spec(spec, out=tmp_path / "run")
     network = load_model(f"run:{run.directory}")
     assert network.fit == trainable("fc100-100-10-at-7").fit
