@@ -19,12 +19,12 @@ def faults() -> int:
 def used() -> None:
     torch.zeros(2**24)  # 64 MiB, more than glibc keeps by itself
 
-for _ in range(5):  # until the heap has found its size
+counts = []
+for _ in range(15):
+    before = faults()
     used()
-before = faults()
-for _ in range(5):
-    used()
-print(faults() - before)
+    counts.append(faults() - before)
+print(sorted(counts)[7])  # now and then the heap has still to find its size
 """
 
 
@@ -39,6 +39,6 @@ def test_memory_of_a_pass_is_not_fetched_again_for_the_next(said: dict[str, str]
         return int(done.stdout)
 
     there, here = counted("elsewhere"), counted("here")
-    if there < 100:
+    if there < 1000:
         pytest.skip("this system hands out large pages, or keeps what is freed by itself")
     assert (here < there / 100) == keeps

@@ -1,16 +1,15 @@
 """Defences judged: by attackers who do not know of them, who do, and who ask for no gradients; the worst counts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from brittle.measure.attack import rate
 from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, Plain, Summary
-from brittle.measure.outcomes import NORMS, judged, reached
-from brittle.records import AttackSpec, Manifest, ModelRecord, View
-
-_TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by rounding
+from brittle.measure.outcomes import NORMS
+from brittle.measure.sides import Sides, fallen
+from brittle.records import AttackSpec, Manifest, ModelRecord
 
 
 class JudgedDefence(Plain):
@@ -81,7 +80,7 @@ def judge_defences(
     """
     found = []
     for model, goal in _guarded(manifest):
-        sides = _Sides(manifest, model, goal, records, transfers)
+        sides = Sides(manifest, model, goal, records, transfers)
         if sides.images.empty:
             continue
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
@@ -102,7 +101,7 @@ def judge_detectors(
         bare = next(one for one in manifest.models if one.name == model.defends)
         if model.reject is None or bare.reject is not None:
             continue
-        sides = _Sides(manifest, model, goal, records, transfers)
+        sides = Sides(manifest, model, goal, records, transfers)
         if sides.images.empty:
             continue
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
@@ -117,7 +116,7 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
     """
     found = []
     for model, goal in _guarded(manifest):
-        sides = _Sides(manifest, model, goal, records, transfers)
+        sides = Sides(manifest, model, goal, records, transfers)
         if sides.images.empty:
             continue
         budgets = budgets_of(manifest, [sides.bare, sides.own])
@@ -143,7 +142,7 @@ def under_all(
     """
     left = {}
     for model, goal in _guarded(manifest):
-        sides = _Sides(manifest, model, goal, records, transfers)
+        sides = Sides(manifest, model, goal, records, transfers)
         if not sides.images.empty:
             left[model.name, goal] = sides.left()
     return [
@@ -164,70 +163,7 @@ def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
     return max((one for one in budgets if one.norm == spec.norm), key=lambda one: one.eps, default=None)
 
 
-class _Sides:
-    """What all attackers did to one defended model, by the positions of images."""
-
-    def __init__(
-        self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
-    ) -> None:
-        self.model, self.goal = model, goal
-        self.attacks = manifest.attacks
-        bare = next(one for one in manifest.models if one.name == model.defends)
-        self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
-        common = set(self.bare["position"]) & set(self.own["position"])
-        given = _given(model, goal, records, transfers)
-        self.unaware = given[given["source"] == bare.name]
-        self.others = given[~given["source"].isin([bare.name, model.name])]
-        self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
-        self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
-
-    def lost(
-        self, rows: pd.DataFrame, budget: Budget, *, only: Sequence[str] | None = None
-    ) -> "pd.Series[bool] | None":
-        """By position, whether an image is wrong before or after any of these changes within the budget."""
-        mine = rows if only is None else rows[rows["attack"].isin(only)]
-        if mine.empty:
-            return None
-        lost: pd.Series[bool] = _fallen(mine, budget, self.images.index) | ~self.images.astype(bool)
-        return lost
-
-    def still(self, lost: "Sequence[pd.Series[bool] | None]") -> Measured:
-        """The share of images that none of these has lost; no value where nobody has tried."""
-        tried = [one for one in lost if one is not None]
-        if not tried:
-            return Measured(value=None)
-        return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
-
-    def left(self) -> Measured:
-        """The share of images that nothing at all has lost."""
-        every = pd.concat([rows[["position", "lost"]] for rows in (self.own, self.unaware, self.others)])
-        lost = every.groupby("position")["lost"].any().reindex(self.images.index, fill_value=False).astype(bool)
-        return rate(int((~lost & self.images.astype(bool)).sum()), len(self.images))
-
-    def labels(self, wanted: Callable[[AttackSpec], bool]) -> list[str]:
-        return [spec.label for spec in self.attacks if wanted(spec)]
-
-
-def _fallen(rows: pd.DataFrame, budget: Budget, positions: "pd.Index[int]") -> "pd.Series[bool]":
-    """By position, whether any of these changes, within the budget, makes a right image wrong or unanswered."""
-    broken = rows["lost"] & (rows[budget.norm] <= budget.eps * (1 + _TOLERANCE))
-    fallen: pd.Series[bool] = broken.groupby(rows["position"]).any().reindex(positions, fill_value=False).astype(bool)
-    return fallen
-
-
-def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
-    """What was made for other models and given to this one as it is, with its size in all norms."""
-    mine = transfers[(transfers["target"] == model.name) & (transfers["goal"] == goal) & transfers["size"].isna()]
-    sizes = records[["model", "goal", "attack", "position", *NORMS]].rename(columns={"model": "source"})
-    joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
-    wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
-    untargeted = joined["wanted"].isna()
-    changed = wrong & (joined["fooled"] | ~untargeted)
-    out: pd.DataFrame = joined.assign(changed=changed, lost=changed)
-    return out
-
-
-def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
+def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
     by_gradients = sides.labels(lambda spec: spec.access == "gradient")
     others = sides.labels(lambda spec: spec.access != "gradient")
     unaware = sides.lost(sides.unaware, budget)
@@ -244,7 +180,7 @@ def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefenc
         budget=budget,
         clean=rate(int(sides.images.sum()), images),
         clean_bare=rate(int(sides.clean_bare.sum()), images),
-        robust_bare=rate(int((sides.clean_bare & ~_fallen(sides.bare, budget, sides.images.index)).sum()), images),
+        robust_bare=rate(int((sides.clean_bare & ~fallen(sides.bare, budget, sides.images.index)).sum()), images),
         unaware=seen,
         aware=sides.still([aware]),
         blind=sides.still([blind]),
@@ -257,9 +193,9 @@ def _judged(sides: _Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefenc
     )
 
 
-def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
+def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
     right = sides.clean_bare.astype(bool) & sides.images.astype(bool)
-    attacked = _fallen(sides.bare, budget, sides.images.index) & right
+    attacked = fallen(sides.bare, budget, sides.images.index) & right
     clean = sides.own.drop_duplicates("position").set_index("position").reindex(sides.images.index)
     refused = clean["clean_prediction"] == sides.model.reject
     by_gradients = sides.labels(lambda spec: spec.access == "gradient")
@@ -288,7 +224,7 @@ def _detected(sides: "_Sides", budget: Budget) -> JudgedDetector:
     )
 
 
-def _certified(sides: _Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
+def _certified(sides: Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
     """Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves."""
     if budget.norm != "l2" or proved["radius"].isna().all():
         return Measured(value=None)
@@ -296,7 +232,7 @@ def _certified(sides: _Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
     return rate(int((right & sides.images.astype(bool)).sum()), len(proved))
 
 
-def _inside(sides: _Sides, proved: pd.DataFrame) -> int:
+def _inside(sides: Sides, proved: pd.DataFrame) -> int:
     """Images with a certificate of their class that a smaller change makes wrong, whoever it was made for."""
     radius = proved["radius"].where(proved["prediction"] == proved["label"], 0.0)
     every = [rows[["position", "changed", "l2"]] for rows in (sides.own, sides.unaware, sides.others)]

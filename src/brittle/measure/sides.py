@@ -1,0 +1,77 @@
+"""What all attackers did to one defended model, image by image."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+import pandas as pd
+
+from brittle.measure.attack import rate
+from brittle.measure.models import Budget, Measured
+from brittle.measure.outcomes import NORMS, judged, reached
+from brittle.records import AttackSpec, Manifest, ModelRecord, View
+
+_TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by rounding
+
+
+@final
+class Sides:
+    """What all attackers did to one defended model, by the positions of images."""
+
+    def __init__(
+        self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
+    ) -> None:
+        self.model, self.goal = model, goal
+        self.attacks = manifest.attacks
+        bare = next(one for one in manifest.models if one.name == model.defends)
+        self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
+        common = set(self.bare["position"]) & set(self.own["position"])
+        given = _given(model, goal, records, transfers)
+        self.unaware = given[given["source"] == bare.name]
+        self.others = given[~given["source"].isin([bare.name, model.name])]
+        self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
+        self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
+
+    def lost(
+        self, rows: pd.DataFrame, budget: Budget, *, only: Sequence[str] | None = None
+    ) -> "pd.Series[bool] | None":
+        """By position, whether an image is wrong before or after any of these changes within the budget."""
+        mine = rows if only is None else rows[rows["attack"].isin(only)]
+        if mine.empty:
+            return None
+        lost: pd.Series[bool] = fallen(mine, budget, self.images.index) | ~self.images.astype(bool)
+        return lost
+
+    def still(self, lost: "Sequence[pd.Series[bool] | None]") -> Measured:
+        """The share of images that none of these has lost; no value where nobody has tried."""
+        tried = [one for one in lost if one is not None]
+        if not tried:
+            return Measured(value=None)
+        return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
+
+    def left(self) -> Measured:
+        """The share of images that nothing at all has lost."""
+        every = pd.concat([rows[["position", "lost"]] for rows in (self.own, self.unaware, self.others)])
+        lost = every.groupby("position")["lost"].any().reindex(self.images.index, fill_value=False).astype(bool)
+        return rate(int((~lost & self.images.astype(bool)).sum()), len(self.images))
+
+    def labels(self, wanted: Callable[[AttackSpec], bool]) -> list[str]:
+        return [spec.label for spec in self.attacks if wanted(spec)]
+
+
+def fallen(rows: pd.DataFrame, budget: Budget, positions: "pd.Index[int]") -> "pd.Series[bool]":
+    """By position, whether any of these changes, within the budget, makes a right image wrong or unanswered."""
+    broken = rows["lost"] & (rows[budget.norm] <= budget.eps * (1 + _TOLERANCE))
+    fallen: pd.Series[bool] = broken.groupby(rows["position"]).any().reindex(positions, fill_value=False).astype(bool)
+    return fallen
+
+
+def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
+    """What was made for other models and given to this one as it is, with its size in all norms."""
+    mine = transfers[(transfers["target"] == model.name) & (transfers["goal"] == goal) & transfers["size"].isna()]
+    sizes = records[["model", "goal", "attack", "position", *NORMS]].rename(columns={"model": "source"})
+    joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
+    wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
+    untargeted = joined["wanted"].isna()
+    changed = wrong & (joined["fooled"] | ~untargeted)
+    out: pd.DataFrame = joined.assign(changed=changed, lost=changed)
+    return out
