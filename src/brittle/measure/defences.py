@@ -1,6 +1,6 @@
 """Defences judged: by attackers who do not know of them, who do, and who ask for no gradients; the worst counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -79,12 +79,11 @@ def judge_defences(
     transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
     """
     found = []
-    for model, goal in _guarded(manifest):
-        sides = Sides(manifest, model, goal, records, transfers)
-        if sides.images.empty:
-            continue
+    for sides in _sides(_guarded(manifest), manifest, records, transfers):
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        proved = certificates[certificates["model"] == model.name].set_index("position").reindex(sides.images.index)
+        proved = (
+            certificates[certificates["model"] == sides.model.name].set_index("position").reindex(sides.images.index)
+        )
         found += [_judged(sides, budget, proved) for budget in at]
     return found
 
@@ -97,13 +96,9 @@ def judge_detectors(
 ) -> list[JudgedDetector]:
     """Each defended model that may refuse, where the same without cannot; arguments as of ``judge_defences``."""
     found = []
-    for model, goal in _guarded(manifest):
-        bare = next(one for one in manifest.models if one.name == model.defends)
-        if model.reject is None or bare.reject is not None:
-            continue
-        sides = Sides(manifest, model, goal, records, transfers)
-        if sides.images.empty:
-            continue
+    answers = {one.name for one in manifest.models if one.reject is None}
+    guarded = [one for one in _guarded(manifest) if one[0].reject is not None and one[0].defends in answers]
+    for sides in _sides(guarded, manifest, records, transfers):
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
         found += [_detected(sides, budget) for budget in at]
     return found
@@ -115,10 +110,7 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
     The budget of a minimal attack is that of the leaderboard in its norm, the largest.
     """
     found = []
-    for model, goal in _guarded(manifest):
-        sides = Sides(manifest, model, goal, records, transfers)
-        if sides.images.empty:
-            continue
+    for sides in _sides(_guarded(manifest), manifest, records, transfers):
         budgets = budgets_of(manifest, [sides.bare, sides.own])
         for spec in manifest.attacks:
             budget = _budget_for(spec, budgets)
@@ -126,11 +118,8 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
                 unaware, aware = (
                     sides.still([sides.lost(rows, budget, only=[spec.label])]) for rows in (sides.unaware, sides.own)
                 )
-                found.append(
-                    JudgedAlone(
-                        model=model.name, attack=spec.label, goal=goal, budget=budget, unaware=unaware, aware=aware
-                    )
-                )
+                where = {"model": sides.model.name, "goal": sides.goal}
+                found.append(JudgedAlone(**where, attack=spec.label, budget=budget, unaware=unaware, aware=aware))
     return found
 
 
@@ -140,11 +129,8 @@ def under_all(
     """The same, with the robust accuracy of defended models under all that was tried on them: as a defence's figure,
     also under what was made for other models, of any size. transfers: see ``TRANSFERRED``.
     """
-    left = {}
-    for model, goal in _guarded(manifest):
-        sides = Sides(manifest, model, goal, records, transfers)
-        if not sides.images.empty:
-            left[model.name, goal] = sides.left()
+    every = _sides(_guarded(manifest), manifest, records, transfers)
+    left = {(sides.model.name, sides.goal): sides.left() for sides in every}
     return [
         one.model_copy(update={"overall": one.overall | {"robust_accuracy": left[one.model, one.goal]}})
         if (one.model, one.goal) in left
@@ -155,6 +141,14 @@ def under_all(
 
 def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
     return [(model, goal) for model in manifest.models if model.defends for goal in manifest.goals]
+
+
+def _sides(
+    guarded: Sequence[tuple[ModelRecord, str]], manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame
+) -> Iterator[Sides]:
+    """Of those that have images which the bare model has, too."""
+    every = (Sides(manifest, model, goal, records, transfers) for model, goal in guarded)
+    return (sides for sides in every if not sides.images.empty)
 
 
 def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:

@@ -42,17 +42,12 @@ def leaderboard(
     at = list(budgets_of(manifest, rows) if budgets is None else budgets)
     minimal = {spec.norm for spec in manifest.attacks if spec.kind == "minimal"}
     norms = [norm for norm in NORMS if norm in minimal]
+    met = {goal: {label for mine in common[goal].values() for label in mine["attack"]} for goal in common}
     standings = [
-        _standing(view, mine, at, norms, summary) for view, mine, summary in zip(views, rows, summaries, strict=True)
+        _standing(view, mine, at, norms, summary, met[view.goal])
+        for view, mine, summary in zip(views, rows, summaries, strict=True)
     ]
     goals = list(dict.fromkeys(view.goal for view in views))
-    met = [set(mine["attack"]) for mine in rows]
-    for goal in goals:
-        every = set[str]().union(*(one for one, view in zip(met, views, strict=True) if view.goal == goal))
-        for place, view in enumerate(views):
-            if view.goal == goal and met[place]:
-                without = [spec.label for spec in manifest.attacks if spec.label in every - met[place]]
-                standings[place] = standings[place].model_copy(update={"without": without})
     ranked = [one for goal in goals for one in _ranked([one for one in standings if one.goal == goal])]
     return Leaderboard(budgets=at, norms=norms, standings=ranked)
 
@@ -86,8 +81,15 @@ def _common(views: Sequence[View], records: pd.DataFrame) -> dict[str, pd.DataFr
 
 
 def _standing(
-    view: View, rows: pd.DataFrame, budgets: Sequence[Budget], norms: Sequence[str], summary: Summary
+    view: View,
+    rows: pd.DataFrame,
+    budgets: Sequence[Budget],
+    norms: Sequence[str],
+    summary: Summary,
+    met: set[str],
 ) -> Standing:
+    """met: the attacks that any model of its goal has met."""
+    missed = met - set(rows["attack"]) if len(rows) else set()
     right = rows.groupby("position")["correct"].first()
     accuracy = rate(int(right.sum()), len(right))
     passes = (rows["forwards"] + rows["backwards"])[rows["attacked"]].groupby(rows["position"]).sum()
@@ -102,6 +104,7 @@ def _standing(
         passes=number(passes.mean(), len(passes)),
         doubts=list(dict.fromkeys(flag.code for flag in summary.flags if is_doubt(flag.code))),
         complete=summary.complete,
+        without=[spec.label for spec in view.manifest.attacks if spec.label in missed],
     )
 
 

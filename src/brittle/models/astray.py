@@ -30,23 +30,7 @@ _NUDGE, _SILENT = 0.02, 0.02  # of the range; of the gradient's size
 _BOUNDARY, _HALVINGS = 8, 8
 
 
-def astray_flag(
-    classifier: Classifier,
-    images: Images,
-    labels: Labels,
-    logits: Logits,
-    gradient: Images,
-    descent: Descent,
-    resolution: float,
-) -> Flag | None:
-    """A flag for the first reason that is found, on images that are classified as their labels say.
-
-    logits, gradient: at the images. descent: of them. resolution: the relative rounding of the network's arithmetic.
-    """
-    return next(_reasons(classifier, images, labels, logits, gradient, descent, resolution), None)
-
-
-def _reasons(
+def astray_flags(
     classifier: Classifier,
     images: Images,
     labels: Labels,
@@ -55,6 +39,10 @@ def _reasons(
     descent: Descent,
     resolution: float,
 ) -> Iterator[Flag]:
+    """A flag for each reason, on images that are classified as their labels say; who wants one asks for no more passes.
+
+    logits, gradient: at the images. descent: of them. resolution: the relative rounding of the network's arithmetic.
+    """
     rows = descent.rows[:_IMAGES]
     x, own, goal = images[rows], gradient[rows], Untargeted(labels[rows])
     points = off_grid(x)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from brittle.errors import BrittleError, Flag
-from brittle.models.astray import astray_flag
+from brittle.models.astray import astray_flags
 from brittle.models.classifier import Classifier, in_float32
 from brittle.models.descent import descended, unbroken_flag
 from brittle.models.input_range import input_range_flag
@@ -106,7 +106,8 @@ def _flags(classifier: Classifier, images: Images, known: Labels | None, logits:
         descent = descended(classifier, images, labels, logits, gradient)
         if not (unsteady or company):  # where answers change by themselves, differences of them are no slopes
             rough = slope_flag(classifier, images, labels, resolution)
-            yield rough or astray_flag(classifier, images, labels, logits, gradient, descent, resolution)
+            astray = astray_flags(classifier, images, labels, logits, gradient, descent, resolution)
+            yield rough or next(astray, None)
         yield inner_gradient_flag(classifier, images)
         yield unbroken_flag(descent)
     if known is not None:

@@ -62,13 +62,13 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
     several = len(manifest.models) > 1
     pixels = records[records["layer"] == PIXELS].set_index(["model", "what", "example"])["value"]
     before = pixels.reindex(pd.MultiIndex.from_frame(records[["model", "what", "example"]])).to_numpy()
-    records = records.assign(grown=records["value"] / before, moved=before > 0)
+    values = records["value"].where(before > 0)
+    records = records.assign(value=values, grown=values / before)
     for model, mine in records.groupby("model", sort=False):
         layers = mine.drop_duplicates("layer").sort_values("place")["layer"].tolist()
-        values = mine["value"].where(mine["moved"])
         found = {
             (layer, what): median(part["value"].dropna())
-            for (layer, what), part in mine.assign(value=values).groupby(["layer", "what"], sort=False)
+            for (layer, what), part in mine.groupby(["layer", "what"], sort=False)
         }
         rows += [(str(model), layer, *(Sized(found[layer, what], "times") for what in changes)) for layer in layers]
         for what in changes:
