@@ -16,6 +16,7 @@ from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
 from brittle.models.precision import exact, few_of
+from brittle.models.stairs import Stairs
 from brittle.types import Images, Logits
 
 Step: TypeAlias = Callable[[Images], Images]
@@ -125,3 +126,23 @@ class Fronted(Passing):
     def _modules(self) -> Iterator[nn.Module]:
         for front in self.fronts:
             yield from (one for one in (front.step, front.gradient) if isinstance(one, nn.Module))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A classifier taken apart behind a front that rounds: the front, its stairs, and the classifier behind it."""
+
+    front: Front
+    stairs: Stairs
+    behind: Classifier
+
+
+def taken_apart(classifier: Classifier) -> Rounded | None:
+    """None where what an image meets first does not round, or nobody may ask for gradients."""
+    if not isinstance(classifier, Fronted) or classifier.access != "gradient":
+        return None
+    first, *others = classifier.fronts
+    if not isinstance(first.gradient, Stairs):
+        return None
+    return Rounded(first, first.gradient, Fronted(classifier.inner, *others) if others else classifier.inner)

@@ -8,6 +8,7 @@ import torch
 from brittle.attacks.black_box.sparse_rs import SparseRS
 from brittle.attacks.black_box.square import Square
 from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.budget.jumps import climb_jumps
 from brittle.attacks.minimal.pixel_greedy import PixelGreedy
 from brittle.attacks.minimal.sigma_zero import SigmaZero
 from brittle.attacks.minimal.strongest import Minimal
@@ -18,6 +19,7 @@ from brittle.catalog import ATTACKS, entry_of, option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.models.front import taken_apart
 from brittle.rng import Rng
 from brittle.types import Images
 
@@ -62,7 +64,10 @@ class Standard:
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
         ask = asking_first(classifier, images, goal)
-        rows = ask.everyone
+        apart = taken_apart(classifier)
+        if apart is not None and norm in (L2, LINF):
+            climb_jumps(ask, apart, norm, self.eps, self.steps)
+        (rows,) = kept(~ask.best.claimed, ask.everyone)
         for number, member in enumerate(self.members):
             if not len(rows):
                 break
