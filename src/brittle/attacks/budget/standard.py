@@ -32,7 +32,8 @@ _SHORTLIST = 64  # pixels that each step of the greedy search tries
     "standard",
     paper="arXiv:2003.01690",
     kind="budget",
-    cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, less where one of them succeeds",
+    cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, behind a defence that rounds"
+    " 2 * steps * (F + B) more; less where one of them succeeds",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,9 @@ class Standard:
     alone): on networks trained against L-infinity, of MNIST above all, climbs from near the image get stuck. Climbs end
     that fail within a larger budget than eps, and the targeted one gives all steps to two of its nine targets. With few
     classes the loss is a difference of logits (see ``aim``), so that no fourth class is needed.
+
+    Behind a defence that rounds, such as JPEG, a climb over its jumps comes before all of them (see ``jumps``), in L2
+    and L-infinity.
 
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
