@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from brittle.measure.attack import rate
+from brittle.measure.intervals import LUCK, sign_test
 from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, Plain, Summary
 from brittle.measure.outcomes import NORMS
@@ -33,6 +34,7 @@ class JudgedDefence(Plain):
     certified: Measured  # proved: answered rightly, and no change within the budget alters that class
     inside: int  # images that a change within their certified radius alters, which none should
     overstated: float | None  # by how much the unaware figure lies above
+    missed: int  # images that the aware leave and any other takes, where these are more than the other way, beyond luck
     passes: int  # of the bare model, for one answer
 
 
@@ -163,7 +165,8 @@ def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
 
 
 def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
-    still = {name: sides.still(lost) for name, lost in sides.tries(budget).items()}
+    tries = sides.tries(budget)
+    still = {name: sides.still(lost) for name, lost in tries.items()}
     figure, seen = still["figure"].value, still["unaware"].value
     images = len(sides.images)
     return JudgedDefence(
@@ -178,8 +181,19 @@ def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence
         certified=_certified(sides, proved, budget),
         inside=_inside(sides, proved),
         overstated=None if seen is None or figure is None else seen - figure,
+        missed=_missed(tries),
         passes=sides.model.passes,
     )
+
+
+def _missed(tries: "dict[str, pd.Series[bool] | None]") -> int:
+    others = [tries[side] for side in ("unaware", "blind", "transferred") if tries[side] is not None]
+    aware = tries["aware"]
+    if aware is None or not others:
+        return 0
+    taken = pd.concat(others, axis=1).any(axis=1)
+    more, fewer = int((taken & ~aware).sum()), int((aware & ~taken).sum())
+    return more if more > fewer and sign_test(more, fewer) < LUCK else 0
 
 
 def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
