@@ -269,6 +269,50 @@ def test_networks_of_ones_own_take_an_arms_place_or_come_on_top(tmp_path: Path) 
     assert [(arm.name, arm.stands_for) for arm in ledger.arms] == [("one", "One"), ("two", "Two"), ("mine", "")]
 
 
+def guarded() -> dict[str, Any]:
+    """The small recipe with another arm, which is the first behind a defence; at scale cpu behind none."""
+    behind = {"published": "One, rounded", "of": "one", "defences": {"smoke": ["bit-depth,bits=3"]}}
+    content = changed("arms", "rounded", to=behind)
+    return content | {"steps": [content["steps"][0] | {"images": "all"}], "tables": [], "plots": []}
+
+
+def test_an_arm_of_another_is_whatever_stands_for_that_behind_defences(tmp_path: Path, cli: Cli) -> None:
+    file = written(tmp_path, guarded())
+    ledger = study(file, out=tmp_path / "out", scale="smoke")
+    assert verdicts(ledger) == {"rises one": "reproduced", "rises rounded": "reproduced"}
+    shown = {arm.name: arm.shown for arm in ledger.arms if arm.absent is None}
+    assert shown == {"one": "digits-cnn", "rounded": "digits-cnn, behind bit-depth,bits=3"}
+    assert study(tmp_path / "out" / "recipe.toml", out=tmp_path / "out") == ledger
+    ran = cli("study", "show", file)
+    assert "one, behind bit-depth,bits=3" in " ".join(ran.out.split())
+    mine = ModelSpec(model="digits-cnn", name="one", mean=[0.1], std=[0.5])
+    made = prepared(file, out=None, scale="smoke", models=[mine])
+    ((_, spec),) = made.steps
+    models = [(one["name"], one["mean"], one.get("defences", [])) for one in spec.toml()["models"]]
+    assert models == [("one", [0.1], []), ("rounded", [0.1], ["bit-depth,bits=3"])]
+    assert made.asked.arms["rounded"].same == made.asked.arms["one"].same
+    alone = prepared(file, out=None, scale="smoke", models=[ModelSpec(model="digits-cnn", name="rounded")])
+    assert alone.asked.arms["rounded"].defences == []
+    with pytest.raises(BrittleError, match=r"expected --weights of an arm \(one, two\), got 'rounded'"):
+        prepared(file, out=None, scale="smoke", weights={"rounded": "x"})
+
+
+def test_an_arm_of_one_that_is_not_at_hand_is_not_either(tmp_path: Path, cli: Cli) -> None:
+    content = guarded()
+    content["arms"]["rounded"] |= {"of": "two", "defences": ["bit-depth,bits=3"]}
+    made = prepared(written(tmp_path, content), out=None, scale="smoke")
+    assert set(made.asked.arms) == {"one"}
+    assert made.asked.absent["rounded"] == made.asked.absent["two"]
+    trained = prepared(written(tmp_path, content), out=None, scale="cpu", train_data="digits")
+    assert list(trained.to_train) == ["two", "rounded"]
+    ran = cli("study", "run", tmp_path / "small.toml", "--dry-run", "--train-data", "digits")
+    assert "two, rounded: resnet20 is trained first, which is not in this estimate" in ran.out
+    assert prepared(written(tmp_path, guarded()), out=None, scale="smoke").asked.arms.keys() == {"one", "rounded"}
+    content["arms"]["rounded"]["defences"] = {"smoke": ["bit-depth,bits=3"]}
+    none = prepared(written(tmp_path, content), out=None, scale="cpu", train_data="digits")
+    assert none.asked.absent["rounded"] == "no defence stands for One, rounded at scale cpu"
+
+
 FACTS: list[dict[str, Any]] = [
     {"id": what, "kind": "value", "says": what, "quantity": f"registry/{what}", "unit": "yes or no", "place": "here"}
     | {"published": [float(published)]}
@@ -438,6 +482,26 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a network": (
         changed("arms", "two", "cpu", "model", to="resnet-20"),
         "arm 'two': unknown model 'resnet-20'; did you mean 'resnet20'",
+    ),
+    "an arm of none": (
+        changed("arms", "two", to={"published": "Two", "of": "oen", "defences": ["jpeg"]}),
+        "arm 'two': no arm is called 'oen'; did you mean 'one'",
+    ),
+    "an arm of itself": (
+        changed("arms", "two", to={"published": "Two", "of": "two", "defences": ["jpeg"]}),
+        "arm 'two': expected of as an arm with networks of its own, got 'two'",
+    ),
+    "an arm of two kinds": (
+        changed("arms", "two", to={"published": "Two", "of": "one", "defences": ["jpeg"], "cpu": {"model": "resnet20"}}),
+        "arm 'two': expected of, or networks of its own, got both",
+    ),
+    "an arm of another as it is": (
+        changed("arms", "two", to={"published": "Two", "of": "one"}),
+        "arm 'two': expected of, another arm, and defences, or neither",
+    ),
+    "an arm's defence": (
+        changed("arms", "two", to={"published": "Two", "of": "one", "defences": ["jpg"]}),
+        "arm 'two': unknown defence 'jpg'; did you mean 'jpeg'",
     ),
     "of a plot": (
         changed("plots", 0, to={"title": "p", "place": "here", "told": "nois", "x": "x", "y": "y"}),

@@ -24,12 +24,23 @@ class Network(ModelSpec):
 
 @final
 class Arm(Keys):
-    """A network of the source, and what stands for it at each scale; none where there is nothing yet."""
+    """A network of the source, and what stands for it at each scale; none where there is nothing yet.
+
+    of: another arm instead, whose network it is behind ``defences``, whatever stands for that one; at a scale for which
+    they say nothing, none. defence_data: clean images that some of them are fitted on.
+    """
 
     published: str
     smoke: Network | None = None
     cpu: Network | None = None
     paper: Network | None = None
+    of: str | None = None
+    defences: list[str] | dict[Scale, list[str]] = Field(default=[])
+    defence_data: str | None = None
+
+    def behind(self, scale: Scale) -> list[str]:
+        """Its defences at a scale."""
+        return self.defences.get(scale, []) if isinstance(self.defences, dict) else self.defences
 
 
 @final

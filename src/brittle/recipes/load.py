@@ -7,6 +7,7 @@ from typing import NamedTuple, final
 
 from brittle.catalog import attacks_from, label_of
 from brittle.catalog.grammar import split
+from brittle.defend import defences_from
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.claims import FACTORS
 from brittle.measure.convention import NAMES
@@ -18,7 +19,7 @@ from brittle.measure.transfer import ERRORS
 from brittle.models.zoo import check_model
 from brittle.recipes.claims import target_of
 from brittle.recipes.facts import REGISTRY, check_fact
-from brittle.recipes.format import SCALES, Asked, Network, Plot, Recipe, Said, Table
+from brittle.recipes.format import SCALES, Arm, Asked, Network, Plot, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, filled, names_of
 from brittle.run.spec import parsed, read_spec
@@ -62,6 +63,7 @@ def check(recipe: Recipe, where: str) -> None:
         for network in (arm.smoke, arm.cpu, arm.paper):
             if network is not None:
                 _check_network(network, f"{where}: arm {name!r}")
+        _check_of(arm, recipe, f"{where}: arm {name!r}")
     for table in recipe.tables:
         _check_table(table, where)
     ids = [*(table.id for table in recipe.tables), *(claim.id for claim in recipe.claims)]
@@ -94,6 +96,26 @@ def _check_network(network: Network, at: str) -> None:
         check_model(network.model)
     except BrittleError as error:
         raise BrittleError(f"{at}: {error}") from None
+
+
+def _check_of(arm: Arm, recipe: Recipe, at: str) -> None:
+    """Refuses an arm of another that there is not, that is itself of another, or with a network of its own."""
+    if (arm.of is None) != (not arm.defences):
+        raise BrittleError(f"{at}: expected of, another arm, and defences, or neither")
+    if arm.of is None:
+        return
+    if arm.of not in recipe.arms:
+        raise BrittleError(f"{at}: no arm is called {arm.of!r}{did_you_mean(arm.of, recipe.arms)}")
+    if recipe.arms[arm.of].of is not None:
+        raise BrittleError(f"{at}: expected of as an arm with networks of its own, got {arm.of!r}")
+    if any((arm.smoke, arm.cpu, arm.paper)):
+        raise BrittleError(f"{at}: expected of, or networks of its own, got both")
+    for scale in SCALES:
+        for text in arm.behind(scale):
+            try:
+                defences_from([text])
+            except BrittleError as error:
+                raise BrittleError(f"{at}: {error}") from None
 
 
 def _check_table(table: Table, where: str) -> None:
