@@ -427,7 +427,7 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
 
 
 def test_readers_see_what_a_network_is_and_a_title_that_asks_is_not_doubly_pointed() -> None:
-    told = {"name": "one", "stands_for": "FC", "same": "family"}
+    told: dict[str, Any] = {"name": "one", "stands_for": "FC", "same": "family"}
     shown = {
         "run:{dir}/train-fc-seed-{seed}": "trained here: train-fc",
         "sklearn:tree:{train_data}": "sklearn:tree, on the training data",
