@@ -101,9 +101,8 @@ def undone(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -
         for cell in matrix.cells if matrix.size is None else ():
             path = [cell.source, *([matrix.goal] if len(manifest.goals) > 1 else []), matrix.attack]
             fooling = cell.of_fooling
-            if fooling.of:
-                left = rate(fooling.of - (fooling.count or 0), fooling.of)
-                known["/".join([*path, f"{ON}{cell.target}", UNDONE])] = left
+            left = rate((fooling.of or 0) - (fooling.count or 0), fooling.of or 0)
+            known["/".join([*path, f"{ON}{cell.target}", UNDONE])] = left
     return known
 
 
