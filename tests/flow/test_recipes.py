@@ -11,8 +11,10 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from brittle import Run
 from brittle.catalog.grammar import split
 from brittle.errors import BrittleError
+from brittle.measure import transfer_matrices
 from brittle.measure.ledger import ArmTold, Ledger
 from brittle.measure.models import Measured
 from brittle.recipes.arms import asked_for
@@ -20,6 +22,7 @@ from brittle.recipes.format import SCALES, Asked, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
+from brittle.records import read_manifest
 from brittle.repeat import prepared, study, write_study
 from brittle.run.spec import ModelSpec
 from conftest import Cli
@@ -297,6 +300,25 @@ def test_an_arm_of_another_is_whatever_stands_for_that_behind_defences(tmp_path:
         prepared(file, out=None, scale="smoke", weights={"rounded": "x"})
 
 
+def test_what_is_made_for_one_arm_is_undone_by_another_and_a_claim_is_of_the_arms_that_it_names(tmp_path: Path) -> None:
+    content = guarded()
+    told = {"kind": "existence", "says": "So it is for {arm}.", "above": 0.0, "place": "here"}
+    undone = {"id": "undone", "quantity": f"fgsm/one/{FGSM}/on {{arm}}/undone", "arms": ["rounded", "two"]}
+    error = {"id": "error", "quantity": f"fgsm/one/{FGSM}/on rounded/error"}
+    content["claims"] = [told | undone, told | error | {"says": "So."}]
+    ledger = study(written(tmp_path, content), out=tmp_path / "out", scale="smoke")
+    assert [one.claim.id for one in ledger.judged] == ["undone rounded", "error"]
+    (share,), (rate,) = (one.measured for one in ledger.judged)
+    place = tmp_path / "out" / "fgsm"
+    run = Run(place, read_manifest(place))
+    matrices = transfer_matrices(run.manifest, run.records, run.transfers)
+    cell = next(one for one in matrices if one.attack == FGSM).cell("one", "rounded + bit-depth(bits=3)")
+    assert cell is not None and share is not None and rate is not None
+    assert cell.of_fooling.of and share.of == cell.of_fooling.of
+    assert (share.count or 0) + (cell.of_fooling.count or 0) == share.of
+    assert rate.of == 24
+
+
 def test_an_arm_of_one_that_is_not_at_hand_is_not_either(tmp_path: Path, cli: Cli) -> None:
     content = guarded()
     content["arms"]["rounded"] |= {"of": "two", "defences": ["bit-depth,bits=3"]}
@@ -502,6 +524,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an arm's defence": (
         changed("arms", "two", to={"published": "Two", "of": "one", "defences": ["jpg"]}),
         "arm 'two': unknown defence 'jpg'; did you mean 'jpeg'",
+    ),
+    "of a claim's arms": (changed("claims", 0, "arms", to=["oen"]), "no arm is called 'oen'; did you mean 'one'"),
+    "arms of no claim": (
+        changed("claims", 0, to=FACTS[0] | {"arms": ["one"]}),
+        r"expected arms where its quantities have \{arm\}",
     ),
     "of a plot": (
         changed("plots", 0, to={"title": "p", "place": "here", "told": "nois", "x": "x", "y": "y"}),

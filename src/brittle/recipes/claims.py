@@ -79,7 +79,8 @@ def _of_table(table: Table) -> Iterator[Posed]:
 def _of_said(said: Said, asked: Asked) -> Iterator[Posed]:
     texts, taken = _sequence(said, asked), list(said.taken)
     free = any("arm" in names_of(text) for text in texts)
-    for arm in asked.arms if free else [None]:
+    about = [arm for arm in said.arms or asked.arms if arm in asked.arms]
+    for arm in about if free else [None]:
         values = {} if arm is None else {"arm": arm}
         factor = FACTORS[said.unit]
         claim = Claim(

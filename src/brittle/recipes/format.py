@@ -102,7 +102,7 @@ class Said(Keys):
     """A claim that no single cell is: see ``measure.claims.Claim``.
 
     quantity with over: a sequence, one for each value of its variable; otherwise quantities. ``{arm}`` elsewhere: once
-    for each network at hand. same: how alike a network must be; by default the same for figures, of the family where
+    for each network at hand, or for those of ``arms`` alone. same: how alike a network must be; by default the same for figures, of the family where
     the claim names networks, and any where it does not.
     """
 
@@ -112,6 +112,7 @@ class Said(Keys):
     quantity: str | None = None
     over: dict[str, Any] = Field(default={})
     quantities: list[str] = Field(default=[])
+    arms: list[str] = Field(default=[])
     taken: list[str] = Field(default=[])
     relation: Relation | None = None
     above: float | None = None

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar, final
 import numpy as np
 import pandas as pd
 
+from brittle.catalog.grammar import split
 from brittle.data.perturbation import read_perturbation
 from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
@@ -16,10 +17,10 @@ from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of, stopped
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve, Told
-from brittle.measure.transfer import transfer_errors
+from brittle.measure.transfer import transfer_errors, undone
 from brittle.recipes.arms import told as arms_told
 from brittle.recipes.arms import unlike
-from brittle.recipes.claims import Posed, posed, published
+from brittle.recipes.claims import Posed, posed, published, target_of
 from brittle.recipes.facts import facts
 from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
@@ -125,13 +126,13 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
 def _elsewhere(place: Path, manifest: Manifest, records: pd.DataFrame) -> Iterator[Quantities]:
     """What an audit's changes do to the other models, and, to those behind defences, by whom they were made."""
     transfers = read_transfers(place, manifest)
-    yield Quantities(transfer_errors(manifest, transfers))
+    yield Quantities(transfer_errors(manifest, transfers) | undone(manifest, records, transfers))
     yield defence_quantities(manifest, records, transfers, read_certificates(place, manifest))
 
 
 def _by_arms(found: Quantities, asked: Asked) -> Quantities:
     """An arm behind defences is the defended model: what a run calls by both goes by the arm's name alone, and the bare
-    one, which an audit puts beside it under that name, by none."""
+    one, which an audit puts beside it under that name, by none; as what is made for it, and as what it is graded on."""
     arms = {
         name_of(network.model_copy(update={"name": arm}), each): arm
         for arm, network in asked.arms.items()
@@ -140,10 +141,14 @@ def _by_arms(found: Quantities, asked: Asked) -> Quantities:
     if not arms:
         return found
 
+    def renamed(part: str) -> str:
+        target = target_of(part)
+        return arms.get(part, part) if target is None else part.replace(target, arms.get(target, target), 1)
+
     def named(every: Mapping[str, T]) -> dict[str, T]:
-        heads = {key: key.partition("/") for key in every}
-        kept = {key: head for key, head in heads.items() if head[0] not in arms.values()}
-        return {"".join((arms.get(head[0], head[0]), *head[1:])): every[key] for key, head in kept.items()}
+        parts = {key: split(key, "/") for key in every}
+        kept = {key: mine for key, mine in parts.items() if {mine[0], *map(target_of, mine)}.isdisjoint(arms.values())}
+        return {"/".join(map(renamed, mine)): every[key] for key, mine in kept.items()}
 
     return Quantities(named(found.known), named(found.each))
 

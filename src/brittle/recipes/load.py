@@ -15,7 +15,7 @@ from brittle.measure.defended import ALONE, INSIDE, SIDES, is_within
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
-from brittle.measure.transfer import ERRORS
+from brittle.measure.transfer import ERRORS, UNDONE
 from brittle.models.zoo import check_model
 from brittle.recipes.claims import target_of
 from brittle.recipes.facts import REGISTRY, check_fact
@@ -71,7 +71,7 @@ def check(recipe: Recipe, where: str) -> None:
         if ids.count(one) > 1:
             raise BrittleError(f"{where}: expected an id of its own for each table and claim, got {one!r} twice")
     for claim in recipe.claims:
-        _check_claim(claim, where)
+        _check_claim(claim, recipe, where)
     labels = _labels(recipe)
     for plot in recipe.plots:
         _check_plot(plot, where, labels)
@@ -137,8 +137,13 @@ def _check_table(table: Table, where: str) -> None:
                 raise BrittleError(f"{at}: {{{name}}} is no head{did_you_mean(name, [*table.heads, 'measure'])}")
 
 
-def _check_claim(claim: Said, where: str) -> None:
+def _check_claim(claim: Said, recipe: Recipe, where: str) -> None:
     at = f"{where}: claim {claim.id!r}"
+    unknown = [arm for arm in claim.arms if arm not in recipe.arms]
+    if unknown:
+        raise BrittleError(f"{at}: no arm is called {unknown[0]!r}{did_you_mean(unknown[0], recipe.arms)}")
+    if claim.arms and not any("arm" in names_of(text) for text in [claim.quantity or "", *claim.quantities]):
+        raise BrittleError(f"{at}: expected arms where its quantities have {{arm}}")
     if (claim.quantity is None) == (not claim.quantities):
         raise BrittleError(f"{at}: expected either quantity or quantities")
     if claim.quantity is not None and claim.kind not in ("existence", "value") and len(claim.over) != 1:
@@ -247,7 +252,7 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
     elif target is None:
         measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, INSIDE, "clean_error"}
     else:
-        measures = set(ERRORS)
+        measures = {*ERRORS, UNDONE}
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
         raise BrittleError(f"{at}: no attack of {step!r} is called {inner[-1]!r}{did_you_mean(inner[-1], known)}")
     if known and "{" not in measure and measure not in measures:
