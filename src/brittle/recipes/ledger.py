@@ -111,6 +111,8 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
         found = quantities(manifest, records, told)
         if told is not None:
             curves.setdefault(step.key, []).extend(told.curves)
+        if manifest.study == "train":
+            found = _by_trained(found, step, asked)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
         if manifest.transfer is not None:
@@ -151,6 +153,18 @@ def _by_arms(found: Quantities, asked: Asked) -> Quantities:
         return {"/".join(map(renamed, mine)): every[key] for key, mine in kept.items()}
 
     return Quantities(named(found.known), named(found.each))
+
+
+def _by_trained(found: Quantities, step: Step, asked: Asked) -> Quantities:
+    """What a step has trained goes by the names of the arms that are ``run:{dir}/FOLDER`` of it, or a network in it."""
+    known: dict[str, Measured] = {}
+    (seed,) = step.content["seeds"]
+    for arm, network in asked.arms.items():
+        place, _, called = network.model.replace("{seed}", str(seed)).partition("#")
+        if place == f"run:{{dir}}/{step.folder}":
+            heads = {key: key.partition("/") for key in found.known}
+            known |= {f"{arm}/{tail}": found.known[key] for key, (head, _, tail) in heads.items() if called in ("", head)}
+    return Quantities(known)
 
 
 def passes_of(place: Path, manifest: Manifest) -> Quantities:
