@@ -79,7 +79,7 @@ def judge_defences(
     transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
     """
     found = []
-    for sides in _sides(_guarded(manifest), manifest, records, transfers):
+    for sides in every_sides(manifest, records, transfers):
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
         proved = (
             certificates[certificates["model"] == sides.model.name].set_index("position").reindex(sides.images.index)
@@ -110,13 +110,13 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
     The budget of a minimal attack is that of the leaderboard in its norm, the largest.
     """
     found = []
-    for sides in _sides(_guarded(manifest), manifest, records, transfers):
+    for sides in every_sides(manifest, records, transfers):
         budgets = budgets_of(manifest, [sides.bare, sides.own])
         for spec in manifest.attacks:
             budget = _budget_for(spec, budgets)
             if budget is not None:
                 unaware, aware = (
-                    sides.still([sides.lost(rows, budget, only=[spec.label])]) for rows in (sides.unaware, sides.own)
+                    sides.still(sides.lost(rows, budget, only=[spec.label])) for rows in (sides.unaware, sides.own)
                 )
                 where = {"model": sides.model.name, "goal": sides.goal}
                 found.append(JudgedAlone(**where, attack=spec.label, budget=budget, unaware=unaware, aware=aware))
@@ -129,7 +129,7 @@ def under_all(
     """The same, with the robust accuracy of defended models under all that was tried on them: as a defence's figure,
     also under what was made for other models, of any size. transfers: see ``TRANSFERRED``.
     """
-    every = _sides(_guarded(manifest), manifest, records, transfers)
+    every = every_sides(manifest, records, transfers)
     left = {(sides.model.name, sides.goal): sides.left() for sides in every}
     return [
         one.model_copy(update={"overall": one.overall | {"robust_accuracy": left[one.model, one.goal]}})
@@ -137,6 +137,11 @@ def under_all(
         else one
         for one in summaries
     ]
+
+
+def every_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
+    """Of each defended model and goal, where it has images that the bare model has, too. transfers: ``TRANSFERRED``."""
+    return _sides(_guarded(manifest), manifest, records, transfers)
 
 
 def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
@@ -158,15 +163,9 @@ def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
 
 
 def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
-    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
-    others = sides.labels(lambda spec: spec.access != "gradient")
-    unaware = sides.lost(sides.unaware, budget)
-    aware = sides.lost(sides.own, budget, only=by_gradients)
-    blind = sides.lost(sides.own, budget, only=others)
-    transferred = sides.lost(sides.others, budget)
-    figure, seen = sides.still([unaware, aware, blind, transferred]), sides.still([unaware])
+    still = {name: sides.still(lost) for name, lost in sides.tries(budget).items()}
+    figure, seen = still["figure"].value, still["unaware"].value
     images = len(sides.images)
-    known = seen.value is not None and figure.value is not None
     return JudgedDefence(
         model=sides.model.name,
         bare=sides.model.defends or "",
@@ -175,14 +174,10 @@ def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence
         clean=rate(int(sides.images.sum()), images),
         clean_bare=rate(int(sides.clean_bare.sum()), images),
         robust_bare=rate(int((sides.clean_bare & ~fallen(sides.bare, budget, sides.images.index)).sum()), images),
-        unaware=seen,
-        aware=sides.still([aware]),
-        blind=sides.still([blind]),
-        transferred=sides.still([transferred]),
-        figure=figure,
+        **still,
         certified=_certified(sides, proved, budget),
         inside=_inside(sides, proved),
-        overstated=(seen.value or 0) - (figure.value or 0) if known else None,
+        overstated=None if seen is None or figure is None else seen - figure,
         passes=sides.model.passes,
     )
 
@@ -192,29 +187,22 @@ def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
     attacked = fallen(sides.bare, budget, sides.images.index) & right
     clean = sides.own.drop_duplicates("position").set_index("position").reindex(sides.images.index)
     refused = clean["clean_prediction"] == sides.model.reject
-    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
+    tries = sides.tries(budget)
 
-    def caught(*tried: "pd.Series[bool] | None") -> Measured:
-        through = [one for one in tried if one is not None]
-        if not through or not attacked.any():
+    def caught(through: "pd.Series[bool] | None") -> Measured:
+        if through is None or not attacked.any():
             return Measured(value=None)
-        return rate(int((attacked & ~pd.concat(through, axis=1).any(axis=1)).sum()), int(attacked.sum()))
+        return rate(int((attacked & ~through).sum()), int(attacked.sum()))
 
-    unaware, aware, blind, others = (
-        sides.lost(sides.unaware, budget),
-        sides.lost(sides.own, budget, only=by_gradients),
-        sides.lost(sides.own, budget),
-        sides.lost(sides.others, budget),
-    )
     return JudgedDetector(
         model=sides.model.name,
         bare=sides.model.defends or "",
         goal=sides.goal,
         budget=budget,
         refused=rate(int(refused.sum()), len(refused)),
-        unaware=caught(unaware),
-        aware=caught(aware),
-        worst=caught(unaware, blind, others),
+        unaware=caught(tries["unaware"]),
+        aware=caught(tries["aware"]),
+        worst=caught(tries["figure"]),
     )
 
 

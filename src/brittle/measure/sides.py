@@ -41,12 +41,24 @@ class Sides:
         lost: pd.Series[bool] = fallen(mine, budget, self.images.index) | ~self.images.astype(bool)
         return lost
 
-    def still(self, lost: "Sequence[pd.Series[bool] | None]") -> Measured:
-        """The share of images that none of these has lost; no value where nobody has tried."""
-        tried = [one for one in lost if one is not None]
-        if not tried:
-            return Measured(value=None)
-        return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
+    def still(self, lost: "pd.Series[bool] | None") -> Measured:
+        """The share of images that are not lost; no value where nobody has tried."""
+        return Measured(value=None) if lost is None else rate(int((~lost).sum()), len(self.images))
+
+    def tries(self, budget: Budget) -> "dict[str, pd.Series[bool] | None]":
+        """By who made it, what is lost within a budget: to the unaware, the aware by gradients, those that ask for
+        none (blind), what was made for other models (transferred), and to any of them (figure).
+        """
+        by_gradients = self.labels(lambda spec: spec.access == "gradient")
+        others = self.labels(lambda spec: spec.access != "gradient")
+        lost = {
+            "unaware": self.lost(self.unaware, budget),
+            "aware": self.lost(self.own, budget, only=by_gradients),
+            "blind": self.lost(self.own, budget, only=others),
+            "transferred": self.lost(self.others, budget),
+        }
+        tried = [one for one in lost.values() if one is not None]
+        return {**lost, "figure": pd.concat(tried, axis=1).any(axis=1) if tried else None}
 
     def left(self) -> Measured:
         """The share of images that nothing at all has lost."""

@@ -1,6 +1,6 @@
 """From the run directories of a study to its ledger: nothing is run, and nothing but records and images is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar, final
 
@@ -11,6 +11,7 @@ from brittle.data.perturbation import read_perturbation
 from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
+from brittle.measure.defended import defence_quantities
 from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of, stopped
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
@@ -27,6 +28,7 @@ from brittle.records import (
     MANIFEST,
     Manifest,
     pixels_of,
+    read_certificates,
     read_manifest,
     read_records,
     read_transfers,
@@ -111,13 +113,20 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
         if manifest.transfer is not None:
-            found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
+            found = joined([found, *_elsewhere(place, manifest, records)])
         parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
             if accuracy is not None and manifest.labelled:
                 accuracies[model.name] = (model.name, accuracy, 1 / max(len(model.class_names), 1))
     return Seen(joined(parts), list(accuracies.values()), curves, unfinished)
+
+
+def _elsewhere(place: Path, manifest: Manifest, records: pd.DataFrame) -> Iterator[Quantities]:
+    """What an audit's changes do to the other models, and, to those behind defences, by whom they were made."""
+    transfers = read_transfers(place, manifest)
+    yield Quantities(transfer_errors(manifest, transfers))
+    yield defence_quantities(manifest, records, transfers, read_certificates(place, manifest))
 
 
 def _by_arms(found: Quantities, asked: Asked) -> Quantities:

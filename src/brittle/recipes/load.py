@@ -10,6 +10,7 @@ from brittle.catalog.grammar import split
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.claims import FACTORS
 from brittle.measure.convention import NAMES
+from brittle.measure.defended import ALONE, INSIDE, SIDES, is_within
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
@@ -218,8 +219,14 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
             raise BrittleError(f"{at}: no arm is called {target!r}{did_you_mean(target, recipe.arms)}")
         inner = inner[:-1]
     known = labels.get(step)
+    if inner and is_within(inner[-1]):
+        known = known and {inner[-1]}
+        measures = set(SIDES)
+    elif target is None:
+        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, INSIDE, "clean_error"}
+    else:
+        measures = set(ERRORS)
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
         raise BrittleError(f"{at}: no attack of {step!r} is called {inner[-1]!r}{did_you_mean(inner[-1], known)}")
-    measures = {*MEASURES, *NAMES, *BY_IMAGE, "clean_error"} if target is None else set(ERRORS)
     if known and "{" not in measure and measure not in measures:
         raise BrittleError(f"{at}: no measure is called {measure!r}{did_you_mean(measure, measures)}")
