@@ -112,7 +112,7 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
             curves.setdefault(step.key, []).extend(told.curves)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
-        if manifest.transfer is not None:
+        if manifest.study == "audit":
             found = joined([found, *_elsewhere(place, manifest, records)])
         parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
@@ -123,9 +123,10 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
 
 
 def _elsewhere(place: Path, manifest: Manifest, records: pd.DataFrame) -> Iterator[Quantities]:
-    """What an audit's changes do to the other models, and, to those behind defences, by whom they were made."""
+    """What an audit's changes do to the other models, and by whom those were made that a model does not withstand."""
     transfers = read_transfers(place, manifest)
-    yield Quantities(transfer_errors(manifest, transfers))
+    if manifest.transfer is not None:
+        yield Quantities(transfer_errors(manifest, transfers))
     yield defence_quantities(manifest, records, transfers, read_certificates(place, manifest))
 
 

@@ -223,7 +223,7 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
         known = known and {inner[-1]}
         measures = set(SIDES)
     elif target is None:
-        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, INSIDE, "clean_error"}
+        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, *INSIDE, "clean_error"}
     else:
         measures = set(ERRORS)
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
