@@ -23,7 +23,7 @@ from brittle.recipes.claims import Posed, posed, published
 from brittle.recipes.facts import facts
 from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
-from brittle.recipes.templates import at_scale, filled
+from brittle.recipes.templates import at_scale, constants, filled
 from brittle.records import (
     MANIFEST,
     Manifest,
@@ -205,12 +205,14 @@ def _besides(recipe: Recipe, asked: Asked, given: Quantities) -> list[BesideTold
     """Of networks of which nothing is known, nothing."""
     found = []
     for one in recipe.besides:
+        fixed = constants(one.over, asked.scale)
         rows = [
-            (arm, tuple(found_in(filled(text, {"arm": arm}), given) for text in one.columns.values()))
+            (arm, tuple(found_in(filled(text, {**fixed, "arm": arm}), given) for text in one.columns.values()))
             for arm in asked.arms
         ]
         known = tuple((arm, cells) for arm, cells in rows if any(cell is not None for cell in cells))
         units = tuple(one.units.get(head, "") for head in one.columns)
         if known:
-            found.append(BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known))
+            says = filled(one.says, fixed)
+            found.append(BesideTold(title=one.title, says=says, heads=tuple(one.columns), units=units, rows=known))
     return found

@@ -119,8 +119,10 @@ def _check_claim(claim: Said, where: str) -> None:
     at = f"{where}: claim {claim.id!r}"
     if (claim.quantity is None) == (not claim.quantities):
         raise BrittleError(f"{at}: expected either quantity or quantities")
-    if claim.quantity is not None and claim.kind not in ("existence", "value") and len(claim.over) != 1:
-        raise BrittleError(f"{at}: expected over, with the one variable that its quantity has in braces")
+    if claim.quantity is not None and claim.kind not in ("existence", "value"):
+        chosen = [at_scale(claim.over, scale) for scale in SCALES]
+        if not claim.over or any(sum(len(values) > 1 for values in one.values()) > 1 for one in chosen):
+            raise BrittleError(f"{at}: expected over, with the one variable of several values that its quantity has")
     for name in claim.over:
         if name not in names_of(claim.quantity or ""):
             raise BrittleError(
