@@ -61,7 +61,8 @@ def test_what_each_attacker_leaves_of_a_defence_is_a_quantity(tmp_path: Path) ->
     asked += [f"tried/soft/{PGD}/unaware", f"tried/soft/{PGD}/aware"]
     asked += ["tried/smooth/within(l2=0.5)/certified", "tried/smooth/within(l2=0.5)/refused", "tried/smooth/inside"]
     asked.append(f"{asked[3]} - {asked[0]}")
-    asked += ["tried/smooth/tries_inside", "tried/smooth/within(l2=0.5)/certified <= tried/smooth/within(l2=0.5)/figure"]
+    at = "tried/smooth/within(l2=0.5)"
+    asked += ["tried/smooth/tries_inside", f"{at}/certified <= {at}/figure"]
     bare = "tried/bare/within(linf=8/255)"
     asked += [f"{bare}/{side}" for side in ("aware", "blind", "transferred", "figure")]
     asked += [f"{bare}/figure <= {bare}/{side}" for side in ("aware", "blind", "transferred")]

@@ -618,5 +618,6 @@ def test_a_claim_has_one_sequence_and_budgets_that_belong_to_a_scale(tmp_path: P
     (numbers,) = made.besides
     assert numbers.says == "As large as 0.05."
     assert [cell is not None for _, (cell,) in numbers.rows] == [True]
+    two = claim | {"over": {"size": [0.0, 0.3], "eps": [0.0, 0.3]}}
     with pytest.raises(BrittleError, match="expected over, with the one variable of several values"):
-        load_recipe(written(tmp_path, changed("claims", to=[claim | {"over": {"size": [0.0, 0.3], "eps": [0.0, 0.3]}}])))
+        load_recipe(written(tmp_path, changed("claims", to=[two])))
