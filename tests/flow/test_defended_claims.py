@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import tomli_w
 
@@ -47,12 +48,24 @@ def recipe(tmp_path: Path, *quantities: str) -> Path:
     return file
 
 
+def robust(records: pd.DataFrame, eps: float) -> float:
+    """The share of images that these attacks leave right within a budget."""
+    lost = records["fooled"] & (records["linf"] <= eps * (1 + 1e-5))
+    right = (records["clean_prediction"] == records["label"]) & ~lost
+    return float(right.groupby(records["position"]).all().mean())
+
+
 def test_what_each_attacker_leaves_of_a_defence_is_a_quantity(tmp_path: Path) -> None:
     sides = ("unaware", "aware", "blind", "figure", "bare")
     asked = [f"tried/soft/within(linf=8/255)/{side}" for side in sides]
     asked += [f"tried/soft/{PGD}/unaware", f"tried/soft/{PGD}/aware"]
     asked += ["tried/smooth/within(l2=0.5)/certified", "tried/smooth/within(l2=0.5)/refused", "tried/smooth/inside"]
     asked.append(f"{asked[3]} - {asked[0]}")
+    at = "tried/smooth/within(l2=0.5)"
+    asked += ["tried/smooth/tries_inside", f"{at}/certified <= {at}/figure"]
+    bare = "tried/bare/within(linf=8/255)"
+    asked += [f"{bare}/{side}" for side in ("aware", "blind", "transferred", "figure")]
+    asked += [f"{bare}/figure <= {bare}/{side}" for side in ("aware", "blind", "transferred")]
     made = study(recipe(tmp_path, *asked), out=tmp_path / "run", scale="smoke")
     measured = [one.measured[0] or Measured(value=None) for one in made.judged]
     found = {name: one.value for name, one in zip(asked, measured, strict=True)}
@@ -78,6 +91,13 @@ def test_what_each_attacker_leaves_of_a_defence_is_a_quantity(tmp_path: Path) ->
     assert found[asked[9]] == proved.inside == 0
     assert measured[10].of == 12  # image by image, so that figures of the same images can be told apart
     assert (measured[10].value or 0) <= 0
+    assert found[asked[11]] == proved.tries_inside > 0
+    assert found[asked[12]] == 1.0
+    own = run.records[run.records["model"] == "bare"]
+    blind = own["attack"].str.startswith("square")
+    assert found[f"{bare}/aware"] == robust(own[~blind], 8 / 255) < 1
+    assert found[f"{bare}/blind"] == robust(own[blind], 8 / 255)
+    assert [found[name] for name in asked[-3:]] == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(

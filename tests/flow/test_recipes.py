@@ -514,7 +514,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "arm 'two': expected of as an arm with networks of its own, got 'two'",
     ),
     "an arm of two kinds": (
-        changed("arms", "two", to={"published": "Two", "of": "one", "defences": ["jpeg"], "cpu": {"model": "resnet20"}}),
+        changed(
+            "arms", "two", to={"published": "Two", "of": "one", "defences": ["jpeg"], "cpu": {"model": "resnet20"}}
+        ),
         "arm 'two': expected of, or networks of its own, got both",
     ),
     "an arm of another as it is": (
@@ -682,3 +684,33 @@ def test_values_by_scale_and_names_in_braces() -> None:
     assert at_scale({"a": {"smoke": 1}}, "cpu") == {}
     assert put_in(["{n}", "eps={e}", "{z}"], {"n": 3, "e": 8 / 255}) == [3, "eps=8/255", "{z}"]
     assert split("s/a/fgsm(eps=8/255)/l2", "/") == ["s", "a", "fgsm(eps=8/255)", "l2"]
+
+
+def test_a_claim_has_one_sequence_and_budgets_that_belong_to_a_scale(tmp_path: Path) -> None:
+    sizes = {"smoke": [0.05], "cpu": [0.1], "paper": [0.1]}
+    claim: dict[str, Any] = {
+        **changed("claims", 0, "id", to="so")["claims"][0],
+        "says": "At {eps} it is worse than {arm} under noise.",
+        "quantity": "noise/{arm}/rms={size}/error / noise/{arm}/rms={eps}/error",
+        "over": {"size": [0.0, 0.3], "eps": sizes},
+    }
+    beside = {
+        "title": "Noise",
+        "says": "As large as {eps}.",
+        "columns": {"error": "noise/{arm}/rms={eps}/error"},
+        "over": {"eps": sizes},
+    }
+    content = changed("claims", to=[claim]) | {"besides": [beside], "tables": []}
+    made = study(written(tmp_path, content), out=tmp_path / "out", scale="smoke")
+    (one,) = made.judged
+    assert one.claim.says == "At 0.05 it is worse than one under noise."
+    assert one.claim.quantities == tuple(
+        f"noise/one/rms={size}/error / noise/one/rms=0.05/error" for size in ("0", "0.3")
+    )
+    assert all(found is not None for found in one.measured)
+    (numbers,) = made.besides
+    assert numbers.says == "As large as 0.05."
+    assert [cell is not None for _, (cell,) in numbers.rows] == [True]
+    two = claim | {"over": {"size": [0.0, 0.3], "eps": [0.0, 0.3]}}
+    with pytest.raises(BrittleError, match="expected over, with the one variable of several values"):
+        load_recipe(written(tmp_path, changed("claims", to=[two])))

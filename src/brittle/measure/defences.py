@@ -33,6 +33,7 @@ class JudgedDefence(Plain):
     figure: Measured  # the worst of all of them, image by image
     certified: Measured  # proved: answered rightly, and no change within the budget alters that class
     inside: int  # images that a change within their certified radius alters, which none should
+    tries_inside: int  # changes within it that were tried
     overstated: float | None  # by how much the unaware figure lies above
     missed: int  # images that the aware leave and any other takes, where these are more than the other way, beyond luck
     passes: int  # of the bare model, for one answer
@@ -83,10 +84,7 @@ def judge_defences(
     found = []
     for sides in every_sides(manifest, records, transfers):
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        proved = (
-            certificates[certificates["model"] == sides.model.name].set_index("position").reindex(sides.images.index)
-        )
-        found += [_judged(sides, budget, proved) for budget in at]
+        found += [_judged(sides, budget, certificates) for budget in at]
     return found
 
 
@@ -146,6 +144,12 @@ def every_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFra
     return _sides(_guarded(manifest), manifest, records, transfers)
 
 
+def bare_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
+    """Of each model without defences and goal. transfers: ``TRANSFERRED``."""
+    bare = [(model, goal) for model in manifest.models if not model.defends for goal in manifest.goals]
+    return _sides(bare, manifest, records, transfers)
+
+
 def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
     return [(model, goal) for model in manifest.models if model.defends for goal in manifest.goals]
 
@@ -164,10 +168,11 @@ def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
     return max((one for one in budgets if one.norm == spec.norm), key=lambda one: one.eps, default=None)
 
 
-def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
+def _judged(sides: Sides, budget: Budget, certificates: pd.DataFrame) -> JudgedDefence:
     tries = sides.tries(budget)
     still = {name: sides.still(lost) for name, lost in tries.items()}
     figure, seen = still["figure"].value, still["unaware"].value
+    proved, tried = certified(sides, certificates, budget), tries_inside(sides, certificates)
     images = len(sides.images)
     return JudgedDefence(
         model=sides.model.name,
@@ -178,8 +183,9 @@ def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence
         clean_bare=rate(int(sides.clean_bare.sum()), images),
         robust_bare=rate(int((sides.clean_bare & ~fallen(sides.bare, budget, sides.images.index)).sum()), images),
         **still,
-        certified=_certified(sides, proved, budget),
-        inside=_inside(sides, proved),
+        certified=Measured(value=None) if proved is None else rate(int(proved.sum()), len(proved)),
+        inside=int(tried.loc[tried["changed"], "position"].nunique()),
+        tries_inside=len(tried),
         overstated=None if seen is None or figure is None else seen - figure,
         missed=_missed(tries),
         passes=sides.model.passes,
@@ -220,18 +226,32 @@ def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
     )
 
 
-def _certified(sides: Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
-    """Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves."""
+def certified(sides: Sides, certificates: pd.DataFrame, budget: Budget) -> "pd.Series[bool] | None":
+    """By position, whether a radius as large as the budget is proved of the right class; None of what proves nothing.
+
+    Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves.
+    """
+    proved = _proved(sides, certificates)
     if budget.norm != "l2" or proved["radius"].isna().all():
-        return Measured(value=None)
+        return None
     right = (proved["prediction"] == proved["label"]) & (proved["radius"] >= budget.eps)
-    return rate(int((right & sides.images.astype(bool)).sum()), len(proved))
+    held: pd.Series[bool] = right & sides.images.astype(bool)
+    return held
 
 
-def _inside(sides: Sides, proved: pd.DataFrame) -> int:
-    """Images with a certificate of their class that a smaller change makes wrong, whoever it was made for."""
+def tries_inside(sides: Sides, certificates: pd.DataFrame) -> pd.DataFrame:
+    """Changes of images that are less far than the radius with which the right class is certified, whoever they were
+    made for: position, changed."""
+    proved = _proved(sides, certificates)
     radius = proved["radius"].where(proved["prediction"] == proved["label"], 0.0)
     every = [rows[["position", "changed", "l2"]] for rows in (sides.own, sides.unaware, sides.others)]
     changes = pd.concat(every)
-    within = changes["changed"] & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
-    return int(changes.loc[within, "position"].nunique())
+    within = (changes["l2"] > 0) & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
+    inside: pd.DataFrame = changes.loc[within, ["position", "changed"]]
+    return inside
+
+
+def _proved(sides: Sides, certificates: pd.DataFrame) -> pd.DataFrame:
+    mine = certificates[certificates["model"] == sides.model.name]
+    proved: pd.DataFrame = mine.set_index("position").reindex(sides.images.index)
+    return proved

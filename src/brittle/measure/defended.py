@@ -1,10 +1,15 @@
 """The quantities of defences by name, as claims speak of them, each with its interval."""
 
+from itertools import chain
+
 import pandas as pd
 
+from brittle.measure.attack import rate
 from brittle.measure.defences import (
     JudgedDefence,
     JudgedDetector,
+    bare_sides,
+    certified,
     every_sides,
     judge_defences,
     judge_detectors,
@@ -27,8 +32,8 @@ SIDES = (
 ALONE = ("unaware", "aware")
 """Measures of a single attack."""
 
-INSIDE = "inside"
-"""Images that are changed within the radius that was certified for them."""
+INSIDE = ("inside", "tries_inside")
+"""Images that are changed within the radius that was certified for them, and how many changes within it were tried."""
 
 
 def defence_quantities(
@@ -37,8 +42,9 @@ def defence_quantities(
     """``MODEL/within(NORM=EPS)/SIDE``, robust accuracy: unaware, aware, blind, transferred, figure, by image too, as
     those of ``JudgedDefence``; bare, certified; of a detector refused, caught_unaware, caught_aware, caught.
 
-    ``MODEL/ATTACK/unaware`` and ``aware`` under that attack alone; ``MODEL/inside``. Of several goals
-    ``MODEL/GOAL/...``. None of an audit without defences. transfers, certificates: as of ``judge_defences``.
+    ``MODEL/ATTACK/unaware`` and ``aware`` under that attack alone; ``MODEL/inside``, ``MODEL/tries_inside``. Of several
+    goals ``MODEL/GOAL/...``. Of a model without defences aware, blind, transferred and figure. transfers, certificates:
+    as of ``judge_defences``.
     """
     known: dict[str, Measured] = {}
     each: dict[str, Each] = {}
@@ -49,15 +55,16 @@ def defence_quantities(
     def within(one: JudgedDefence | JudgedDetector, name: str) -> str:
         return path(one.model, one.goal, _named(one.budget), name)
 
-    for sides in every_sides(manifest, records, transfers):
+    for sides in chain(bare_sides(manifest, records, transfers), every_sides(manifest, records, transfers)):
         for budget in budgets_of(manifest, [sides.bare, sides.own]):
-            for side, lost in sides.tries(budget).items():
-                if lost is not None:
+            left = {side: None if lost is None else ~lost for side, lost in sides.tries(budget).items()}
+            for side, held in (left | {"certified": certified(sides, certificates, budget)}).items():
+                if held is not None:
                     name = path(sides.model.name, sides.goal, _named(budget), side)
-                    known[name], each[name] = sides.still(lost), (~lost).astype(float)
+                    known[name], each[name] = rate(int(held.sum()), len(held)), held.astype(float)
     for one in judge_defences(manifest, records, transfers, certificates):
-        known |= {within(one, "bare"): one.robust_bare, within(one, "certified"): one.certified}
-        known[path(one.model, one.goal, INSIDE)] = exactly(float(one.inside))
+        known[within(one, "bare")] = one.robust_bare
+        known |= {path(one.model, one.goal, name): exactly(float(getattr(one, name))) for name in INSIDE}
     for seen in judge_detectors(manifest, records, transfers):
         known |= {within(seen, "refused"): seen.refused, within(seen, "caught_unaware"): seen.unaware}
         known |= {within(seen, "caught_aware"): seen.aware, within(seen, "caught"): seen.worst}

@@ -15,18 +15,19 @@ _TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by 
 
 @final
 class Sides:
-    """What all attackers did to one defended model, by the positions of images."""
+    """What all attackers did to one model, by the positions of images. One without defences has no bare one beside it,
+    and nothing was made for it without knowing."""
 
     def __init__(
         self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
     ) -> None:
         self.model, self.goal = model, goal
         self.attacks = manifest.attacks
-        bare = next(one for one in manifest.models if one.name == model.defends)
+        bare = next(one for one in manifest.models if one.name == (model.defends or model.name))
         self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
         common = set(self.bare["position"]) & set(self.own["position"])
         given = _given(model, goal, records, transfers)
-        self.unaware = given[given["source"] == bare.name]
+        self.unaware = given[(given["source"] == bare.name) & (bare.name != model.name)]
         self.others = given[~given["source"].isin([bare.name, model.name])]
         self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
         self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()

@@ -101,9 +101,10 @@ class Table(Keys):
 class Said(Keys):
     """A claim that no single cell is: see ``measure.claims.Claim``.
 
-    quantity with over: a sequence, one for each value of its variable; otherwise quantities. ``{arm}`` elsewhere: once
-    for each network at hand, or for those of ``arms`` alone. same: how alike a network must be; by default the same for figures, of the family where
-    the claim names networks, and any where it does not.
+    quantity with over: a sequence, one for each value of its variable; others in it have one value, as a budget at
+    each scale, which ``says`` may name as well. Otherwise quantities. ``{arm}`` elsewhere: once for each network at
+    hand, or for those of ``arms`` alone. same: how alike a network must be; by default the same for figures, of the
+    family where the claim names networks, and any where it does not.
     """
 
     id: str
@@ -147,12 +148,13 @@ class Plot(Keys):
 class Beside(Keys):
     """Measured numbers of each network beside one another, and what follows from them. columns: quantities by head.
 
-    units: of those that are not as the measures have them.
+    over: variables in them and in ``says``, of one value each. units: of those that are not as the measures have them.
     """
 
     title: str
     says: str
     columns: dict[str, str] = Field(min_length=1)
+    over: dict[str, Any] = Field(default={})
     units: dict[str, str] = Field(default={})
 
 

@@ -24,7 +24,7 @@ from brittle.recipes.claims import Posed, posed, published, target_of
 from brittle.recipes.facts import facts
 from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
-from brittle.recipes.templates import at_scale, filled
+from brittle.recipes.templates import at_scale, constants, filled
 from brittle.records import (
     MANIFEST,
     Manifest,
@@ -115,7 +115,7 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
             found = _by_trained(found, step, asked)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
-        if manifest.transfer is not None:
+        if manifest.study == "audit":
             found = joined([found, *_elsewhere(place, manifest, records)])
         parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
@@ -126,9 +126,10 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
 
 
 def _elsewhere(place: Path, manifest: Manifest, records: pd.DataFrame) -> Iterator[Quantities]:
-    """What an audit's changes do to the other models, and, to those behind defences, by whom they were made."""
+    """What an audit's changes do to the other models, and by whom those were made that a model does not withstand."""
     transfers = read_transfers(place, manifest)
-    yield Quantities(transfer_errors(manifest, transfers) | undone(manifest, records, transfers))
+    if manifest.transfer is not None:
+        yield Quantities(transfer_errors(manifest, transfers) | undone(manifest, records, transfers))
     yield defence_quantities(manifest, records, transfers, read_certificates(place, manifest))
 
 
@@ -162,8 +163,9 @@ def _by_trained(found: Quantities, step: Step, asked: Asked) -> Quantities:
     for arm, network in asked.arms.items():
         place, _, called = network.model.replace("{seed}", str(seed)).partition("#")
         if place == f"run:{{dir}}/{step.folder}":
-            heads = {key: key.partition("/") for key in found.known}
-            known |= {f"{arm}/{tail}": found.known[key] for key, (head, _, tail) in heads.items() if called in ("", head)}
+            for key, one in found.known.items():
+                head, _, tail = key.partition("/")
+                known |= {f"{arm}/{tail}": one} if called in ("", head) else {}
     return Quantities(known)
 
 
@@ -223,12 +225,14 @@ def _besides(recipe: Recipe, asked: Asked, given: Quantities) -> list[BesideTold
     """Of networks of which nothing is known, nothing."""
     found = []
     for one in recipe.besides:
+        fixed = constants(one.over, asked.scale)
         rows = [
-            (arm, tuple(found_in(filled(text, {"arm": arm}), given) for text in one.columns.values()))
+            (arm, tuple(found_in(filled(text, {**fixed, "arm": arm}), given) for text in one.columns.values()))
             for arm in asked.arms
         ]
         known = tuple((arm, cells) for arm, cells in rows if any(cell is not None for cell in cells))
         units = tuple(one.units.get(head, "") for head in one.columns)
         if known:
-            found.append(BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known))
+            says = filled(one.says, fixed)
+            found.append(BesideTold(title=one.title, says=says, heads=tuple(one.columns), units=units, rows=known))
     return found

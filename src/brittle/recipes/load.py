@@ -146,8 +146,10 @@ def _check_claim(claim: Said, recipe: Recipe, where: str) -> None:
         raise BrittleError(f"{at}: expected arms where its quantities have {{arm}}")
     if (claim.quantity is None) == (not claim.quantities):
         raise BrittleError(f"{at}: expected either quantity or quantities")
-    if claim.quantity is not None and claim.kind not in ("existence", "value") and len(claim.over) != 1:
-        raise BrittleError(f"{at}: expected over, with the one variable that its quantity has in braces")
+    if claim.quantity is not None and claim.kind not in ("existence", "value"):
+        chosen = [at_scale(claim.over, scale) for scale in SCALES]
+        if not claim.over or any(sum(len(values) > 1 for values in one.values()) > 1 for one in chosen):
+            raise BrittleError(f"{at}: expected over, with the one variable of several values that its quantity has")
     for name in claim.over:
         if name not in names_of(claim.quantity or ""):
             raise BrittleError(
@@ -250,7 +252,7 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
         known = known and {inner[-1]}
         measures = set(SIDES)
     elif target is None:
-        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, INSIDE, "clean_error"}
+        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, *INSIDE, "clean_error"}
     else:
         measures = {*ERRORS, UNDONE}
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
