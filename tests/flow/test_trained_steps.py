@@ -1,14 +1,17 @@
 """Recipes that train what they attack, and grade it elsewhere."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import tomli_w
 
 from brittle.errors import BrittleError
 from brittle.measure.ledger import Ledger
 from brittle.measure.models import Measured
+from brittle.measure.quantities import quantities
 from brittle.records import read_manifest, read_records, read_transfers
 from brittle.repeat import study
 
@@ -67,6 +70,19 @@ MATRIX: dict[str, Any] = {
     ],
     "deviations": [{"what": "All of it.", "why": "It is small."}],
 }
+OF_TRAINING = ("test_accuracy", "ended_early", "epochs", "seconds")
+MATRIX["claims"] += [
+    {
+        "id": f"{name} {arm} {measure}",
+        "kind": "value",
+        "says": "So.",
+        "place": "here",
+        "published": [0.5],
+        "tolerance": 1.0,
+    }
+    | {"quantity": f"train {name}/{arm}/{measure}"}
+    for name, arm, measure in (*((one, one, each) for one in ARMS for each in OF_TRAINING), ("one", "two", "epochs"))
+]
 
 
 def written(folder: Path, content: dict[str, Any]) -> Path:
@@ -110,6 +126,57 @@ def test_an_error_elsewhere_is_that_of_all_images_and_seeds_are_pooled(done: tup
         assert (measured.low or 0) <= min(shares) <= max(shares) <= (measured.high or 0)
     errors = read_records(out / "made-seed-4")
     assert {"one", "two"} == set(errors["model"])
+
+
+def test_what_a_training_came_to_goes_by_the_arm_that_it_is(done: tuple[Path, Ledger]) -> None:
+    out, ledger = done
+    found = {one.claim.id: one.measured[0] for one in ledger.judged}
+    for arm in ARMS:
+        lasts = [read_records(out / f"train-{arm}-seed-{seed}").iloc[-1] for seed in (4, 5)]
+        for measure, values in {
+            "test_accuracy": [last["held_out_right"] / last["held_out"] for last in lasts],
+            "ended_early": [0.0, 0.0],
+            "epochs": [8.0, 8.0],
+            "seconds": [last["seconds"] for last in lasts],
+        }.items():
+            measured = found[f"{arm} {arm} {measure}"]
+            assert isinstance(measured, Measured)
+            assert measured.value == pytest.approx(sum(values) / 2)
+    *_, another = ledger.judged
+    assert another.why.startswith("no record has 'train one/two/epochs'")
+
+
+def test_a_training_that_ended_early_says_so_and_to_what_it_had_come() -> None:
+    rows = [
+        {
+            "network": name,
+            "epoch": epoch,
+            "robust": robust,
+            "held_out_right": 30,
+            "held_out": 40,
+            "seconds": 2.5 * epoch,
+        }
+        | {"stopped": stopped}
+        for name, epoch, robust, stopped in (
+            ("a", 1, 0.4, None),
+            ("a", 2, 0.1, "catastrophic overfitting in epoch 2"),
+            ("b", 1, None, None),
+        )
+    ]
+    manifest = SimpleNamespace(study="train")
+    known = quantities(manifest, pd.DataFrame(rows), None).known  # type: ignore[arg-type]
+    assert {name: one.value for name, one in known.items()} == {
+        "a/test_accuracy": 0.75,
+        "a/ended_early": 1.0,
+        "a/epochs": 2.0,
+        "a/seconds": 5.0,
+        "a/robust_in_training": 0.1,
+        "b/test_accuracy": 0.75,
+        "b/ended_early": 0.0,
+        "b/epochs": 1.0,
+        "b/seconds": 2.5,
+    }
+    assert known["a/ended_early"].low == known["a/ended_early"].high == 1.0
 
 
 def test_the_whole_is_repeated_from_its_directory(done: tuple[Path, Ledger]) -> None:

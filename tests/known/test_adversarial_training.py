@@ -129,7 +129,9 @@ def test_stopped_and_gone_on_it_ends_with_the_same_weights(
     check_going_on(recipe, linear, tmp_path, monkeypatch)
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, float]]) -> tuple[nn.Module, Any]:
+def watched(
+    monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, float]], ramp: float = 0.0
+) -> tuple[nn.Module, Any]:
     """A training whose looks see these accuracies, by PGD and by what is trained against: the network, and what the
     loop returned."""
     told, net = iter([one for look in looks for one in look]), linear()
@@ -138,7 +140,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, float]]) -
         return torch.tensor(next(told))
 
     monkeypatch.setattr(attacked, "_accuracy", accuracy)
-    recipe = Adversarial(attack=FGSM(eps=EPS), recipe=PLAIN)
+    recipe = Adversarial(attack=FGSM(eps=EPS), ramp=ramp, recipe=PLAIN)
     return net, Loop(recipe.task(net), batches(), fabric_of("fp32", "cpu")).run()
 
 
@@ -167,6 +169,15 @@ def test_where_both_fall_nothing_is_stopped(monkeypatch: pytest.MonkeyPatch) -> 
     _, (rows, _, reason) = watched(monkeypatch, [(0.4, 0.5), (0.5, 0.5), (0.1, 0.1), *[(0.5, 0.5)] * 6])
     assert reason is None and len(rows) == 3
     assert rows[0]["robust"] == pytest.approx((7 * 0.4 + 7 * 0.5 + 8 * 0.1) / 22)
+
+
+def test_while_the_budget_grows_nothing_is_stopped_and_then_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shaken = [(0.2, 0.5), (0.05, 0.5), (0.01, 0.5)]
+    _, (rows, _, reason) = watched(monkeypatch, [*shaken, *[(0.4, 0.5)] * 6], ramp=0.5)
+    assert reason is None and len(rows) == 3
+    _, (rows, _, reason) = watched(monkeypatch, [*shaken, *[(0.01, 0.5)] * 6], ramp=0.5)
+    assert reason is not None and "in epoch 2: accuracy under PGD fell from 20.0 % to 1.0 %" in reason
+    assert len(rows) == 2
 
 
 def test_what_never_begins_is_noticed_half_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import copy
 import random
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,15 @@ def images(name: str, count: int) -> Tensor:
 # The master's thesis's tables 11.1 to 11.3 and section 11.2.4.
 CIFAR = {"resnet50": 23_520_842, "densenet169": 12_493_450, "mobilenet-v2": 2_236_682, "inception-v3": 21_638_954}
 IMAGENET = {"resnet50": 25_557_032, "densenet169": 14_149_480, "mobilenet_v2": 3_504_872, "inception_v3": 27_161_264}
+
+
+def test_two_convolutions_have_as_many_parameters_as_their_layers() -> None:
+    """Madry et al. 2018, section 5: 32 and 64 channels of 5 x 5, each halved, and 1,024 units. Wong and Kolter 2018: 16
+    and 32 of 4 x 4 in steps of two, and 100 units."""
+    for name, channels, side, hidden in (("mnist-cnn-1024", 32, 5, 1024), ("mnist-cnn-100", 16, 4, 100)):
+        wanted = channels * (side * side + 1) + 2 * channels * (channels * side * side + 1)
+        wanted += hidden * (2 * channels * 7 * 7 + 1) + 10 * (hidden + 1)
+        assert trainable_parameters(partial(ARCHITECTURES[name].build, 10)) == wanted
 
 
 def test_the_thesis_families_have_as_many_parameters_as_it_prints() -> None:

@@ -9,10 +9,10 @@ import pandas as pd
 from brittle.measure.attack import mean, measure_attack, rate
 from brittle.measure.convention import by_convention
 from brittle.measure.intervals import Z95
-from brittle.measure.models import Measured
+from brittle.measure.models import Measured, exactly
 from brittle.measure.outcomes import distance_norm, judged
 from brittle.measure.told import Sized, Told
-from brittle.records import Manifest
+from brittle.records import AttackSpec, Manifest
 from brittle.text import size
 
 Each: TypeAlias = "pd.Series[float]"
@@ -81,6 +81,8 @@ def quantities(manifest: Manifest, records: pd.DataFrame, told: Told | None) -> 
         return _of_fit(manifest, records)
     if manifest.study == "noise":
         return _of_noise(manifest, records)
+    if manifest.study == "train":
+        return _of_training(records)
     return Quantities(dict(_of_told(told))) if told is not None else Quantities()
 
 
@@ -100,8 +102,7 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
         known[f"{start}/clean_error"] = rate(len(images) - right, len(images))
         for spec in view.attacks:
             mine = rows[rows["attack"] == spec.label]
-            called = spec.name if "file" in spec.config else spec.label
-            path, norm = f"{start}/{called}", distance_norm(spec.norm)
+            path, norm = f"{start}/{called(spec)}", distance_norm(spec.norm)
             fooled = mine[mine["correct"] & mine["success"]]
             measures = measure_attack(view, spec, rows).measures
             measures |= {  # the same means, with their intervals
@@ -116,6 +117,11 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
             each[f"{path}/fooling_rate"] = at["changed"].astype(float)
             each[f"{path}/mean_distance"] = fooled.set_index("position")[norm].astype(float)
     return Quantities(known, each)
+
+
+def called(spec: AttackSpec) -> str:
+    """How quantities name an attack: by its label, or by its name alone where that has the digest of a file."""
+    return spec.name if "file" in spec.config else spec.label
 
 
 def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
@@ -157,6 +163,23 @@ def _of_noise(manifest: Manifest, records: pd.DataFrame) -> Quantities:
             known[f"{path}/accuracy"] = rate(int(now.sum()), len(now))
             known[f"{path}/error"] = rate(int((~now).sum()), len(now))
             known[f"{path}/fooling_rate"] = rate(int((before & ~now).sum()), int(before.sum()))
+    return Quantities(known)
+
+
+def _of_training(records: pd.DataFrame) -> Quantities:
+    """``NETWORK/test_accuracy``, ``ended_early`` (1 or 0), ``epochs``, ``seconds``, and ``robust_in_training``: the
+    share of training images that were right under PGD in the last epoch, where something looked."""
+    known: dict[str, Measured] = {}
+    for network, rows in records.groupby("network", sort=False):
+        last = rows.sort_values("epoch").iloc[-1]
+        known |= {
+            f"{network}/test_accuracy": rate(int(last["held_out_right"]), int(last["held_out"])),
+            f"{network}/ended_early": exactly(float(isinstance(last["stopped"], str))),
+            f"{network}/epochs": exactly(float(last["epoch"])),
+            f"{network}/seconds": exactly(float(last["seconds"])),
+        }
+        if not pd.isna(last["robust"]):
+            known[f"{network}/robust_in_training"] = Measured(value=float(last["robust"]))
     return Quantities(known)
 
 

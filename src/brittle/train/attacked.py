@@ -146,13 +146,18 @@ class Opponent:
 
     def told(self, batch: Batch) -> dict[str, Tensor]:
         """``robust``: the accuracy by PGD where it was last looked, as a sum over the batch."""
-        return {} if self.watch is None else {"robust": self.watch.look(self.net, batch) * len(batch.labels)}
+        if self.watch is None:
+            return {}
+        return {"robust": self.watch.look(self.net, batch, is_full=self._share(batch) == 1) * len(batch.labels)}
 
     def attacked(self, batch: Batch, *, away: Logits | None = None) -> Images:
         """The batch, attacked within the budget that it has by now; see ``attacked``."""
+        return attacked(self.net, batch, ramped(self.against.attack, self._share(batch)), away=away)
+
+    def _share(self, batch: Batch) -> float:
+        """Of the budget."""
         ramp = self.against.ramp
-        share = min(1.0, batch.progress / ramp) if ramp else 1.0
-        return attacked(self.net, batch, ramped(self.against.attack, share), away=away)
+        return min(1.0, batch.progress / ramp) if ramp else 1.0
 
 
 @final
@@ -163,7 +168,8 @@ class Watch(nn.Module):
     training (catastrophic overfitting: Wong et al. 2020, arXiv:2001.03994, section 5.4). It is noticed where robust
     accuracy, by PGD of 10 steps on 128 images of the batch, falls below half of its best, and below half of what the
     attack that is trained against leaves: where both fall, the training is only shaken. Where there has never been any,
-    that is noticed in the middle of the training.
+    that is noticed in the middle of the training. While the budget still grows nothing is: against all of it, what is
+    trained resists by chance only.
 
     As one of the task's networks it is in every checkpoint, so that a training that goes on knows what it had.
     """
@@ -179,16 +185,16 @@ class Watch(nn.Module):
         self.register_buffer("best", torch.zeros(()))
         self.register_buffer("last", torch.zeros(()))
 
-    def look(self, net: nn.Module, batch: Batch) -> Tensor:
+    def look(self, net: nn.Module, batch: Batch, *, is_full: bool) -> Tensor:
         """Robust accuracy where it was last looked; ``Stopped`` where it has collapsed, with ``net`` as it was when it
-        was sound."""
+        was sound. is_full: the budget is, by now."""
         every = max(1, batch.per_epoch // _PROBES)
         if batch.step % every == 0:
             some = batch.first(_PROBED)
             right, trained = (_accuracy(net, some, one) for one in (self.probe, self.attack))
             self.last.copy_(right)
             self.best.copy_(torch.maximum(self.best, right))
-            if self._has_collapsed(right, trained, batch.progress):
+            if is_full and self._has_collapsed(right, trained, batch.progress):
                 net.load_state_dict(self.sound.state_dict())
                 fell = f"fell from {percent(float(self.best))} to" if self.best > _BEGUN else "is"
                 raise Stopped(

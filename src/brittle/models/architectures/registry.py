@@ -13,7 +13,7 @@ from brittle.models.architectures.acgan import Discriminator
 from brittle.models.architectures.architecture import Architecture
 from brittle.models.architectures.cifar_resnet import CifarResNet
 from brittle.models.architectures.mlp import MLP, CodeClassifier, Maxout
-from brittle.models.architectures.mnist_cnn import MnistCNN
+from brittle.models.architectures.mnist_cnn import MnistCNN, TwoConvolutions
 from brittle.models.architectures.synthesis import Synthesis
 from brittle.models.architectures.two_class_mlp import TwoClassMLP
 
@@ -76,6 +76,14 @@ def _dense_at(side: int, classes: int) -> nn.Module:
     return MLP(side * side, (100, 100), classes)
 
 
+def _of_madry(classes: int) -> nn.Module:
+    return TwoConvolutions(32, 1024, pooled=True, classes=classes)
+
+
+def _of_wong(classes: int) -> nn.Module:
+    return TwoConvolutions(16, 100, pooled=False, classes=classes)
+
+
 def _maxout(classes: int) -> nn.Module:
     return Maxout(28 * 28, [240, 240], 5, classes)
 
@@ -134,6 +142,8 @@ def _playing(fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]
 
 _ALL = (
     _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
+    _mnist("mnist-cnn-1024", "two convolutions and a wide dense layer for MNIST (arXiv:1706.06083)", _of_madry),
+    _mnist("mnist-cnn-100", "two strided convolutions and a dense layer for MNIST (arXiv:1711.00851)", _of_wong),
     *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
     *(_smaller(side) for side in (7, 14, 21)),
     _mnist("maxout240-240-10", "two layers of maxout units of five pieces for MNIST (arXiv:1302.4389)", _maxout),
