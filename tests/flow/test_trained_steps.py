@@ -72,7 +72,14 @@ MATRIX: dict[str, Any] = {
 }
 OF_TRAINING = ("test_accuracy", "ended_early", "epochs", "seconds")
 MATRIX["claims"] += [
-    {"id": f"{name} {arm} {measure}", "kind": "value", "says": "So.", "place": "here", "published": [0.5], "tolerance": 1.0}
+    {
+        "id": f"{name} {arm} {measure}",
+        "kind": "value",
+        "says": "So.",
+        "place": "here",
+        "published": [0.5],
+        "tolerance": 1.0,
+    }
     | {"quantity": f"train {name}/{arm}/{measure}"}
     for name, arm, measure in (*((one, one, each) for one in ARMS for each in OF_TRAINING), ("one", "two", "epochs"))
 ]
@@ -141,7 +148,14 @@ def test_what_a_training_came_to_goes_by_the_arm_that_it_is(done: tuple[Path, Le
 
 def test_a_training_that_ended_early_says_so_and_to_what_it_had_come() -> None:
     rows = [
-        {"network": name, "epoch": epoch, "robust": robust, "held_out_right": 30, "held_out": 40, "seconds": 2.5 * epoch}
+        {
+            "network": name,
+            "epoch": epoch,
+            "robust": robust,
+            "held_out_right": 30,
+            "held_out": 40,
+            "seconds": 2.5 * epoch,
+        }
         | {"stopped": stopped}
         for name, epoch, robust, stopped in (
             ("a", 1, 0.4, None),

@@ -167,7 +167,7 @@ def _of_training(records: pd.DataFrame) -> Quantities:
     share of training images that were right under PGD in the last epoch, where something looked."""
     known: dict[str, Measured] = {}
     for network, rows in records.groupby("network", sort=False):
-        last = rows.loc[rows["epoch"].idxmax()]
+        last = rows.sort_values("epoch").iloc[-1]
         known |= {
             f"{network}/test_accuracy": rate(int(last["held_out_right"]), int(last["held_out"])),
             f"{network}/ended_early": exactly(float(isinstance(last["stopped"], str))),

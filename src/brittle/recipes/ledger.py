@@ -143,13 +143,15 @@ def _by_arms(found: Quantities, asked: Asked) -> Quantities:
 
 def _by_trained(found: Quantities, step: Step, asked: Asked) -> Quantities:
     """What a step has trained goes by the names of the arms that are ``run:{dir}/FOLDER`` of it, or a network in it."""
-    known: dict[str, Measured] = {}
+    known = dict[str, Measured]()
     (seed,) = step.content["seeds"]
     for arm, network in asked.arms.items():
         place, _, called = network.model.replace("{seed}", str(seed)).partition("#")
         if place == f"run:{{dir}}/{step.folder}":
-            heads = {key: key.partition("/") for key in found.known}
-            known |= {f"{arm}/{tail}": found.known[key] for key, (head, _, tail) in heads.items() if called in ("", head)}
+            for key, one in found.known.items():
+                head, _, tail = key.partition("/")
+                if called in ("", head):
+                    known[f"{arm}/{tail}"] = one
     return Quantities(known)
 
 
