@@ -15,7 +15,7 @@ from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
-from brittle.models.precision import exact, few_of
+from brittle.models.precision import exact
 from brittle.types import Images, Logits
 
 Step: TypeAlias = Callable[[Images], Images]
@@ -96,8 +96,8 @@ class Fronted(Passing):
 
     def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
         with torch.no_grad():
-            seen = self._through(few_of(images)) if len(images) else images
-        return self.inner.settled(seen, logits)
+            parts = [self._through(images[rows]) for rows in self.chunks(len(images))]
+        return self.inner.settled(torch.cat(parts) if parts else images, logits)
 
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
         with torch.inference_mode(False), torch.enable_grad():
