@@ -37,8 +37,8 @@ class Rounding:
         return torch.maximum(self.share * spread, _ULPS * self.eps * logits.abs().amax(1))
 
     def __getitem__(self, rows: Tensor | slice) -> "Rounding":
-        share, least = (one[rows] if isinstance(one, Tensor) else one for one in (self.share, self.least))
-        return Rounding(share, self.eps, least)
+        share = self.share[rows] if isinstance(self.share, Tensor) else self.share
+        return Rounding(share, self.eps, None if self.least is None else self.least[rows])
 
 
 FLOAT32 = Rounding()

@@ -114,12 +114,15 @@ class Viewed(Counting):
             yield rounding
 
     def _apart(self, images: Images) -> Tensor:
-        """The standard deviation of an answer around the mean, as a share of how far its logits are spread, ``[B]``."""
+        """The standard deviation of an answer's gaps, of that to the likeliest class which differs most, as a share of how
+        far its logits are spread, ``[B]``."""
         with torch.no_grad():
             each = self.inner.logits(torch.cat(self.views.attacked(images)))
         each = each.view(-1, len(images), each.shape[1])
-        deviation = (each - each.mean(2, keepdim=True)).std(0, correction=0).amax(1) / math.sqrt(self.views.drawn)
-        return deviation / spread_of(each.mean(0)).clamp_min(torch.finfo(each.dtype).tiny)
+        mean = each.mean(0)
+        gaps = each - each.gather(2, mean.argmax(1).expand(len(each), -1).unsqueeze(2))
+        deviation = gaps.std(0, correction=0).amax(1) / math.sqrt(self.views.drawn)
+        return deviation / spread_of(mean).clamp_min(torch.finfo(each.dtype).tiny)
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         self.forwards += len(images)

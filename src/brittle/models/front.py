@@ -21,6 +21,8 @@ from brittle.types import Images, Logits
 Step: TypeAlias = Callable[[Images], Images]
 """Images ``[B, C, H, W]`` -> as many images, each of its own image alone; their size may change."""
 
+_HALVINGS = 24  # of a change of at most 1, to the last place of float32
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class Front:
     step: what is done to the images, exactly. gradient: what an attack differentiates in its place. "own": the step
     itself. "straight-through": nothing, as if it were the identity, for steps that round or encode at the same size.
     Or a step that can be differentiated and comes near: forwards is exact, backwards is the approximation's (Athalye et
-    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1).
+    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1). rounds: each value by itself, to
+    some level, and higher values to none that is lower; what a change does within a level is then taken back.
     """
 
     step: Step
     gradient: Literal["own", "straight-through"] | Step = "own"
+    rounds: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.step):
@@ -99,6 +103,13 @@ class Fronted(Passing):
             parts = [self._through(images[rows]) for rows in self.chunks(len(images))]
         return self.inner.settled(torch.cat(parts) if parts else images, logits)
 
+    def taken_back(self, images: Images, changed: Images) -> Images:
+        """Behind a first step that rounds, each value as near to what it was as rounds to the same."""
+        if not self.fronts or not self.fronts[0].rounds:
+            return changed
+        with torch.no_grad():
+            return _within_levels(self.fronts[0].step, images, changed)
+
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
         with torch.inference_mode(False), torch.enable_grad():
             leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
@@ -125,3 +136,16 @@ class Fronted(Passing):
     def _modules(self) -> Iterator[nn.Module]:
         for front in self.fronts:
             yield from (one for one in (front.step, front.gradient) if isinstance(one, nn.Module))
+
+
+def _within_levels(step: Step, images: Images, changed: Images) -> Images:
+    """By halving the way of each value that is not needed."""
+    level, change = step(changed), changed - images
+    least, most = torch.zeros_like(images), torch.ones_like(images)
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        enough = step(images + middle * change) == level
+        least, most = torch.where(enough, least, middle), torch.where(enough, middle, most)
+    there = step(images) == level
+    near = torch.where(there, images, images + most * change)
+    return torch.where(step(near) == level, near, changed)

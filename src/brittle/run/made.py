@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from brittle.attacks import Attack, Outcome
+from brittle.attacks import Attack, EightBit, Outcome
 from brittle.attacks.parts.rows import rows_where
 from brittle.catalog import traits_of
 from brittle.goals import Goal, Untargeted
@@ -28,7 +28,7 @@ def made_by(classifier: Classifier, images: Images, goal: Goal, method: Attack, 
     """Runs an attack on images whose logits are at hand.
 
     The goal becomes that of this classifier: with its reject class, and met only beyond what its logits are rounded by.
-    A change can be no smaller than that lets it, so whatever makes one small sees float32. So does, for a second time,
+    What makes a change small is rid of what the classifier does not see. It can be no smaller than rounding lets it, so whatever makes one small sees float32. So does, for a second time,
     what fails under a budget in bfloat16 by less than that rounds.
     """
     exact = in_float32(classifier)
@@ -58,6 +58,8 @@ def _made(classifier: Classifier, images: Images, goal: Goal, method: Attack, rn
         passes = classifier.forwards, classifier.backwards
         started = time.perf_counter()
         outcome = method(classifier, images, goal, rng=rng)
+        if traits_of(method).kind != "budget" and not isinstance(method, EightBit):  # which keeps to its own levels
+            outcome = outcome._replace(images=classifier.taken_back(images, outcome.images))
         if classifier.device.type != "cpu":  # which has only been asked so far
             torch.accelerator.synchronize(classifier.device)
         seconds = time.perf_counter() - started
