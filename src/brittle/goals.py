@@ -19,8 +19,8 @@ class Rounding:
     """What rounding can make of a difference of two logits: ``share`` of their spread, and a few units in last place.
 
     The spread is that of the logits around their mean, as a common offset says nothing; but what it costs in precision
-    is real. share: 1e-5 is what float32 does in a deep network; ``Classifier.settled`` knows that of a network. ``[B]`` where
-    it is each image's own, as of answers that are drawn.
+    is real. share: 1e-5 is what float32 does in a deep network; ``Classifier.settled`` knows that of a network. ``[B]``
+    where it is each image's own, as of answers that are drawn.
     eps: of the coarsest type that the network computes in. least: ``[B]``, the spread that is assumed at the least,
     for which that of the original image is good: between two classes the spread vanishes on the boundary, but what is
     rounded inside the network does not. By default 1.

@@ -36,7 +36,7 @@ class Views(Protocol):
 
     @property
     def drawn(self) -> int:
-        """How many an answer is the mean over, where these are others than an attacker sees; 0 where they are the same."""
+        """How many an answer is the mean over, where these are not those that an attacker sees; 0 where they are."""
 
 
 @final
@@ -114,8 +114,8 @@ class Viewed(Counting):
             yield rounding
 
     def _apart(self, images: Images) -> Tensor:
-        """The standard deviation of an answer's gaps, of that to the likeliest class which differs most, as a share of how
-        far its logits are spread, ``[B]``."""
+        """The standard deviation of an answer's gaps to the likeliest class, of that which differs most, as a share of
+        how far its logits are spread, ``[B]``."""
         with torch.no_grad():
             each = self.inner.logits(torch.cat(self.views.attacked(images)))
         each = each.view(-1, len(images), each.shape[1])

@@ -122,8 +122,8 @@ class Classifier(Protocol):
         more looking for changes."""
 
     def taken_back(self, images: Images, changed: Images) -> Images:
-        """Images as near to those that were changed as it cannot tell from what they became; that itself, where it looks
-        at every value."""
+        """Images as near to those that were changed as it cannot tell from what they became; what they became, where it
+        looks at every value."""
 
     def gradient(self, images: Images, score: Score) -> tuple[Logits, Images]:
         """Logits, and the gradient of each row's score in that row's image, ``batch_size`` rows at a time."""

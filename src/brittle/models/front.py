@@ -32,8 +32,8 @@ class Front:
     step: what is done to the images, exactly. gradient: what an attack differentiates in its place. "own": the step
     itself. "straight-through": nothing, as if it were the identity, for steps that round or encode at the same size.
     Or a step that can be differentiated and comes near: forwards is exact, backwards is the approximation's (Athalye et
-    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1). rounds: each value by itself, to
-    some level, and higher values to none that is lower; what a change does within a level is then taken back.
+    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1). rounds: each value by itself,
+    to some level, and higher values to none that is lower; what a change does within a level is then taken back.
     """
 
     step: Step

@@ -28,8 +28,8 @@ def made_by(classifier: Classifier, images: Images, goal: Goal, method: Attack, 
     """Runs an attack on images whose logits are at hand.
 
     The goal becomes that of this classifier: with its reject class, and met only beyond what its logits are rounded by.
-    What makes a change small is rid of what the classifier does not see. It can be no smaller than rounding lets it, so whatever makes one small sees float32. So does, for a second time,
-    what fails under a budget in bfloat16 by less than that rounds.
+    What makes a change small is rid of what the classifier does not see. It can be no smaller than rounding lets it, so
+    that it sees float32. So does, for a second time, what fails under a budget in bfloat16 by less than that rounds.
     """
     exact = in_float32(classifier)
     if exact is classifier or traits_of(method).kind != "budget":
