@@ -431,7 +431,9 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
     counts = " | ".join(str(count) for count in ledger.counts.values())
     assert f"| [A small study](small.html) | one | digits | {counts} |" in (tmp_path / "docs" / "README.md").read_text()
     arm = ledger.arms[0].model_copy(update={"model": "run:/home/me/runs/wide"})
-    one = ledger.judged[0].model_copy(update={"why": f"another network: {arm.model} instead of another"})
+    nothing = Measured(value=None, count=0, of=0)  # as the rate of nothing is
+    why = f"another network: {arm.model} instead of another"
+    one = ledger.judged[0].model_copy(update={"why": why, "measured": (nothing,)})
     at_home = {"arms": (arm, *ledger.arms[1:]), "judged": (one, *ledger.judged[1:])}
     mine = ledger.model_copy(update={"data": "/home/me/sets/mnist/test.parquet", **at_home})
     (tmp_path / "small" / "claims.json").write_text(mine.model_dump_json())

@@ -8,6 +8,7 @@ from brittle.defend.defence import register_defence
 from brittle.defend.rounding import softly_rounded
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
+from brittle.models.stairs import Rounder, Stairs
 from brittle.types import Images
 
 
@@ -32,7 +33,10 @@ class BitDepth:
         most = (1 << self.bits) - 1
         return (images * most).round() / most
 
-    def soft(self, images: Images) -> Images:
+    @property
+    def soft(self) -> Stairs:
         """What an attacker differentiates."""
-        most = (1 << self.bits) - 1
-        return softly_rounded(images * most) / most
+        return Stairs(self._rounded, softly_rounded)
+
+    def _rounded(self, images: Images, rounder: Rounder) -> Images:
+        return rounder(images, images.new_tensor(1 / ((1 << self.bits) - 1)))

@@ -45,9 +45,6 @@ class Around(ABC):
     def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
         return self.inner.settled(images, logits)
 
-    def taken_back(self, images: Images, changed: Images) -> Images:
-        return changed
-
     def chunks(self, count: int) -> Iterator[slice]:
         return self.inner.chunks(count)
 

@@ -146,10 +146,6 @@ class BlackBox:
         """float32 is what it answers in; what it computes in, nobody sees."""
         yield FLOAT32
 
-    def taken_back(self, images: Images, changed: Images) -> Images:
-        """It looks at every value."""
-        return changed
-
     def gradient(self, images: Images, score: Score) -> tuple[Logits, Images]:
         raise self._refusal()
 

@@ -121,10 +121,6 @@ class Classifier(Protocol):
         """For the time of one attack on images whose logits are at hand: how finely logits can be told apart, and no
         more looking for changes."""
 
-    def taken_back(self, images: Images, changed: Images) -> Images:
-        """Images as near to those that were changed as it cannot tell from what they became; what they became, where it
-        looks at every value."""
-
     def gradient(self, images: Images, score: Score) -> tuple[Logits, Images]:
         """Logits, and the gradient of each row's score in that row's image, ``batch_size`` rows at a time."""
 
@@ -148,7 +144,7 @@ def in_float32(classifier: Classifier) -> Classifier:
     return classifier if classifier.precision == "fp32" else classifier.adjusted(Settings(precision="fp32"))
 
 
-_ASKED = ("logits", "settled", "taken_back", "gradient", "linearize", "chunks", "adjusted")
+_ASKED = ("logits", "settled", "gradient", "linearize", "chunks", "adjusted")
 
 
 def is_classifier(thing: object) -> TypeGuard[Classifier]:

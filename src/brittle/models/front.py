@@ -16,6 +16,7 @@ from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
 from brittle.models.precision import exact
+from brittle.models.stairs import Stairs
 from brittle.types import Images, Logits
 
 Step: TypeAlias = Callable[[Images], Images]
@@ -103,13 +104,6 @@ class Fronted(Passing):
             parts = [self._through(images[rows]) for rows in self.chunks(len(images))]
         return self.inner.settled(torch.cat(parts) if parts else images, logits)
 
-    def taken_back(self, images: Images, changed: Images) -> Images:
-        """Behind a first step that rounds, each value as near to what it was as rounds to the same."""
-        if not self.fronts or not self.fronts[0].rounds:
-            return changed
-        with torch.no_grad():
-            return _within_levels(self.fronts[0].step, images, changed)
-
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
         with torch.inference_mode(False), torch.enable_grad():
             leaf = (images.clone() if images.is_inference() else images.detach()).requires_grad_()
@@ -136,6 +130,35 @@ class Fronted(Passing):
     def _modules(self) -> Iterator[nn.Module]:
         for front in self.fronts:
             yield from (one for one in (front.step, front.gradient) if isinstance(one, nn.Module))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A classifier taken apart behind a front that rounds: the front, its stairs, and the classifier behind it."""
+
+    front: Front
+    stairs: Stairs
+    behind: Classifier
+
+
+def taken_apart(classifier: Classifier) -> Rounded | None:
+    """None where what an image meets first does not round, or nobody may ask for gradients."""
+    if not isinstance(classifier, Fronted) or classifier.access != "gradient":
+        return None
+    first, *others = classifier.fronts
+    if not isinstance(first.gradient, Stairs):
+        return None
+    return Rounded(first, first.gradient, Fronted(classifier.inner, *others) if others else classifier.inner)
+
+
+def taken_back(classifier: Classifier, images: Images, changed: Images) -> Images:
+    """Behind a first front that rounds each value by itself, what is as near to images as it cannot tell from what they
+    were changed to; elsewhere that itself."""
+    if not isinstance(classifier, Fronted) or not classifier.fronts or not classifier.fronts[0].rounds:
+        return changed
+    with torch.no_grad():
+        return _within_levels(classifier.fronts[0].step, images, changed)
 
 
 def _within_levels(step: Step, images: Images, changed: Images) -> Images:

@@ -208,10 +208,6 @@ class Network:
         with self._fast.held():
             yield replace(rounding, least=spread_of(logits))
 
-    def taken_back(self, images: Images, changed: Images) -> Images:
-        """It looks at every value."""
-        return changed
-
     def gradient(self, images: Images, score: Score) -> tuple[Logits, Images]:
         if not len(images):
             return self._none(images), torch.zeros_like(images)
