@@ -255,12 +255,10 @@ def test_a_change_within_a_level_is_taken_back_and_the_rest_goes_no_further_than
 
 def test_the_smallest_change_of_a_binarised_image_is_the_price_of_its_jumps() -> None:
     """Of a sum of pixels that must fall below a bound: the dearest to keep are not moved at all."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, bias=False))
-    with torch.no_grad():
-        net[1].weight.copy_(torch.stack([torch.ones(16), -torch.ones(16)]))  # type: ignore[union-attr]
-        net.append(nn.Linear(2, 2))
-        net[2].weight.copy_(torch.eye(2))  # type: ignore[union-attr]
-        net[2].bias.copy_(torch.tensor([0.0, 9.0]))  # type: ignore[union-attr]
+    linear = nn.Linear(16, 2).requires_grad_(False)
+    linear.weight.copy_(torch.stack([torch.ones(16), -torch.ones(16)]))
+    linear.bias.copy_(torch.tensor([0.0, 9.0]))
+    net = nn.Sequential(nn.Flatten(), linear).eval()
     given = torch.linspace(0.55, 0.95, 16).view(1, 1, 4, 4)  # 16 beside 9 - 16: right, until 12 of them have jumped
     found = brittle.attack(defended(Network(net), Binarise()), given, torch.tensor([0]), brittle.Minimal())
     dearest = torch.linspace(0.55, 0.95, 16)[:12] - 0.5
