@@ -23,6 +23,7 @@ from brittle.defend import (
     Blur,
     CropResize,
     Median,
+    Noise,
     RandomResizePad,
     TotalVariation,
     Translate,
@@ -35,7 +36,7 @@ from brittle.geometry.norms import L2, LINF
 from brittle.goals import Untargeted
 from brittle.measure import Budget, Gate, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
 from brittle.models import Classifier, Network
-from brittle.models.front import taken_apart
+from brittle.models.front import taken_apart, taken_back
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
@@ -234,6 +235,49 @@ def test_jumps_leave_few_images_of_a_real_network_behind_jpeg(real_data: Path) -
     assert torch.equal(wrong, outcome.claimed)
     assert int((~wrong).sum()) <= 4
     assert bool((LINF.measure(outcome.images - x) <= 2 / 255 * (1 + 1e-5)).all())
+
+
+def test_a_change_within_a_level_is_taken_back_and_the_rest_goes_no_further_than_its_jump() -> None:
+    given = torch.tensor([0.0, 0.2, 0.45, 0.6, 0.9, 1.0]).view(1, 1, 2, 3)
+    changed = torch.tensor([0.4, 0.7, 0.9, 0.7, 0.1, 0.6]).view(1, 1, 2, 3)
+    net = Network(nn.Sequential(nn.Flatten(), nn.Linear(6, 2)))
+    back = taken_back(defended(net, Binarise()), given, changed)
+    torch.testing.assert_close(back.flatten(), torch.tensor([0.0, 0.5, 0.5, 0.6, 0.5, 1.0]), rtol=0, atol=1e-6)
+    for step in (Binarise(), BitDepth(bits=3)):
+        clean, moved = images(20), images(20).flip(0)
+        near = taken_back(defended(net, step), clean, moved)
+        assert torch.equal(step.step(near), step.step(moved)), "nothing that is seen has changed"
+        assert bool(((near - clean).abs() <= (moved - clean).abs() + 1e-7).all())
+        assert bool(((near == clean) == (step.step(clean) == step.step(moved))).all())
+    assert taken_back(defended(net, Blur()), given, changed) is changed, "a blur looks at all of them"
+    assert taken_back(net, given, changed) is changed
+
+
+def test_the_smallest_change_of_a_binarised_image_is_the_price_of_its_jumps() -> None:
+    """Of a sum of pixels that must fall below a bound: the dearest to keep are not moved at all."""
+    linear = nn.Linear(16, 2).requires_grad_(False)
+    linear.weight.copy_(torch.stack([torch.ones(16), -torch.ones(16)]))
+    linear.bias.copy_(torch.tensor([0.0, 9.0]))
+    net = nn.Sequential(nn.Flatten(), linear).eval()
+    given = torch.linspace(0.55, 0.95, 16).view(1, 1, 4, 4)  # 16 beside 9 - 16: right, until 12 of them have jumped
+    found = brittle.attack(defended(Network(net), Binarise()), given, torch.tensor([0]), brittle.Minimal())
+    dearest = torch.linspace(0.55, 0.95, 16)[:12] - 0.5
+    assert bool(found.fooled.all())
+    assert float(found.distance("l2")) == pytest.approx(float(dearest.norm()), rel=0.02)
+
+
+def test_attackers_of_what_is_drawn_claim_only_what_most_draws_confirm() -> None:
+    torch.manual_seed(0)
+    net = Network(nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4)))
+    given = images(60)
+    labels = net.logits(given).argmax(1)
+    for step in (Noise(sd=0.3), Translate(pixels=1)):
+        drawn = defended(net, step, seed=1)
+        right = drawn.logits(given, plain=True).argmax(1) == labels
+        found = brittle.attack(drawn, given[right], labels[right], brittle.DeepFool())
+        confirmed = found.fooled[found.claimed].float().mean()
+        assert int(found.claimed.sum()) > 10
+        assert float(confirmed) > 0.65, "on the boundary of the mean it would be half of them"
 
 
 def test_jpeg_before_a_real_network_keeps_few_images_right(real_data: Path) -> None:

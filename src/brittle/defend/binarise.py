@@ -26,7 +26,7 @@ class Binarise:
     threshold: float = option(0.5, "the least value that becomes 1", above=0, below=1)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, self.soft))
+        return Fronted(classifier, Front(self.step, self.soft, rounds=True))
 
     def step(self, images: Images) -> Images:
         """0 and 1."""

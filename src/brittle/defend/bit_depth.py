@@ -26,7 +26,7 @@ class BitDepth:
     bits: int = option(4, "bits of a channel", at_least=1, at_most=8)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, self.soft))
+        return Fronted(classifier, Front(self.step, self.soft, rounds=True))
 
     def step(self, images: Images) -> Images:
         """Rounded to ``2^bits`` levels from 0 to 1."""
