@@ -29,12 +29,12 @@ def section() -> Section:
     if importlib.util.find_spec("duckdb") is None:
         raise Skipped("duckdb is not installed: pip install 'brittle[view]'")
     from brittle.view.index import Index
-    from brittle.view.shelf import Shelved
+    from brittle.view.shelf import shelved
 
     with tempfile.TemporaryDirectory() as folder:
-        manifest = draw_audit(Path(folder), RECORDS // len(ATTACKS))
+        draw_audit(Path(folder), RECORDS // len(ATTACKS))
         started = time.process_time()
-        index = Index([Shelved(0, "run", Path(folder), manifest)])
+        index = Index(shelved([Path(folder)]))
         read = time.process_time() - started
         timed = {name: [_seconds(index, asked) for _ in range(ROUNDS)] for name, asked in QUESTIONS.items()}
         choices = [_choices(index) for _ in range(ROUNDS)]

@@ -19,13 +19,14 @@ class Rounding:
     """What rounding can make of a difference of two logits: ``share`` of their spread, and a few units in last place.
 
     The spread is that of the logits around their mean, as a common offset says nothing; but what it costs in precision
-    is real. share: 1e-5 is what float32 does in a deep network; ``Classifier.settled`` knows that of a network.
+    is real. share: 1e-5 is what float32 does in a deep network; ``Classifier.settled`` knows that of a network. ``[B]``
+    where it is each image's own, as of answers that are drawn.
     eps: of the coarsest type that the network computes in. least: ``[B]``, the spread that is assumed at the least,
     for which that of the original image is good: between two classes the spread vanishes on the boundary, but what is
     rounded inside the network does not. By default 1.
     """
 
-    share: float = 1e-5
+    share: float | Tensor = 1e-5
     eps: float = torch.finfo(torch.float32).eps
     least: Tensor | None = None
 
@@ -36,7 +37,8 @@ class Rounding:
         return torch.maximum(self.share * spread, _ULPS * self.eps * logits.abs().amax(1))
 
     def __getitem__(self, rows: Tensor | slice) -> "Rounding":
-        return self if self.least is None else Rounding(self.share, self.eps, self.least[rows])
+        share = self.share[rows] if isinstance(self.share, Tensor) else self.share
+        return Rounding(share, self.eps, None if self.least is None else self.least[rows])
 
 
 FLOAT32 = Rounding()

@@ -32,7 +32,7 @@ from brittle.records import RECORD, read_images, read_manifest, read_records
 from brittle.records.seals import seal_of, sealed
 from brittle.view import trying
 from brittle.view.app import application
-from brittle.view.shelf import shelved
+from brittle.view.shelf import shelved, shelved_anew
 
 HERE = {"host": "127.0.0.1:8765"}
 JSON = HERE | {"content-type": "application/json", "origin": "http://127.0.0.1:8765", "sec-fetch-site": "same-origin"}
@@ -122,6 +122,19 @@ def test_the_runs_below_a_folder(app: Any, shelf: Path) -> None:
     for folder, message in ((shelf / "none", "a folder with runs"), (shelf / "deep" / "broken", "expected runs below")):
         with pytest.raises(BrittleError, match=message):
             shelved([folder])
+
+
+def test_a_run_is_read_again_only_where_it_has_been_written_to(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_run(tmp_path / name, n=4, shape=(1, 8, 8))
+    before = shelved([tmp_path])
+    manifest = tmp_path / "two" / "manifest.json"
+    os.utime(manifest, ns=(0, before[1].written + 1))
+    make_run(tmp_path / "new", n=4, shape=(1, 8, 8))
+    after = shelved_anew([tmp_path], before)
+    assert [(one.number, one.name) for one in after] == [(0, "one"), (1, "two"), (2, "new")]
+    assert after[0].manifest is before[0].manifest
+    assert after[1].manifest is not before[1].manifest
 
 
 def test_a_filter_finds_what_the_records_say(app: Any, shelf: Path) -> None:

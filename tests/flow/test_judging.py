@@ -65,6 +65,18 @@ def test_the_command_line_judges_a_defence_by_itself(cli: Cli, tmp_path: Path) -
     assert json.loads(cli("summary", tmp_path / "again", "--json").out)["defences"] == told["defences"]
 
 
+def test_an_attack_by_gradients_that_another_beats_is_told_as_such(cli: Cli, tmp_path: Path) -> None:
+    attacks = ["--attack", "pgd,eps=0.3,steps=2,step_size=0.001", "--attack", "square,eps=0.3,queries=50"]
+    data = ["--model", "digits-cnn", "--data", "digits", "--limit", "24"]
+    done = cli("audit", *data, *attacks, "--defence", "blur", "--out", tmp_path / "weak")
+    assert done.code == 0, done.err
+    assert "Gradients through the defence miss" in " ".join(done.out.split())
+    (one,) = json.loads(cli("summary", tmp_path / "weak", "--json").out)["defences"]
+    assert one["missed"] >= 12
+    done = cli("audit", *data, "--attack", "pgd,eps=0.3", *attacks[2:], "--defence", "blur", "--out", tmp_path / "able")
+    assert "Gradients through the defence miss" not in " ".join(done.out.split())
+
+
 @pytest.mark.parametrize(
     ("defence", "message"),
     [

@@ -11,8 +11,10 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from brittle import Run
 from brittle.catalog.grammar import split
 from brittle.errors import BrittleError
+from brittle.measure import transfer_matrices
 from brittle.measure.ledger import ArmTold, Ledger
 from brittle.measure.models import Measured
 from brittle.recipes.arms import asked_for
@@ -20,6 +22,7 @@ from brittle.recipes.format import SCALES, Asked, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, put_in
+from brittle.records import read_manifest
 from brittle.repeat import prepared, study, write_study
 from brittle.run.spec import ModelSpec
 from conftest import Cli
@@ -269,6 +272,69 @@ def test_networks_of_ones_own_take_an_arms_place_or_come_on_top(tmp_path: Path) 
     assert [(arm.name, arm.stands_for) for arm in ledger.arms] == [("one", "One"), ("two", "Two"), ("mine", "")]
 
 
+def guarded() -> dict[str, Any]:
+    """The small recipe with another arm, which is the first behind a defence; at scale cpu behind none."""
+    behind = {"published": "One, rounded", "of": "one", "defences": {"smoke": ["bit-depth,bits=3"]}}
+    content = changed("arms", "rounded", to=behind)
+    return content | {"steps": [content["steps"][0] | {"images": "all"}], "tables": [], "plots": []}
+
+
+def test_an_arm_of_another_is_whatever_stands_for_that_behind_defences(tmp_path: Path, cli: Cli) -> None:
+    file = written(tmp_path, guarded())
+    ledger = study(file, out=tmp_path / "out", scale="smoke")
+    assert verdicts(ledger) == {"rises one": "reproduced", "rises rounded": "reproduced"}
+    shown = {arm.name: arm.shown for arm in ledger.arms if arm.absent is None}
+    assert shown == {"one": "digits-cnn", "rounded": "digits-cnn, behind bit-depth,bits=3"}
+    assert study(tmp_path / "out" / "recipe.toml", out=tmp_path / "out") == ledger
+    ran = cli("study", "show", file)
+    assert "one, behind bit-depth,bits=3" in " ".join(ran.out.split())
+    mine = ModelSpec(model="digits-cnn", name="one", mean=[0.1], std=[0.5])
+    made = prepared(file, out=None, scale="smoke", models=[mine])
+    ((_, spec),) = made.steps
+    models = [(one["name"], one["mean"], one.get("defences", [])) for one in spec.toml()["models"]]
+    assert models == [("one", [0.1], []), ("rounded", [0.1], ["bit-depth,bits=3"])]
+    assert made.asked.arms["rounded"].same == made.asked.arms["one"].same
+    alone = prepared(file, out=None, scale="smoke", models=[ModelSpec(model="digits-cnn", name="rounded")])
+    assert alone.asked.arms["rounded"].defences == []
+    with pytest.raises(BrittleError, match=r"expected --weights of an arm \(one, two\), got 'rounded'"):
+        prepared(file, out=None, scale="smoke", weights={"rounded": "x"})
+
+
+def test_what_is_made_for_one_arm_is_undone_by_another_and_a_claim_is_of_the_arms_that_it_names(tmp_path: Path) -> None:
+    content = guarded()
+    told = {"kind": "existence", "says": "So it is for {arm}.", "above": 0.0, "place": "here"}
+    undone = {"id": "undone", "quantity": f"fgsm/one/{FGSM}/on {{arm}}/undone", "arms": ["rounded", "two"]}
+    error = {"id": "error", "quantity": f"fgsm/one/{FGSM}/on rounded/error"}
+    content["claims"] = [told | undone, told | error | {"says": "So."}]
+    ledger = study(written(tmp_path, content), out=tmp_path / "out", scale="smoke")
+    assert [one.claim.id for one in ledger.judged] == ["undone rounded", "error"]
+    (share,), (rate,) = (one.measured for one in ledger.judged)
+    place = tmp_path / "out" / "fgsm"
+    run = Run(place, read_manifest(place))
+    matrices = transfer_matrices(run.manifest, run.records, run.transfers)
+    cell = next(one for one in matrices if one.attack == FGSM).cell("one", "rounded + bit-depth(bits=3)")
+    assert cell is not None and share is not None and rate is not None
+    assert cell.of_fooling.of and share.of == cell.of_fooling.of
+    assert (share.count or 0) + (cell.of_fooling.count or 0) == share.of
+    assert rate.of == 24
+
+
+def test_an_arm_of_one_that_is_not_at_hand_is_not_either(tmp_path: Path, cli: Cli) -> None:
+    content = guarded()
+    content["arms"]["rounded"] |= {"of": "two", "defences": ["bit-depth,bits=3"]}
+    made = prepared(written(tmp_path, content), out=None, scale="smoke")
+    assert set(made.asked.arms) == {"one"}
+    assert made.asked.absent["rounded"] == made.asked.absent["two"]
+    trained = prepared(written(tmp_path, content), out=None, scale="cpu", train_data="digits")
+    assert list(trained.to_train) == ["two", "rounded"]
+    ran = cli("study", "run", tmp_path / "small.toml", "--dry-run", "--train-data", "digits")
+    assert "two, rounded: resnet20 is trained first, which is not in this estimate" in ran.out
+    assert prepared(written(tmp_path, guarded()), out=None, scale="smoke").asked.arms.keys() == {"one", "rounded"}
+    content["arms"]["rounded"]["defences"] = {"smoke": ["bit-depth,bits=3"]}
+    none = prepared(written(tmp_path, content), out=None, scale="cpu", train_data="digits")
+    assert none.asked.absent["rounded"] == "no defence stands for One, rounded at scale cpu"
+
+
 FACTS: list[dict[str, Any]] = [
     {"id": what, "kind": "value", "says": what, "quantity": f"registry/{what}", "unit": "yes or no", "place": "here"}
     | {"published": [float(published)]}
@@ -368,7 +434,9 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
     counts = " | ".join(str(count) for count in ledger.counts.values())
     assert f"| [A small study](small.html) | one | digits | {counts} |" in (tmp_path / "docs" / "README.md").read_text()
     arm = ledger.arms[0].model_copy(update={"model": "run:/home/me/runs/wide"})
-    one = ledger.judged[0].model_copy(update={"why": f"another network: {arm.model} instead of another"})
+    nothing = Measured(value=None, count=0, of=0)  # as the rate of nothing is
+    why = f"another network: {arm.model} instead of another"
+    one = ledger.judged[0].model_copy(update={"why": why, "measured": (nothing,)})
     at_home = {"arms": (arm, *ledger.arms[1:]), "judged": (one, *ledger.judged[1:])}
     mine = ledger.model_copy(update={"data": "/home/me/sets/mnist/test.parquet", **at_home})
     (tmp_path / "small" / "claims.json").write_text(mine.model_dump_json())
@@ -386,7 +454,7 @@ def test_results_are_packed_small_and_without_links(done: tuple[Path, Ledger], t
 
 
 def test_readers_see_what_a_network_is_and_a_title_that_asks_is_not_doubly_pointed() -> None:
-    told = {"name": "one", "stands_for": "FC", "same": "family"}
+    told: dict[str, Any] = {"name": "one", "stands_for": "FC", "same": "family"}
     shown = {
         "run:{dir}/train-fc-seed-{seed}": "trained here: train-fc",
         "sklearn:tree:{train_data}": "sklearn:tree, on the training data",
@@ -441,6 +509,33 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a network": (
         changed("arms", "two", "cpu", "model", to="resnet-20"),
         "arm 'two': unknown model 'resnet-20'; did you mean 'resnet20'",
+    ),
+    "an arm of none": (
+        changed("arms", "two", to={"published": "Two", "of": "oen", "defences": ["jpeg"]}),
+        "arm 'two': no arm is called 'oen'; did you mean 'one'",
+    ),
+    "an arm of itself": (
+        changed("arms", "two", to={"published": "Two", "of": "two", "defences": ["jpeg"]}),
+        "arm 'two': expected of as an arm with networks of its own, got 'two'",
+    ),
+    "an arm of two kinds": (
+        changed(
+            "arms", "two", to={"published": "Two", "of": "one", "defences": ["jpeg"], "cpu": {"model": "resnet20"}}
+        ),
+        "arm 'two': expected of, or networks of its own, got both",
+    ),
+    "an arm of another as it is": (
+        changed("arms", "two", to={"published": "Two", "of": "one"}),
+        "arm 'two': expected of, another arm, and defences, or neither",
+    ),
+    "an arm's defence": (
+        changed("arms", "two", to={"published": "Two", "of": "one", "defences": ["jpg"]}),
+        "arm 'two': unknown defence 'jpg'; did you mean 'jpeg'",
+    ),
+    "of a claim's arms": (changed("claims", 0, "arms", to=["oen"]), "no arm is called 'oen'; did you mean 'one'"),
+    "arms of no claim": (
+        changed("claims", 0, to=FACTS[0] | {"arms": ["one"]}),
+        r"expected arms where its quantities have \{arm\}",
     ),
     "of a plot": (
         changed("plots", 0, to={"title": "p", "place": "here", "told": "nois", "x": "x", "y": "y"}),
@@ -594,3 +689,33 @@ def test_values_by_scale_and_names_in_braces() -> None:
     assert at_scale({"a": {"smoke": 1}}, "cpu") == {}
     assert put_in(["{n}", "eps={e}", "{z}"], {"n": 3, "e": 8 / 255}) == [3, "eps=8/255", "{z}"]
     assert split("s/a/fgsm(eps=8/255)/l2", "/") == ["s", "a", "fgsm(eps=8/255)", "l2"]
+
+
+def test_a_claim_has_one_sequence_and_budgets_that_belong_to_a_scale(tmp_path: Path) -> None:
+    sizes = {"smoke": [0.05], "cpu": [0.1], "paper": [0.1]}
+    claim: dict[str, Any] = {
+        **changed("claims", 0, "id", to="so")["claims"][0],
+        "says": "At {eps} it is worse than {arm} under noise.",
+        "quantity": "noise/{arm}/rms={size}/error / noise/{arm}/rms={eps}/error",
+        "over": {"size": [0.0, 0.3], "eps": sizes},
+    }
+    beside = {
+        "title": "Noise",
+        "says": "As large as {eps}.",
+        "columns": {"error": "noise/{arm}/rms={eps}/error"},
+        "over": {"eps": sizes},
+    }
+    content = changed("claims", to=[claim]) | {"besides": [beside], "tables": []}
+    made = study(written(tmp_path, content), out=tmp_path / "out", scale="smoke")
+    (one,) = made.judged
+    assert one.claim.says == "At 0.05 it is worse than one under noise."
+    assert one.claim.quantities == tuple(
+        f"noise/one/rms={size}/error / noise/one/rms=0.05/error" for size in ("0", "0.3")
+    )
+    assert all(found is not None for found in one.measured)
+    (numbers,) = made.besides
+    assert numbers.says == "As large as 0.05."
+    assert [cell is not None for _, (cell,) in numbers.rows] == [True]
+    two = claim | {"over": {"size": [0.0, 0.3], "eps": [0.0, 0.3]}}
+    with pytest.raises(BrittleError, match="expected over, with the one variable of several values"):
+        load_recipe(written(tmp_path, changed("claims", to=[two])))

@@ -127,6 +127,17 @@ def test_noise_has_its_size_and_stays_within_the_pixels(kind: Any) -> None:
     assert pixels.min() > -1e-6 and pixels.max() < 1 + 1e-6
 
 
+def test_normal_noise_has_its_standard_deviation_and_leaves_the_pixels() -> None:
+    batch: Batch = batches().at(0)
+    std, mean = torch.tensor(batch.normalised.std), torch.tensor(batch.normalised.mean)
+    seen = noised(batch, Noisy(kind="normal", eps=0.25))
+    change = (seen - batch.images) * std
+    assert float(change.std()) == pytest.approx(0.25, rel=0.1)
+    assert abs(float(change.mean())) < 0.03
+    pixels = seen * std + mean
+    assert pixels.min() < -0.1 and pixels.max() > 1.1
+
+
 def test_what_has_no_hidden_layer_is_refused_and_the_options_are_read() -> None:
     with pytest.raises(BrittleError, match="expected a network with hidden layers for where=hidden, got Sequential"):
         Pools(where="hidden").task(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)))

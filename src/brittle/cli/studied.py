@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.text import Text
 from brittle.cli.estimate import ENOUGH_TO_BEGIN, estimated, tries
 from brittle.measure.ledger import Ledger
 from brittle.recipes.arms import asked_for
-from brittle.recipes.format import SCALES, Scale
+from brittle.recipes.format import SCALES, Arm, Network, Scale
 from brittle.recipes.load import load_recipe, names
 from brittle.recipes.steps import Step, steps_of
 from brittle.repeat import Prepared
@@ -45,8 +46,7 @@ def print_recipe(name: str, scale: Scale) -> None:
     console.print(Text(f"{recipe.source}\ndata: {recipe.data.published}; at scale {scale}: {asked.data}\n"))
     table = _table("arm", "in the source", *SCALES)
     for arm, one in recipe.arms.items():
-        own = [getattr(one, each) for each in SCALES]
-        table.add_row(arm, one.published, *(Text(network.model if network else "–") for network in own))
+        table.add_row(arm, one.published, *(Text(_network(one, each)) for each in SCALES))
     console.print(table)
     console.print(Text(f"\nsteps at scale {scale}", style="bold"))
     for step in steps_of(recipe, asked):
@@ -66,6 +66,15 @@ def print_recipe(name: str, scale: Scale) -> None:
         console.print(Text(f"{deviation.what} {deviation.why}"), soft_wrap=True)
 
 
+def _network(arm: Arm, scale: Scale) -> str:
+    """What stands for an arm at a scale."""
+    own: Network | None = getattr(arm, scale)
+    network, behind = (arm.of, arm.behind(scale)) if own is None else (own.model, own.defences)
+    if network is None or (arm.of and not behind):
+        return NONE
+    return f"{network}, behind {' + '.join(behind)}" if behind else network
+
+
 def print_step(step: Step, number: int, of: int) -> None:
     """Which step begins."""
     print(f"step {number} of {of}: {step.folder}", file=sys.stderr)  # noqa: T201
@@ -74,10 +83,12 @@ def print_step(step: Step, number: int, of: int) -> None:
 def print_plan(made: Prepared, workers: Workers) -> None:
     """Units and time of each step, from a few examples of each network and attack; writes nothing."""
     console = Console()
-    for name, network in made.to_train.items():
-        console.print(Text(f"{name}: {network.model} is trained first, which is not in this estimate", style="yellow"))
-    for name, why in made.asked.absent.items():
-        console.print(Text(f"{name}: {why}", style="yellow"), soft_wrap=True)
+    trained = {
+        name: f"{network.model} is trained first, which is not in this estimate"
+        for name, network in made.to_train.items()
+    }
+    for why, names_ in _alike(trained | made.asked.absent).items():
+        console.print(Text(f"{', '.join(names_)}: {why}", style="yellow"), soft_wrap=True)
     table, total, unknown = _table("step", "study", "units", "examples", "time here"), 0.0, list[str]()
     known = dict[str, tuple[float, list[str]]]()  # of steps that differ in their seeds only, one is tried
     for step, spec in made.steps:
@@ -95,6 +106,14 @@ def print_plan(made: Prepared, workers: Workers) -> None:
     console.print(Text(estimated(total, workers)))
     if unknown:
         console.print(Text(f"not in it, as they read what earlier steps write: {', '.join(unknown)}"), soft_wrap=True)
+
+
+def _alike(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """The networks of each reason, in order."""
+    found = dict[str, list[str]]()
+    for name, why in reasons.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def _reads(step: Step, place: Path) -> bool:

@@ -8,6 +8,7 @@ from brittle.defend.defence import register_defence
 from brittle.defend.rounding import softly_rounded
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
+from brittle.models.stairs import Rounder, Stairs
 from brittle.types import Images
 
 
@@ -25,12 +26,16 @@ class Binarise:
     threshold: float = option(0.5, "the least value that becomes 1", above=0, below=1)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, self.soft))
+        return Fronted(classifier, Front(self.step, self.soft, rounds=True))
 
     def step(self, images: Images) -> Images:
         """0 and 1."""
         return (images >= self.threshold).to(images.dtype)
 
-    def soft(self, images: Images) -> Images:
-        """What an attacker differentiates: steepest at the threshold."""
-        return softly_rounded(images - self.threshold + 0.5)
+    @property
+    def soft(self) -> Stairs:
+        """What an attacker differentiates."""
+        return Stairs(self._rounded, softly_rounded)
+
+    def _rounded(self, images: Images, rounder: Rounder) -> Images:
+        return rounder(images - self.threshold + 0.5, images.new_tensor(1.0))

@@ -8,6 +8,7 @@ from brittle.defend.defence import register_defence
 from brittle.defend.rounding import softly_rounded
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
+from brittle.models.stairs import Rounder, Stairs
 from brittle.types import Images
 
 
@@ -25,14 +26,17 @@ class BitDepth:
     bits: int = option(4, "bits of a channel", at_least=1, at_most=8)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, self.soft))
+        return Fronted(classifier, Front(self.step, self.soft, rounds=True))
 
     def step(self, images: Images) -> Images:
         """Rounded to ``2^bits`` levels from 0 to 1."""
         most = (1 << self.bits) - 1
         return (images * most).round() / most
 
-    def soft(self, images: Images) -> Images:
+    @property
+    def soft(self) -> Stairs:
         """What an attacker differentiates."""
-        most = (1 << self.bits) - 1
-        return softly_rounded(images * most) / most
+        return Stairs(self._rounded, softly_rounded)
+
+    def _rounded(self, images: Images, rounder: Rounder) -> Images:
+        return rounder(images, images.new_tensor(1 / ((1 << self.bits) - 1)))

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from brittle.catalog import option
 from brittle.defend.defence import register_defence
+from brittle.defend.rounding import softly_rounded
 from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.errors import BrittleError
 from brittle.models.classifier import Classifier
 from brittle.models.front import Front, Fronted
+from brittle.models.stairs import Stairs
 from brittle.types import Images
 
 
@@ -33,7 +35,12 @@ class JPEG:
     quality: int = option(75, "quality of the encoder", at_least=1, at_most=100)
 
     def around(self, classifier: Classifier, seed: int) -> Classifier:
-        return Fronted(classifier, Front(self.step, partial(soft_jpeg, quality=self.quality)))
+        return Fronted(classifier, Front(self.step, self.soft))
+
+    @property
+    def soft(self) -> Stairs:
+        """What an attacker differentiates."""
+        return Stairs(partial(soft_jpeg, quality=self.quality), softly_rounded)
 
     def step(self, images: Images) -> Images:
         """By libjpeg, as Pillow has it; BrittleError for images that are neither grey nor RGB."""

@@ -26,6 +26,10 @@ class MultiCrop:
     def count(self) -> int:
         return 5
 
+    @property
+    def drawn(self) -> int:
+        return 0
+
     def answered(self, images: Images) -> list[Images]:
         """The five crops."""
         sides = images.shape[2:]

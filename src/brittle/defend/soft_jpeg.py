@@ -4,13 +4,12 @@ Colours are halved in both directions, as encoders do by default.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from brittle.defend.rounding import softly_rounded
+from brittle.models.stairs import Rounder
 from brittle.types import Images
 
 _SIDE = 8  # of a block
@@ -35,7 +34,7 @@ _COLOUR = (
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
-def soft_jpeg(images: Images, quality: int, rounded: Callable[[Tensor], Tensor] = softly_rounded) -> Images:
+def soft_jpeg(images: Images, rounded: Rounder, quality: int) -> Images:
     """What a JPEG file of this quality makes of grey or RGB images, but for ``rounded`` in place of rounding."""
     height, width = images.shape[2:]
     whole = 2 * _SIDE  # of a block of colours
@@ -52,11 +51,11 @@ def soft_jpeg(images: Images, quality: int, rounded: Callable[[Tensor], Tensor] 
     return made[:, :, :height, :width].clamp(0, 255) / 255
 
 
-def _coded(planes: Tensor, steps: Tensor, rounded: Callable[[Tensor], Tensor]) -> Tensor:
+def _coded(planes: Tensor, steps: Tensor, rounded: Rounder) -> Tensor:
     """Block by block: the cosine transform, rounded to multiples of the steps, and back."""
     transform = _cosines(planes)
     blocks = planes.unflatten(3, (-1, _SIDE)).unflatten(2, (-1, _SIDE)).transpose(3, 4)  # type: ignore[no-untyped-call]
-    kept = rounded(transform @ blocks @ transform.T / steps) * steps
+    kept = rounded(transform @ blocks @ transform.T, steps)
     back: Tensor = (transform.T @ kept @ transform).transpose(3, 4).flatten(4, 5).flatten(2, 3)
     return back
 

@@ -1,19 +1,19 @@
 """A classifier that answers by the mean over several views of an image: crops of it, or random draws."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, final
 
 import torch
 from torch import Tensor
 
-from brittle.goals import Rounding
+from brittle.goals import Rounding, spread_of
 from brittle.models.around import Counting
 from brittle.models.classifier import Classifier, Pullback, Settings, evenly_cut
 from brittle.models.digest import digest_of
-from brittle.models.precision import few_of
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
@@ -33,6 +33,10 @@ class Views(Protocol):
 
     def attacked(self, images: Images) -> list[Images]:
         """Those that an attacker takes the mean over."""
+
+    @property
+    def drawn(self) -> int:
+        """How many an answer is the mean over, where these are not those that an attacker sees; 0 where they are."""
 
 
 @final
@@ -56,6 +60,10 @@ class Draws:
     @property
     def count(self) -> int:
         return self.draws
+
+    @property
+    def drawn(self) -> int:
+        return self.samples
 
     def answered(self, images: Images) -> list[Images]:
         ids = tuple(hashlib.sha256(image.detach().cpu().numpy().tobytes()).hexdigest() for image in images)
@@ -91,10 +99,30 @@ class Viewed(Counting):
         """So many that all their views are one batch."""
         return evenly_cut(count, max(1, self.inner.batch_size // self.views.count))
 
-    def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
+    @contextmanager
+    def settled(self, images: Images, logits: Logits) -> Iterator[Rounding]:
+        """Where an answer has draws of its own, success has to exceed what these differ by, too: on the boundary of the
+        mean every second answer would be right."""
+        chunks = list(self.chunks(len(images)))
         with torch.no_grad():
-            seen = self.views.attacked(few_of(images))[0] if len(images) else images
-        return self.inner.settled(seen, logits)
+            seen = [self.views.attacked(images[rows])[0] for rows in chunks]
+        with self.inner.settled(torch.cat(seen) if seen else images, logits) as rounding:
+            if self.views.drawn and seen:
+                apart = torch.cat([self._apart(images[rows]) for rows in chunks])
+                least = torch.as_tensor(rounding.share, dtype=apart.dtype, device=apart.device)
+                rounding = replace(rounding, share=apart.maximum(least))
+            yield rounding
+
+    def _apart(self, images: Images) -> Tensor:
+        """The standard deviation of an answer's gaps to the likeliest class, of that which differs most, as a share of
+        how far its logits are spread, ``[B]``."""
+        with torch.no_grad():
+            each = self.inner.logits(torch.cat(self.views.attacked(images)))
+        each = each.view(-1, len(images), each.shape[1])
+        mean = each.mean(0)
+        gaps = each - each.gather(2, mean.argmax(1).expand(len(each), -1).unsqueeze(2))
+        deviation = gaps.std(0, correction=0).amax(1) / math.sqrt(self.views.drawn)
+        return deviation / spread_of(mean).clamp_min(torch.finfo(each.dtype).tiny)
 
     def logits(self, images: Images, *, plain: bool = False) -> Logits:
         self.forwards += len(images)

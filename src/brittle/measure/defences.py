@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from brittle.measure.attack import rate
+from brittle.measure.intervals import LUCK, sign_test
 from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, Plain, Summary
 from brittle.measure.outcomes import NORMS
@@ -32,7 +33,9 @@ class JudgedDefence(Plain):
     figure: Measured  # the worst of all of them, image by image
     certified: Measured  # proved: answered rightly, and no change within the budget alters that class
     inside: int  # images that a change within their certified radius alters, which none should
+    tries_inside: int  # changes within it that were tried
     overstated: float | None  # by how much the unaware figure lies above
+    missed: int  # images that the aware leave and any other takes, where these are more than the other way, beyond luck
     passes: int  # of the bare model, for one answer
 
 
@@ -79,12 +82,9 @@ def judge_defences(
     transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
     """
     found = []
-    for sides in _sides(_guarded(manifest), manifest, records, transfers):
+    for sides in every_sides(manifest, records, transfers):
         at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        proved = (
-            certificates[certificates["model"] == sides.model.name].set_index("position").reindex(sides.images.index)
-        )
-        found += [_judged(sides, budget, proved) for budget in at]
+        found += [_judged(sides, budget, certificates) for budget in at]
     return found
 
 
@@ -110,13 +110,13 @@ def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFram
     The budget of a minimal attack is that of the leaderboard in its norm, the largest.
     """
     found = []
-    for sides in _sides(_guarded(manifest), manifest, records, transfers):
+    for sides in every_sides(manifest, records, transfers):
         budgets = budgets_of(manifest, [sides.bare, sides.own])
         for spec in manifest.attacks:
             budget = _budget_for(spec, budgets)
             if budget is not None:
                 unaware, aware = (
-                    sides.still([sides.lost(rows, budget, only=[spec.label])]) for rows in (sides.unaware, sides.own)
+                    sides.still(sides.lost(rows, budget, only=[spec.label])) for rows in (sides.unaware, sides.own)
                 )
                 where = {"model": sides.model.name, "goal": sides.goal}
                 found.append(JudgedAlone(**where, attack=spec.label, budget=budget, unaware=unaware, aware=aware))
@@ -129,7 +129,7 @@ def under_all(
     """The same, with the robust accuracy of defended models under all that was tried on them: as a defence's figure,
     also under what was made for other models, of any size. transfers: see ``TRANSFERRED``.
     """
-    every = _sides(_guarded(manifest), manifest, records, transfers)
+    every = every_sides(manifest, records, transfers)
     left = {(sides.model.name, sides.goal): sides.left() for sides in every}
     return [
         one.model_copy(update={"overall": one.overall | {"robust_accuracy": left[one.model, one.goal]}})
@@ -137,6 +137,17 @@ def under_all(
         else one
         for one in summaries
     ]
+
+
+def every_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
+    """Of each defended model and goal, where it has images that the bare model has, too. transfers: ``TRANSFERRED``."""
+    return _sides(_guarded(manifest), manifest, records, transfers)
+
+
+def bare_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
+    """Of each model without defences and goal. transfers: ``TRANSFERRED``."""
+    bare = [(model, goal) for model in manifest.models if not model.defends for goal in manifest.goals]
+    return _sides(bare, manifest, records, transfers)
 
 
 def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
@@ -157,16 +168,12 @@ def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:
     return max((one for one in budgets if one.norm == spec.norm), key=lambda one: one.eps, default=None)
 
 
-def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence:
-    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
-    others = sides.labels(lambda spec: spec.access != "gradient")
-    unaware = sides.lost(sides.unaware, budget)
-    aware = sides.lost(sides.own, budget, only=by_gradients)
-    blind = sides.lost(sides.own, budget, only=others)
-    transferred = sides.lost(sides.others, budget)
-    figure, seen = sides.still([unaware, aware, blind, transferred]), sides.still([unaware])
+def _judged(sides: Sides, budget: Budget, certificates: pd.DataFrame) -> JudgedDefence:
+    tries = sides.tries(budget)
+    still = {name: sides.still(lost) for name, lost in tries.items()}
+    figure, seen = still["figure"].value, still["unaware"].value
+    proved, tried = certified(sides, certificates, budget), tries_inside(sides, certificates)
     images = len(sides.images)
-    known = seen.value is not None and figure.value is not None
     return JudgedDefence(
         model=sides.model.name,
         bare=sides.model.defends or "",
@@ -175,16 +182,24 @@ def _judged(sides: Sides, budget: Budget, proved: pd.DataFrame) -> JudgedDefence
         clean=rate(int(sides.images.sum()), images),
         clean_bare=rate(int(sides.clean_bare.sum()), images),
         robust_bare=rate(int((sides.clean_bare & ~fallen(sides.bare, budget, sides.images.index)).sum()), images),
-        unaware=seen,
-        aware=sides.still([aware]),
-        blind=sides.still([blind]),
-        transferred=sides.still([transferred]),
-        figure=figure,
-        certified=_certified(sides, proved, budget),
-        inside=_inside(sides, proved),
-        overstated=(seen.value or 0) - (figure.value or 0) if known else None,
+        **still,
+        certified=Measured(value=None) if proved is None else rate(int(proved.sum()), len(proved)),
+        inside=int(tried.loc[tried["changed"], "position"].nunique()),
+        tries_inside=len(tried),
+        overstated=None if seen is None or figure is None else seen - figure,
+        missed=_missed(tries),
         passes=sides.model.passes,
     )
+
+
+def _missed(tries: "dict[str, pd.Series[bool] | None]") -> int:
+    others = [tries[side] for side in ("unaware", "blind", "transferred") if tries[side] is not None]
+    aware = tries["aware"]
+    if aware is None or not others:
+        return 0
+    taken = pd.concat(others, axis=1).any(axis=1)
+    more, fewer = int((taken & ~aware).sum()), int((aware & ~taken).sum())
+    return more if more > fewer and sign_test(more, fewer) < LUCK else 0
 
 
 def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
@@ -192,44 +207,51 @@ def _detected(sides: Sides, budget: Budget) -> JudgedDetector:
     attacked = fallen(sides.bare, budget, sides.images.index) & right
     clean = sides.own.drop_duplicates("position").set_index("position").reindex(sides.images.index)
     refused = clean["clean_prediction"] == sides.model.reject
-    by_gradients = sides.labels(lambda spec: spec.access == "gradient")
+    tries = sides.tries(budget)
 
-    def caught(*tried: "pd.Series[bool] | None") -> Measured:
-        through = [one for one in tried if one is not None]
-        if not through or not attacked.any():
+    def caught(through: "pd.Series[bool] | None") -> Measured:
+        if through is None or not attacked.any():
             return Measured(value=None)
-        return rate(int((attacked & ~pd.concat(through, axis=1).any(axis=1)).sum()), int(attacked.sum()))
+        return rate(int((attacked & ~through).sum()), int(attacked.sum()))
 
-    unaware, aware, blind, others = (
-        sides.lost(sides.unaware, budget),
-        sides.lost(sides.own, budget, only=by_gradients),
-        sides.lost(sides.own, budget),
-        sides.lost(sides.others, budget),
-    )
     return JudgedDetector(
         model=sides.model.name,
         bare=sides.model.defends or "",
         goal=sides.goal,
         budget=budget,
         refused=rate(int(refused.sum()), len(refused)),
-        unaware=caught(unaware),
-        aware=caught(aware),
-        worst=caught(unaware, blind, others),
+        unaware=caught(tries["unaware"]),
+        aware=caught(tries["aware"]),
+        worst=caught(tries["figure"]),
     )
 
 
-def _certified(sides: Sides, proved: pd.DataFrame, budget: Budget) -> Measured:
-    """Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves."""
+def certified(sides: Sides, certificates: pd.DataFrame, budget: Budget) -> "pd.Series[bool] | None":
+    """By position, whether a radius as large as the budget is proved of the right class; None of what proves nothing.
+
+    Radii are in L2. An image whose own vote is too close for an answer is not left, whatever another vote proves.
+    """
+    proved = _proved(sides, certificates)
     if budget.norm != "l2" or proved["radius"].isna().all():
-        return Measured(value=None)
+        return None
     right = (proved["prediction"] == proved["label"]) & (proved["radius"] >= budget.eps)
-    return rate(int((right & sides.images.astype(bool)).sum()), len(proved))
+    held: pd.Series[bool] = right & sides.images.astype(bool)
+    return held
 
 
-def _inside(sides: Sides, proved: pd.DataFrame) -> int:
-    """Images with a certificate of their class that a smaller change makes wrong, whoever it was made for."""
+def tries_inside(sides: Sides, certificates: pd.DataFrame) -> pd.DataFrame:
+    """Changes of images that are less far than the radius with which the right class is certified, whoever they were
+    made for: position, changed."""
+    proved = _proved(sides, certificates)
     radius = proved["radius"].where(proved["prediction"] == proved["label"], 0.0)
     every = [rows[["position", "changed", "l2"]] for rows in (sides.own, sides.unaware, sides.others)]
     changes = pd.concat(every)
-    within = changes["changed"] & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
-    return int(changes.loc[within, "position"].nunique())
+    within = (changes["l2"] > 0) & (changes["l2"] < changes["position"].map(radius).fillna(0.0))
+    inside: pd.DataFrame = changes.loc[within, ["position", "changed"]]
+    return inside
+
+
+def _proved(sides: Sides, certificates: pd.DataFrame) -> pd.DataFrame:
+    mine = certificates[certificates["model"] == sides.model.name]
+    proved: pd.DataFrame = mine.set_index("position").reindex(sides.images.index)
+    return proved

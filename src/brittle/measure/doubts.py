@@ -9,7 +9,7 @@ import pandas as pd
 from brittle.errors import Flag
 from brittle.flags import STUCK
 from brittle.measure.attack import rate
-from brittle.measure.intervals import sign_test
+from brittle.measure.intervals import LUCK, sign_test
 from brittle.measure.models import AttackSummary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.sweeps import families
@@ -18,7 +18,6 @@ from brittle.text import counted, percent, size
 
 FEW = 100
 LOST = 0.10
-NOISE = 0.01
 ELSEWHERE = 0.05
 SHRUNK = 0.05
 _FEWEST_LONGER = 8
@@ -130,7 +129,7 @@ def _sweeps(view: View, rows: pd.DataFrame) -> list[Flag]:
             paired = by_small.to_frame("small").join(by_large.rename("large"), how="inner")
             back = int((paired["small"] & ~paired["large"]).sum())
             forth = int((~paired["small"] & paired["large"]).sum())
-            if back > forth and sign_test(back, forth) < NOISE:
+            if back > forth and sign_test(back, forth) < LUCK:
                 message = f"{back:,} images that {small.label} fools withstand {large.label}"
                 flags.append(Flag("not-monotone", f"{message}; the other way round {forth:,}"))
     return flags
@@ -164,7 +163,7 @@ def _missed(labels: tuple[str, str], broken: "pd.Series[bool]", found: "pd.Serie
     paired = broken.to_frame("best").join(found.rename("other"), how="inner")
     more = int((paired["other"] & ~paired["best"]).sum())
     fewer = int((~paired["other"] & paired["best"]).sum())
-    if more - fewer <= ELSEWHERE * len(paired) or sign_test(more, fewer) >= NOISE:
+    if more - fewer <= ELSEWHERE * len(paired) or sign_test(more, fewer) >= LUCK:
         return []
     figures = f"of {len(paired):,} images {other} fools {int(paired['other'].sum()):,} within {budget}"
     message = f"{figures}, and {best}, the best by gradients, {int(paired['best'].sum()):,}"

@@ -6,6 +6,9 @@ from functools import lru_cache
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
+LUCK = 0.01
+"""What is said to be beyond luck would be luck this often, at most."""
+
 _BITS = 64
 _NOTHING = 2.0**-_BITS
 

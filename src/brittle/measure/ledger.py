@@ -9,21 +9,26 @@ from brittle.measure.told import Curve
 
 
 class ArmTold(Plain):
-    """A network of a study. stands_for: what it has in the source; same: how alike they are. absent: why it is none."""
+    """A network of a study. stands_for: what it has in the source; same: how alike they are. absent: why it is none.
+
+    defences: what it stands behind, as they were asked for.
+    """
 
     name: str
     stands_for: str
     model: str
     same: str
     absent: str | None = None
+    defences: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
-        """The network for readers: by its spec, or by the step of the study that trains it."""
+        """The network for readers: by its spec, or by the step of the study that trains it; and its defences."""
         step = self.model.removeprefix("run:{dir}/")
+        network = self.model.replace(":{train_data}", ", on the training data")
         if step != self.model:
-            return f"trained here: {step.removesuffix('-seed-{seed}')}"
-        return self.model.replace(":{train_data}", ", on the training data")
+            network = f"trained here: {step.removesuffix('-seed-{seed}')}"
+        return f"{network}, behind {' + '.join(self.defences)}" if self.defences else network
 
 
 class Drawn(Plain):

@@ -14,7 +14,7 @@ class Plain(BaseModel):
 class Measured(Plain):
     """One number. None where it does not exist, never NaN: an empty denominator, nothing fooled, no labels."""
 
-    value: float | None
+    value: float | None = None
     low: float | None = None  # 95 % interval
     high: float | None = None
     count: int | None = None  # a rate's numerator

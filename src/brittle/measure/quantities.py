@@ -12,7 +12,7 @@ from brittle.measure.intervals import Z95
 from brittle.measure.models import Measured, exactly
 from brittle.measure.outcomes import distance_norm, judged
 from brittle.measure.told import Sized, Told
-from brittle.records import Manifest
+from brittle.records import AttackSpec, Manifest
 from brittle.text import size
 
 Each: TypeAlias = "pd.Series[float]"
@@ -102,8 +102,7 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
         known[f"{start}/clean_error"] = rate(len(images) - right, len(images))
         for spec in view.attacks:
             mine = rows[rows["attack"] == spec.label]
-            called = spec.name if "file" in spec.config else spec.label
-            path, norm = f"{start}/{called}", distance_norm(spec.norm)
+            path, norm = f"{start}/{called(spec)}", distance_norm(spec.norm)
             fooled = mine[mine["correct"] & mine["success"]]
             measures = measure_attack(view, spec, rows).measures
             measures |= {  # the same means, with their intervals
@@ -118,6 +117,11 @@ def _of_audit(manifest: Manifest, records: pd.DataFrame) -> Quantities:
             each[f"{path}/fooling_rate"] = at["changed"].astype(float)
             each[f"{path}/mean_distance"] = fooled.set_index("position")[norm].astype(float)
     return Quantities(known, each)
+
+
+def called(spec: AttackSpec) -> str:
+    """How quantities name an attack: by its label, or by its name alone where that has the digest of a file."""
+    return spec.name if "file" in spec.config else spec.label
 
 
 def _of_fit(manifest: Manifest, records: pd.DataFrame) -> Quantities:

@@ -15,18 +15,19 @@ _TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by 
 
 @final
 class Sides:
-    """What all attackers did to one defended model, by the positions of images."""
+    """What all attackers did to one model, by the positions of images. One without defences has no bare one beside it,
+    and nothing was made for it without knowing."""
 
     def __init__(
         self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
     ) -> None:
         self.model, self.goal = model, goal
         self.attacks = manifest.attacks
-        bare = next(one for one in manifest.models if one.name == model.defends)
+        bare = next(one for one in manifest.models if one.name == (model.defends or model.name))
         self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
         common = set(self.bare["position"]) & set(self.own["position"])
         given = _given(model, goal, records, transfers)
-        self.unaware = given[given["source"] == bare.name]
+        self.unaware = given[(given["source"] == bare.name) & (bare.name != model.name)]
         self.others = given[~given["source"].isin([bare.name, model.name])]
         self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
         self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
@@ -41,12 +42,24 @@ class Sides:
         lost: pd.Series[bool] = fallen(mine, budget, self.images.index) | ~self.images.astype(bool)
         return lost
 
-    def still(self, lost: "Sequence[pd.Series[bool] | None]") -> Measured:
-        """The share of images that none of these has lost; no value where nobody has tried."""
-        tried = [one for one in lost if one is not None]
-        if not tried:
-            return Measured(value=None)
-        return rate(int((~pd.concat(tried, axis=1).any(axis=1)).sum()), len(self.images))
+    def still(self, lost: "pd.Series[bool] | None") -> Measured:
+        """The share of images that are not lost; no value where nobody has tried."""
+        return Measured(value=None) if lost is None else rate(int((~lost).sum()), len(self.images))
+
+    def tries(self, budget: Budget) -> "dict[str, pd.Series[bool] | None]":
+        """By who made it, what is lost within a budget: to the unaware, the aware by gradients, those that ask for
+        none (blind), what was made for other models (transferred), and to any of them (figure).
+        """
+        by_gradients = self.labels(lambda spec: spec.access == "gradient")
+        others = self.labels(lambda spec: spec.access != "gradient")
+        lost = {
+            "unaware": self.lost(self.unaware, budget),
+            "aware": self.lost(self.own, budget, only=by_gradients),
+            "blind": self.lost(self.own, budget, only=others),
+            "transferred": self.lost(self.others, budget),
+        }
+        tried = [one for one in lost.values() if one is not None]
+        return {**lost, "figure": pd.concat(tried, axis=1).any(axis=1) if tried else None}
 
     def left(self) -> Measured:
         """The share of images that nothing at all has lost."""

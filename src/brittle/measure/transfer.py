@@ -65,6 +65,10 @@ ON = "on "
 
 ERRORS = ("error", "noise_error")
 
+UNDONE = "undone"
+"""Of what fools the source, by changes as they are: the share that does not fool the target. Over the images that both
+get right as they are."""
+
 
 def transfer_errors(manifest: Manifest, transfers: pd.DataFrame) -> dict[str, Measured]:
     """How often each model errs on what was made for each, and on noise of the same size, by ``SOURCE/ATTACK/on
@@ -84,6 +88,21 @@ def transfer_errors(manifest: Manifest, transfers: pd.DataFrame) -> dict[str, Me
         for name, column in zip(ERRORS, ("prediction", "noise_prediction"), strict=True):
             wrong = int((counted[column] != counted["label"]).sum())
             known["/".join([*path, name])] = rate(wrong, len(counted))
+    return known
+
+
+def undone(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> dict[str, Measured]:
+    """How many of each model's adversarial examples others take for what they are, ``SOURCE/ATTACK/on TARGET/undone``.
+
+    Arguments as of ``transfer_matrices``; named as by ``transfer_errors``.
+    """
+    known = {}
+    for matrix in transfer_matrices(manifest, records, transfers):
+        for cell in matrix.cells if matrix.size is None else ():
+            path = [cell.source, *([matrix.goal] if len(manifest.goals) > 1 else []), matrix.attack]
+            fooling = cell.of_fooling
+            left = rate((fooling.of or 0) - (fooling.count or 0), fooling.of or 0)
+            known["/".join([*path, f"{ON}{cell.target}", UNDONE])] = left
     return known
 
 

@@ -15,11 +15,14 @@ from brittle.models.around import Passing
 from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
-from brittle.models.precision import exact, few_of
+from brittle.models.precision import exact
+from brittle.models.stairs import Stairs
 from brittle.types import Images, Logits
 
 Step: TypeAlias = Callable[[Images], Images]
 """Images ``[B, C, H, W]`` -> as many images, each of its own image alone; their size may change."""
+
+_HALVINGS = 24  # of a change of at most 1, to the last place of float32
 
 
 @final
@@ -30,11 +33,13 @@ class Front:
     step: what is done to the images, exactly. gradient: what an attack differentiates in its place. "own": the step
     itself. "straight-through": nothing, as if it were the identity, for steps that round or encode at the same size.
     Or a step that can be differentiated and comes near: forwards is exact, backwards is the approximation's (Athalye et
-    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1).
+    al. 2018, arXiv:1802.00420, backward pass differentiable approximation, section 4.1). rounds: each value by itself,
+    to some level, and higher values to none that is lower; what a change does within a level is then taken back.
     """
 
     step: Step
     gradient: Literal["own", "straight-through"] | Step = "own"
+    rounds: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.step):
@@ -96,8 +101,8 @@ class Fronted(Passing):
 
     def settled(self, images: Images, logits: Logits) -> AbstractContextManager[Rounding]:
         with torch.no_grad():
-            seen = self._through(few_of(images)) if len(images) else images
-        return self.inner.settled(seen, logits)
+            parts = [self._through(images[rows]) for rows in self.chunks(len(images))]
+        return self.inner.settled(torch.cat(parts) if parts else images, logits)
 
     def linearize(self, images: Images) -> tuple[Logits, Pullback]:
         with torch.inference_mode(False), torch.enable_grad():
@@ -125,3 +130,45 @@ class Fronted(Passing):
     def _modules(self) -> Iterator[nn.Module]:
         for front in self.fronts:
             yield from (one for one in (front.step, front.gradient) if isinstance(one, nn.Module))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A classifier taken apart behind a front that rounds: the front, its stairs, and the classifier behind it."""
+
+    front: Front
+    stairs: Stairs
+    behind: Classifier
+
+
+def taken_apart(classifier: Classifier) -> Rounded | None:
+    """None where what an image meets first does not round, or nobody may ask for gradients."""
+    if not isinstance(classifier, Fronted) or classifier.access != "gradient":
+        return None
+    first, *others = classifier.fronts
+    if not isinstance(first.gradient, Stairs):
+        return None
+    return Rounded(first, first.gradient, Fronted(classifier.inner, *others) if others else classifier.inner)
+
+
+def taken_back(classifier: Classifier, images: Images, changed: Images) -> Images:
+    """Behind a first front that rounds each value by itself, what is as near to images as it cannot tell from what they
+    were changed to; elsewhere that itself."""
+    if not isinstance(classifier, Fronted) or not classifier.fronts or not classifier.fronts[0].rounds:
+        return changed
+    with torch.no_grad():
+        return _within_levels(classifier.fronts[0].step, images, changed)
+
+
+def _within_levels(step: Step, images: Images, changed: Images) -> Images:
+    """By halving the way of each value that is not needed."""
+    level, change = step(changed), changed - images
+    least, most = torch.zeros_like(images), torch.ones_like(images)
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        enough = step(images + middle * change) == level
+        least, most = torch.where(enough, least, middle), torch.where(enough, middle, most)
+    there = step(images) == level
+    near = torch.where(there, images, images + most * change)
+    return torch.where(step(near) == level, near, changed)

@@ -8,7 +8,7 @@ from brittle.measure.ledger import ArmTold
 from brittle.models.trainable import TRAINABLE
 from brittle.models.trained import card_of
 from brittle.models.zoo import check_model
-from brittle.recipes.format import ALIKE, Asked, Network, Recipe, Same, Scale
+from brittle.recipes.format import ALIKE, Arm, Asked, Network, Recipe, Same, Scale
 from brittle.run.spec import ModelSpec
 
 _ON_THE_SPOT = ("digits-cnn", "signs-cnn")
@@ -45,6 +45,8 @@ def at_hand(
         own: Network | None = getattr(arm, scale)
         if name in mine:
             at[name] = _given(mine[name], own, arm.paper)
+        elif arm.of is not None:
+            continue
         elif own is None:
             absent[name] = f"no network stands for {arm.published} at scale {scale}: --model {name}=SPEC"
         else:
@@ -54,19 +56,37 @@ def at_hand(
                 at[name] = chosen
             else:
                 absent[name] = missing
+    for name, arm in recipe.arms.items():
+        if arm.of is None or name in mine:
+            continue
+        if not arm.behind(scale):
+            absent[name] = f"no defence stands for {arm.published} at scale {scale}"
+        elif arm.of in at:
+            at[name] = behind(at[arm.of], arm, scale)
+        else:
+            absent[name] = absent[arm.of]
+    at = {name: at[name] for name in recipe.arms if name in at}
     for name, one in mine.items():
         check_model(one.model)
         at.setdefault(name, _given(one))
         missing = _missing(name, at[name], name, trains=trains)
         if missing is not None:  # whoever names a network wants it, and no verdict without it
             raise BrittleError(missing)
-    unknown = [name for name in weights if name not in recipe.arms]
+    own_ones = [name for name, arm in recipe.arms.items() if arm.of is None]
+    unknown = [name for name in weights if name not in own_ones]
     if unknown:
-        raise BrittleError(f"expected --weights of an arm ({', '.join(recipe.arms)}), got {unknown[0]!r}")
+        raise BrittleError(f"expected --weights of an arm ({', '.join(own_ones)}), got {unknown[0]!r}")
     if not at:
         reasons = "; ".join(f"{name}: {why}" for name, why in absent.items())
         raise BrittleError(f"no network is at hand at scale {scale} ({reasons})")
     return Hands(at, absent)
+
+
+def behind(network: Network, arm: Arm, scale: Scale) -> Network:
+    """The network of the arm that another is of, behind the defences of that."""
+    data = network.defence_data if arm.defence_data is None else arm.defence_data
+    defences = [*arm.behind(scale), *network.defences]
+    return network.model_copy(update={"defences": defences, "defence_data": data})
 
 
 def asked_for(recipe: Recipe, scale: Scale) -> Asked:
@@ -119,6 +139,7 @@ def told(recipe: Recipe, asked: Asked) -> tuple[ArmTold, ...]:
                 stands_for=arm.published if arm else "",
                 model=network.model if network else "",
                 same=network.same if network else "",
+                defences=tuple(network.defences) if network else (),
                 absent=asked.absent.get(name),
             )
         )

@@ -10,7 +10,7 @@ from brittle.measure.expressions import names_in
 from brittle.measure.transfer import ON
 from brittle.recipes.facts import REGISTRY
 from brittle.recipes.format import Asked, Recipe, Said, Same, Table
-from brittle.recipes.templates import at_scale, filled, names_of, written
+from brittle.recipes.templates import at_scale, combined, constants, filled, names_of, written
 
 _VALUE = re.compile(r"=([^,)]+)")
 
@@ -78,9 +78,11 @@ def _of_table(table: Table) -> Iterator[Posed]:
 
 def _of_said(said: Said, asked: Asked) -> Iterator[Posed]:
     texts, taken = _sequence(said, asked), list(said.taken)
+    fixed = constants(said.over, asked.scale)
     free = any("arm" in names_of(text) for text in texts)
-    for arm in asked.arms if free else [None]:
-        values = {} if arm is None else {"arm": arm}
+    about = [arm for arm in said.arms or asked.arms if arm in asked.arms]
+    for arm in about if free else [None]:
+        values = fixed if arm is None else {**fixed, "arm": arm}
         factor = FACTORS[said.unit]
         claim = Claim(
             id=said.id if arm is None else f"{said.id} {arm}",
@@ -109,9 +111,8 @@ def _sequence(said: Said, asked: Asked) -> list[str]:
         return list(said.quantities)
     if not said.over:
         return [said.quantity]
-    ((name, values),) = said.over.items()
-    chosen: Any = at_scale(values, asked.scale)
-    return [filled(said.quantity, {name: value}) for value in chosen or []]
+    chosen: Any = at_scale(said.over, asked.scale)
+    return [filled(said.quantity, values) for values in combined(chosen)] if set(chosen) == set(said.over) else []
 
 
 def target_of(part: str) -> str | None:

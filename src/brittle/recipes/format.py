@@ -24,12 +24,23 @@ class Network(ModelSpec):
 
 @final
 class Arm(Keys):
-    """A network of the source, and what stands for it at each scale; none where there is nothing yet."""
+    """A network of the source, and what stands for it at each scale; none where there is nothing yet.
+
+    of: another arm instead, whose network it is behind ``defences``, whatever stands for that one; at a scale for which
+    they say nothing, none. defence_data: clean images that some of them are fitted on.
+    """
 
     published: str
     smoke: Network | None = None
     cpu: Network | None = None
     paper: Network | None = None
+    of: str | None = None
+    defences: list[str] | dict[Scale, list[str]] = Field(default=[])
+    defence_data: str | None = None
+
+    def behind(self, scale: Scale) -> list[str]:
+        """Its defences at a scale."""
+        return self.defences.get(scale, []) if isinstance(self.defences, dict) else self.defences
 
 
 @final
@@ -90,9 +101,10 @@ class Table(Keys):
 class Said(Keys):
     """A claim that no single cell is: see ``measure.claims.Claim``.
 
-    quantity with over: a sequence, one for each value of its variable; otherwise quantities. ``{arm}`` elsewhere: once
-    for each network at hand. same: how alike a network must be; by default the same for figures, of the family where
-    the claim names networks, and any where it does not.
+    quantity with over: a sequence, one for each value of its variable; others in it have one value, as a budget at
+    each scale, which ``says`` may name as well. Otherwise quantities. ``{arm}`` elsewhere: once for each network at
+    hand, or for those of ``arms`` alone. same: how alike a network must be; by default the same for figures, of the
+    family where the claim names networks, and any where it does not.
     """
 
     id: str
@@ -101,6 +113,7 @@ class Said(Keys):
     quantity: str | None = None
     over: dict[str, Any] = Field(default={})
     quantities: list[str] = Field(default=[])
+    arms: list[str] = Field(default=[])
     taken: list[str] = Field(default=[])
     relation: Relation | None = None
     above: float | None = None
@@ -135,12 +148,13 @@ class Plot(Keys):
 class Beside(Keys):
     """Measured numbers of each network beside one another, and what follows from them. columns: quantities by head.
 
-    units: of those that are not as the measures have them.
+    over: variables in them and in ``says``, of one value each. units: of those that are not as the measures have them.
     """
 
     title: str
     says: str
     columns: dict[str, str] = Field(min_length=1)
+    over: dict[str, Any] = Field(default={})
     units: dict[str, str] = Field(default={})
 
 

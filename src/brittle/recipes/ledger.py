@@ -1,32 +1,35 @@
 """From the run directories of a study to its ledger: nothing is run, and nothing but records and images is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar, final
 
 import numpy as np
 import pandas as pd
 
+from brittle.catalog.grammar import split
 from brittle.data.perturbation import read_perturbation
 from brittle.defend import defences_from
 from brittle.measure.claims import FACTORS, Judged, found_in, judge
 from brittle.measure.convention import from_images
+from brittle.measure.defended import defence_quantities
 from brittle.measure.ledger import BesideTold, Drawn, Ledger, doubts_of, stopped
 from brittle.measure.models import Measured, exactly
 from brittle.measure.quantities import Quantities, joined, quantities
 from brittle.measure.told import Curve, Told
-from brittle.measure.transfer import transfer_errors
+from brittle.measure.transfer import transfer_errors, undone
 from brittle.recipes.arms import told as arms_told
 from brittle.recipes.arms import unlike
-from brittle.recipes.claims import Posed, posed, published
+from brittle.recipes.claims import Posed, posed, published, target_of
 from brittle.recipes.facts import facts
 from brittle.recipes.format import Asked, Plot, Recipe
 from brittle.recipes.steps import Step, steps_of
-from brittle.recipes.templates import at_scale, filled
+from brittle.recipes.templates import at_scale, constants, filled
 from brittle.records import (
     MANIFEST,
     Manifest,
     pixels_of,
+    read_certificates,
     read_manifest,
     read_records,
     read_transfers,
@@ -112,8 +115,8 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
             found = _by_trained(found, step, asked)
         if manifest.study == "fit":
             found = joined([found, passes_of(place, manifest)])
-        if manifest.transfer is not None:
-            found = joined([found, Quantities(transfer_errors(manifest, read_transfers(place, manifest)))])
+        if manifest.study == "audit":
+            found = joined([found, *_elsewhere(place, manifest, records)])
         parts.append(_by_arms(found, asked).below(step.key))
         for model in manifest.models:
             accuracy = found.known.get(f"{model.name}/clean_accuracy")
@@ -122,9 +125,17 @@ def _seen(recipe: Recipe, asked: Asked, steps: list[Step], directory: Path) -> S
     return Seen(joined(parts), list(accuracies.values()), curves, unfinished)
 
 
+def _elsewhere(place: Path, manifest: Manifest, records: pd.DataFrame) -> Iterator[Quantities]:
+    """What an audit's changes do to the other models, and by whom those were made that a model does not withstand."""
+    transfers = read_transfers(place, manifest)
+    if manifest.transfer is not None:
+        yield Quantities(transfer_errors(manifest, transfers) | undone(manifest, records, transfers))
+    yield defence_quantities(manifest, records, transfers, read_certificates(place, manifest))
+
+
 def _by_arms(found: Quantities, asked: Asked) -> Quantities:
     """An arm behind defences is the defended model: what a run calls by both goes by the arm's name alone, and the bare
-    one, which an audit puts beside it under that name, by none."""
+    one, which an audit puts beside it under that name, by none; as what is made for it, and as what it is graded on."""
     arms = {
         name_of(network.model_copy(update={"name": arm}), each): arm
         for arm, network in asked.arms.items()
@@ -133,25 +144,28 @@ def _by_arms(found: Quantities, asked: Asked) -> Quantities:
     if not arms:
         return found
 
+    def renamed(part: str) -> str:
+        target = target_of(part)
+        return arms.get(part, part) if target is None else part.replace(target, arms.get(target, target), 1)
+
     def named(every: Mapping[str, T]) -> dict[str, T]:
-        heads = {key: key.partition("/") for key in every}
-        kept = {key: head for key, head in heads.items() if head[0] not in arms.values()}
-        return {"".join((arms.get(head[0], head[0]), *head[1:])): every[key] for key, head in kept.items()}
+        parts = {key: split(key, "/") for key in every}
+        kept = {key: mine for key, mine in parts.items() if {mine[0], *map(target_of, mine)}.isdisjoint(arms.values())}
+        return {"/".join(map(renamed, mine)): every[key] for key, mine in kept.items()}
 
     return Quantities(named(found.known), named(found.each))
 
 
 def _by_trained(found: Quantities, step: Step, asked: Asked) -> Quantities:
     """What a step has trained goes by the names of the arms that are ``run:{dir}/FOLDER`` of it, or a network in it."""
-    known = dict[str, Measured]()
+    known: dict[str, Measured] = {}
     (seed,) = step.content["seeds"]
     for arm, network in asked.arms.items():
         place, _, called = network.model.replace("{seed}", str(seed)).partition("#")
         if place == f"run:{{dir}}/{step.folder}":
             for key, one in found.known.items():
                 head, _, tail = key.partition("/")
-                if called in ("", head):
-                    known[f"{arm}/{tail}"] = one
+                known |= {f"{arm}/{tail}": one} if called in ("", head) else {}
     return Quantities(known)
 
 
@@ -211,12 +225,14 @@ def _besides(recipe: Recipe, asked: Asked, given: Quantities) -> list[BesideTold
     """Of networks of which nothing is known, nothing."""
     found = []
     for one in recipe.besides:
+        fixed = constants(one.over, asked.scale)
         rows = [
-            (arm, tuple(found_in(filled(text, {"arm": arm}), given) for text in one.columns.values()))
+            (arm, tuple(found_in(filled(text, {**fixed, "arm": arm}), given) for text in one.columns.values()))
             for arm in asked.arms
         ]
         known = tuple((arm, cells) for arm, cells in rows if any(cell is not None for cell in cells))
         units = tuple(one.units.get(head, "") for head in one.columns)
         if known:
-            found.append(BesideTold(title=one.title, says=one.says, heads=tuple(one.columns), units=units, rows=known))
+            says = filled(one.says, fixed)
+            found.append(BesideTold(title=one.title, says=says, heads=tuple(one.columns), units=units, rows=known))
     return found

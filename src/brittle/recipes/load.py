@@ -7,17 +7,19 @@ from typing import NamedTuple, final
 
 from brittle.catalog import attacks_from, label_of
 from brittle.catalog.grammar import split
+from brittle.defend import defences_from
 from brittle.errors import BrittleError, did_you_mean
 from brittle.measure.claims import FACTORS
 from brittle.measure.convention import NAMES
+from brittle.measure.defended import ALONE, INSIDE, SIDES, is_within
 from brittle.measure.definitions import MEASURES
 from brittle.measure.expressions import names_in
 from brittle.measure.quantities import BY_IMAGE
-from brittle.measure.transfer import ERRORS
+from brittle.measure.transfer import ERRORS, UNDONE
 from brittle.models.zoo import check_model
 from brittle.recipes.claims import target_of
 from brittle.recipes.facts import REGISTRY, check_fact
-from brittle.recipes.format import SCALES, Asked, Network, Plot, Recipe, Said, Table
+from brittle.recipes.format import SCALES, Arm, Asked, Network, Plot, Recipe, Said, Table
 from brittle.recipes.steps import steps_of
 from brittle.recipes.templates import at_scale, filled, names_of
 from brittle.run.spec import parsed, read_spec
@@ -61,6 +63,7 @@ def check(recipe: Recipe, where: str) -> None:
         for network in (arm.smoke, arm.cpu, arm.paper):
             if network is not None:
                 _check_network(network, f"{where}: arm {name!r}")
+        _check_of(arm, recipe, f"{where}: arm {name!r}")
     for table in recipe.tables:
         _check_table(table, where)
     ids = [*(table.id for table in recipe.tables), *(claim.id for claim in recipe.claims)]
@@ -68,7 +71,7 @@ def check(recipe: Recipe, where: str) -> None:
         if ids.count(one) > 1:
             raise BrittleError(f"{where}: expected an id of its own for each table and claim, got {one!r} twice")
     for claim in recipe.claims:
-        _check_claim(claim, where)
+        _check_claim(claim, recipe, where)
     labels = _labels(recipe)
     for plot in recipe.plots:
         _check_plot(plot, where, labels)
@@ -95,6 +98,26 @@ def _check_network(network: Network, at: str) -> None:
         raise BrittleError(f"{at}: {error}") from None
 
 
+def _check_of(arm: Arm, recipe: Recipe, at: str) -> None:
+    """Refuses an arm of another that there is not, that is itself of another, or with a network of its own."""
+    if (arm.of is None) != (not arm.defences):
+        raise BrittleError(f"{at}: expected of, another arm, and defences, or neither")
+    if arm.of is None:
+        return
+    if arm.of not in recipe.arms:
+        raise BrittleError(f"{at}: no arm is called {arm.of!r}{did_you_mean(arm.of, recipe.arms)}")
+    if recipe.arms[arm.of].of is not None:
+        raise BrittleError(f"{at}: expected of as an arm with networks of its own, got {arm.of!r}")
+    if any((arm.smoke, arm.cpu, arm.paper)):
+        raise BrittleError(f"{at}: expected of, or networks of its own, got both")
+    for scale in SCALES:
+        for text in arm.behind(scale):
+            try:
+                defences_from([text])
+            except BrittleError as error:
+                raise BrittleError(f"{at}: {error}") from None
+
+
 def _check_table(table: Table, where: str) -> None:
     at = f"{where}: table {table.id!r}"
     for name, column in table.columns.items():
@@ -114,12 +137,19 @@ def _check_table(table: Table, where: str) -> None:
                 raise BrittleError(f"{at}: {{{name}}} is no head{did_you_mean(name, [*table.heads, 'measure'])}")
 
 
-def _check_claim(claim: Said, where: str) -> None:
+def _check_claim(claim: Said, recipe: Recipe, where: str) -> None:
     at = f"{where}: claim {claim.id!r}"
+    unknown = [arm for arm in claim.arms if arm not in recipe.arms]
+    if unknown:
+        raise BrittleError(f"{at}: no arm is called {unknown[0]!r}{did_you_mean(unknown[0], recipe.arms)}")
+    if claim.arms and not any("arm" in names_of(text) for text in [claim.quantity or "", *claim.quantities]):
+        raise BrittleError(f"{at}: expected arms where its quantities have {{arm}}")
     if (claim.quantity is None) == (not claim.quantities):
         raise BrittleError(f"{at}: expected either quantity or quantities")
-    if claim.quantity is not None and claim.kind not in ("existence", "value") and len(claim.over) != 1:
-        raise BrittleError(f"{at}: expected over, with the one variable that its quantity has in braces")
+    if claim.quantity is not None and claim.kind not in ("existence", "value"):
+        chosen = [at_scale(claim.over, scale) for scale in SCALES]
+        if not claim.over or any(sum(len(values) > 1 for values in one.values()) > 1 for one in chosen):
+            raise BrittleError(f"{at}: expected over, with the one variable of several values that its quantity has")
     for name in claim.over:
         if name not in names_of(claim.quantity or ""):
             raise BrittleError(
@@ -218,8 +248,14 @@ def _check_name(name: str, recipe: Recipe, labels: dict[str, set[str]], at: str)
             raise BrittleError(f"{at}: no arm is called {target!r}{did_you_mean(target, recipe.arms)}")
         inner = inner[:-1]
     known = labels.get(step)
+    if inner and is_within(inner[-1]):
+        known = known and {inner[-1]}
+        measures = set(SIDES)
+    elif target is None:
+        measures = {*MEASURES, *NAMES, *BY_IMAGE, *ALONE, *INSIDE, "clean_error"}
+    else:
+        measures = {*ERRORS, UNDONE}
     if known and inner and "{" not in inner[-1] and inner[-1] not in known:
         raise BrittleError(f"{at}: no attack of {step!r} is called {inner[-1]!r}{did_you_mean(inner[-1], known)}")
-    measures = {*MEASURES, *NAMES, *BY_IMAGE, "clean_error"} if target is None else set(ERRORS)
     if known and "{" not in measure and measure not in measures:
         raise BrittleError(f"{at}: no measure is called {measure!r}{did_you_mean(measure, measures)}")

@@ -52,3 +52,9 @@ def combined(over: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """Every combination of the values of some variables."""
     for values in itertools.product(*over.values()):
         yield dict(zip(over, values, strict=True))
+
+
+def constants(over: Mapping[str, Any], scale: str) -> dict[str, Any]:
+    """Of variables those that have one value at a scale, and it."""
+    chosen: dict[str, Sequence[Any]] = at_scale(dict(over), scale)
+    return {name: values[0] for name, values in chosen.items() if len(values) == 1}

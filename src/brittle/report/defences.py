@@ -112,4 +112,10 @@ def _above(one: JudgedDefence) -> str:
     if one.inside:
         left += f" ({counted(one.inside, 'image')} by a change within a certified radius, which none should)"
     points = f"{100 * one.overstated:.0f} points more"
-    return f"{left}; who does not know of the defence would report {percent(one.unaware.value or 0)}, {points}."
+    said = f"{left}; who does not know of the defence would report {percent(one.unaware.value or 0)}, {points}."
+    if one.missed:
+        said += (
+            f" Gradients through the defence miss {counted(one.missed, 'image')} that something else takes, beyond"
+            " luck: they are not the strongest attack on it, and their figure alone is none."
+        )
+    return said

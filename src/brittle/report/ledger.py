@@ -95,9 +95,11 @@ def verdict_rows(ledger: Ledger) -> list[tuple[str, str, str, str, str]]:
 
 
 def _parts(ledger: Ledger) -> list[tuple[str, list[Judged]]]:
-    """What the source says in words, and each of its tables."""
+    """What the source says in words, what a recipe asks beside that, and each of the source's tables."""
     words = [one for one in ledger.judged if one.claim.kind != "value"]
-    parts = {"What the source says": words} if words else {}
+    own = [one for one in words if one.claim.read == "own"]
+    said = {"What the source says": [one for one in words if one not in own], "What is asked here besides": own}
+    parts = {title: rows for title, rows in said.items() if rows}
     for one in ledger.judged:
         if one.claim.kind == "value":
             parts.setdefault(one.claim.place, []).append(one)

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import torch
 
-from brittle.attacks import Attack, Outcome
+from brittle.attacks import Attack, EightBit, Outcome
 from brittle.attacks.parts.rows import rows_where
 from brittle.catalog import traits_of
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier, in_float32
+from brittle.models.front import taken_back
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
@@ -28,8 +29,8 @@ def made_by(classifier: Classifier, images: Images, goal: Goal, method: Attack, 
     """Runs an attack on images whose logits are at hand.
 
     The goal becomes that of this classifier: with its reject class, and met only beyond what its logits are rounded by.
-    A change can be no smaller than that lets it, so whatever makes one small sees float32. So does, for a second time,
-    what fails under a budget in bfloat16 by less than that rounds.
+    What makes a change small is rid of what the classifier does not see. It can be no smaller than rounding lets it, so
+    that it sees float32. So does, for a second time, what fails under a budget in bfloat16 by less than that rounds.
     """
     exact = in_float32(classifier)
     if exact is classifier or traits_of(method).kind != "budget":
@@ -58,6 +59,8 @@ def _made(classifier: Classifier, images: Images, goal: Goal, method: Attack, rn
         passes = classifier.forwards, classifier.backwards
         started = time.perf_counter()
         outcome = method(classifier, images, goal, rng=rng)
+        if traits_of(method).kind != "budget" and not isinstance(method, EightBit):  # which keeps to its own levels
+            outcome = outcome._replace(images=taken_back(classifier, images, outcome.images))
         if classifier.device.type != "cpu":  # which has only been asked so far
             torch.accelerator.synchronize(classifier.device)
         seconds = time.perf_counter() - started

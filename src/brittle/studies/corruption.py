@@ -11,6 +11,7 @@ from brittle.checks import distinct
 from brittle.corruption import CORRUPTIONS, SEVERITIES, corruption_named
 from brittle.errors import BrittleError
 from brittle.measure import Curve, Told, rate
+from brittle.measure.attack import mean
 from brittle.models.classifier import Classifier
 from brittle.records import Manifest
 from brittle.run.sources import Shard
@@ -18,6 +19,7 @@ from brittle.studies.per_image import PerImageSpec, register_per_image
 from brittle.text import counted, percent
 
 CLEAN = "none"
+ALL = "all"
 
 
 def _known(name: str) -> str:
@@ -83,6 +85,10 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         for name in names
     )
     corrupted = right[right["corruption"] != CLEAN]
+    each = corrupted.groupby(["model", "severity", "example"], sort=False)["right"].mean()
+    rows += tuple(
+        (model, ALL, "mean", *(mean(each[model, severity].to_numpy()) for severity in severities)) for model in models
+    )
     clean = {model: rates[model, CLEAN, 0].value or 0.0 for model in models}
     if len(models) == 1:
         parts = corrupted.assign(part=corrupted["corruption"].map(lambda name: CORRUPTIONS[name].group))

@@ -19,9 +19,15 @@ from brittle.types import Images
 @final
 @dataclass(frozen=True, slots=True)
 class Noisy(AroundRecipe):
-    """Another recipe on images with fresh noise in each step: Goodfellow et al. 2015's controls (section 6)."""
+    """Another recipe on images with fresh noise in each step: Goodfellow et al. 2015's controls (section 6).
 
-    kind: Literal["signs", "uniform"] = option("signs", "each value up or down by eps, or by any amount up to it")
+    Normal noise, beyond the valid pixels too, is what a network is shown that answers behind ``smoothing`` (Cohen et
+    al. 2019, arXiv:1902.02918, section 3.3).
+    """
+
+    kind: Literal["signs", "uniform", "normal"] = option(
+        "signs", "each value up or down by eps, by any amount up to it, or normal with that standard deviation"
+    )
     eps: float = option(8 / 255, "size of the noise", above=0, at_most=1)
     recipe: Recipe = option(Standard(), "how the network learns from these images", of=RECIPES)
 
@@ -45,7 +51,10 @@ class Noising:
 
 
 def noised(batch: Batch, recipe: Noisy) -> Images:
-    """The batch with noise, within the valid pixels and normalised again; drawn from the step's own seed."""
+    """The batch with noise, normalised again; drawn from the step's own seed. Only normal noise leaves the valid
+    pixels, as that of smoothing does."""
+    if recipe.kind == "normal":
+        return batch.seen(batch.pixels + recipe.eps * torch.randn(batch.images.shape).to(batch.images))
     drawn = 2 * torch.rand(batch.images.shape).to(batch.images) - 1
     noise = recipe.eps * (drawn.sign() if recipe.kind == "signs" else drawn)
     return batch.seen((batch.pixels + noise).clamp(0, 1))

@@ -20,12 +20,13 @@ SHOWN = {".html": "text/html", ".png": "image/png", ".jpg": "image/jpeg", ".gif"
 @final
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """A run. name: its path below the folder that it was found in."""
+    """A run. name: its path below the folder that it was found in. written: when its manifest was, in nanoseconds."""
 
     number: int
     name: str
     place: Path
     manifest: Manifest
+    written: int
 
     @property
     def page(self) -> str | None:
@@ -122,21 +123,35 @@ def shelved(folders: Sequence[Path]) -> list[Shelved]:
 
 
 def shelved_anew(folders: Sequence[Path], known: Sequence[Shelved]) -> list[Shelved]:
-    """The known ones as they are now, under their numbers, and after them those that have come since."""
-    numbers = {one.place: one.number for one in known}
+    """The known ones as they are now, under their numbers, and after them those that have come since.
+
+    A manifest is read again only where it has been written to.
+    """
+    there = {one.place: one for one in known}
     found = {one.number: one for one in known}
     for place, name in _named(folders, MANIFEST):
-        one = shelf_of(place, name, numbers.get(place, len(found)))
-        found |= {one.number: one} if one else {}
+        old = there.get(place)
+        if old is None or old.name != name or old.written != _written(place):
+            one = shelf_of(place, name, len(found) if old is None else old.number)
+            found |= {one.number: one} if one else {}
     return [found[number] for number in sorted(found)]
 
 
 def shelf_of(place: Path, name: str, number: int) -> Shelved | None:
     """One run; None where its manifest cannot be read."""
+    written = _written(place)  # before it is read: what is written meanwhile is read again
     try:
-        return Shelved(number, name, place.resolve(), read_manifest(place))
+        return Shelved(number, name, place.resolve(), read_manifest(place), written)
     except (BrittleError, OSError):
         return None
+
+
+def _written(place: Path) -> int:
+    """0 where there is none."""
+    try:
+        return (place / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _named(folders: Sequence[Path], file: str) -> list[tuple[Path, str]]:

@@ -8,6 +8,7 @@ import torch
 from brittle.attacks.black_box.sparse_rs import SparseRS
 from brittle.attacks.black_box.square import Square
 from brittle.attacks.budget.apgd import APGD
+from brittle.attacks.budget.jumps import climb_jumps
 from brittle.attacks.minimal.pixel_greedy import PixelGreedy
 from brittle.attacks.minimal.sigma_zero import SigmaZero
 from brittle.attacks.minimal.strongest import Minimal
@@ -18,6 +19,7 @@ from brittle.catalog import ATTACKS, entry_of, option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, NormLike, norm_of
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.models.front import taken_apart
 from brittle.rng import Rng
 from brittle.types import Images
 
@@ -30,7 +32,8 @@ _SHORTLIST = 64  # pixels that each step of the greedy search tries
     "standard",
     paper="arXiv:2003.01690",
     kind="budget",
-    cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, less where one of them succeeds",
+    cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, behind a defence that rounds"
+    " 2 * steps * (F + B) more; less where one of them succeeds",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +51,9 @@ class Standard:
     that fail within a larger budget than eps, and the targeted one gives all steps to two of its nine targets. With few
     classes the loss is a difference of logits (see ``aim``), so that no fourth class is needed.
 
+    Behind a defence that rounds, such as JPEG, a climb over its jumps comes before all of them (see ``jumps``), in L2
+    and L-infinity.
+
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
 
@@ -62,7 +68,10 @@ class Standard:
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
         ask = asking_first(classifier, images, goal)
-        rows = ask.everyone
+        apart = taken_apart(classifier)
+        if apart is not None and norm in (L2, LINF):
+            climb_jumps(ask, apart, norm, self.eps, self.steps)
+        (rows,) = kept(~ask.best.claimed, ask.everyone)
         for number, member in enumerate(self.members):
             if not len(rows):
                 break

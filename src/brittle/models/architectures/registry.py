@@ -143,7 +143,7 @@ def _playing(fit: Fit, width: int, shape: tuple[tuple[int, ...], tuple[int, ...]
 _ALL = (
     _mnist("mnist-cnn", "four convolutions for MNIST", MnistCNN),
     _mnist("mnist-cnn-1024", "two convolutions and a wide dense layer for MNIST (arXiv:1706.06083)", _of_madry),
-    _mnist("mnist-cnn-100", "two convolutions of stride 2 and a dense layer for MNIST (arXiv:1711.00851)", _of_wong),
+    _mnist("mnist-cnn-100", "two strided convolutions and a dense layer for MNIST (arXiv:1711.00851)", _of_wong),
     *(_mlp(*hidden) for hidden in ((), (100, 100), (200, 200), (123, 456), (400,))),
     *(_smaller(side) for side in (7, 14, 21)),
     _mnist("maxout240-240-10", "two layers of maxout units of five pieces for MNIST (arXiv:1302.4389)", _maxout),

