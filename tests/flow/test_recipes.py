@@ -361,18 +361,21 @@ def test_what_a_step_tells_is_drawn_and_numbers_stand_beside_one_another(
     out = tmp_path / "out"
     shutil.copytree(done[0], out)
     plot = {"title": "Noise", "place": "none", "told": "noise", "x": "size", "y": "accuracy"}
-    beside = {"title": "Which is it", "says": "This one.", "units": {"fooled": "%"}}
+    beside = {"title": "Which is it", "says": "This one.", "units": {"fooled": "%", "for classes": "yes or no"}}
     beside["columns"] = {
         "fooled": "fgsm/{arm}/fgsm(eps=0.3)/fooling_rate",
         "size": "fgsm/{arm}/fgsm(eps=0.3)/mean_l2_all",
+        "for classes": "registry/fgsm/targeted",
     }
     ledger = study(written(tmp_path, changed("plots", to=[plot]) | {"besides": [beside]}), out=out, scale="smoke")
     ((drawn,), (told,)) = ledger.plots, ledger.besides
     assert [(curve.name, curve.x) for curve in drawn.curves] == [("one", (0.0, 0.05, 0.3))]
-    ((arm, (fooled, size)),) = told.rows
+    ((arm, (fooled, size, targeted)),) = told.rows
     assert (arm, fooled) == ("one", ledger.judged[0].measured[0])
     assert size is not None and size.value == pytest.approx(0.3 * 8, rel=0.3), "clipped, of 64 values"
-    assert "This one." in (out / "index.html").read_text()
+    assert targeted is not None and targeted.value == 1
+    page = (out / "index.html").read_text()
+    assert "This one." in page and ">yes<" in page and "1.000 yes or no" not in page
 
 
 def test_a_dry_run_says_what_each_step_would_take_and_writes_nothing(tmp_path: Path, cli: Cli) -> None:

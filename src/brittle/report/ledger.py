@@ -168,13 +168,13 @@ def figure(value: float | None, claim: Claim) -> str:
     rate = claim.quantities[0].endswith("rate") or "accuracy" in claim.quantities[0]
     if not claim.unit and (rate or claim.relation == "always"):
         return percent(value)
-    if claim.unit == FACT:
-        return "yes" if value else "no"
     return in_unit(value, claim.unit)
 
 
 def in_unit(value: float, unit: str) -> str:
     """A value in a unit of ``FACTORS``."""
+    if unit == FACT:
+        return "yes" if value else "no"
     number = value / FACTORS[unit]
     return f"{number:.2f} %" if unit == "%" else f"{significant(number, 4)} {unit}".rstrip()
 
