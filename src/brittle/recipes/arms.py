@@ -124,7 +124,8 @@ def unlike(recipe: Recipe, asked: Asked, names: Sequence[str], needed: Same) -> 
         if network is not None and ALIKE.index(network.same) < ALIKE.index(needed):
             arm = recipe.arms.get(name)
             published = arm.published if arm else "any of the source"
-            return f"another network: {network.model} instead of {published}"
+            shown = next(one.shown for one in told(recipe, asked) if one.name == name)
+            return f"another network: {shown} instead of {published}"
     return None
 
 
