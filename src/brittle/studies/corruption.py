@@ -85,7 +85,7 @@ def tell(manifest: Manifest, records: pd.DataFrame) -> Told:
         for name in names
     )
     corrupted = right[right["corruption"] != CLEAN]
-    each = corrupted.groupby(["model", "severity", "example"], sort=False)["right"].mean()
+    each = corrupted.groupby(["model", "severity", "example"])["right"].mean()
     rows += tuple(
         (model, ALL, "mean", *(mean(each[model, severity].to_numpy()) for severity in severities)) for model in models
     )
