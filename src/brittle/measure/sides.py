@@ -1,4 +1,4 @@
-"""What all attackers did to one defended model, image by image."""
+"""What all attackers did to one model, behind defences or not, image by image."""
 
 from collections.abc import Callable, Sequence
 from typing import final
@@ -23,11 +23,12 @@ class Sides:
     ) -> None:
         self.model, self.goal = model, goal
         self.attacks = manifest.attacks
-        bare = next(one for one in manifest.models if one.name == (model.defends or model.name))
-        self.bare, self.own = (reached(judged(View(manifest, one, goal).of(records))) for one in (bare, model))
+        bare = next(one for one in manifest.models if one.name == model.defends) if model.defends else model
+        self.own = reached(judged(View(manifest, model, goal).of(records)))
+        self.bare = self.own if bare is model else reached(judged(View(manifest, bare, goal).of(records)))
         common = set(self.bare["position"]) & set(self.own["position"])
         given = _given(model, goal, records, transfers)
-        self.unaware = given[(given["source"] == bare.name) & (bare.name != model.name)]
+        self.unaware = given[(given["source"] == bare.name) & (bare is not model)]
         self.others = given[~given["source"].isin([bare.name, model.name])]
         self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
         self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
