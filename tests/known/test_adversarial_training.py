@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from brittle.attacks import FGSM, PGD
 from brittle.errors import BrittleError
-from brittle.train import RECIPES, Adversarial, Standard, Trades, attacked, loop
+from brittle.train import RECIPES, Adversarial, Quantised, Standard, Trades, attacked, loop
 from brittle.train.attacked import Onward, ramped
 from brittle.train.batches import Augmentation, Batch, Batches, Normalised, Pixels
+from brittle.train.classifier import Setting, train
 from brittle.train.lightning import fabric_of
 from brittle.train.loop import Loop, Progress
 from brittle.train.recipe import Move, Recipe, Task
@@ -185,6 +186,15 @@ def test_what_never_begins_is_noticed_half_way(monkeypatch: pytest.MonkeyPatch) 
     assert reason is not None and "in epoch 2: accuracy under PGD fell" not in reason
     assert "in epoch 2: accuracy under PGD is 1.0 %, while that under fgsm(eps=0.05) is 90.0 %" in reason
     assert len(rows) == 2
+
+
+def test_a_try_of_a_training_on_a_few_images_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look after each of its two steps took five times as long as the steps, and the estimate with it."""
+    monkeypatch.setattr(attacked, "_accuracy", lambda *asked: pytest.fail("looked"))
+    within = Adversarial(attack=FGSM(eps=EPS), recipe=PLAIN)
+    pixels = Pixels(torch.zeros(22, 8, 8, 1, dtype=torch.uint8), torch.arange(22) % 2)
+    for recipe in (within, Trades(attack=FGSM(eps=EPS), recipe=PLAIN), Quantised(recipe=within)):
+        train(linear, Setting(recipe, pixels, pixels.first(4), seed=0).some(16))
 
 
 @pytest.mark.parametrize("attack", ["minimal", "square(eps=0.1)", "boundary-walk"])

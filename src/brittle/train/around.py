@@ -1,5 +1,8 @@
 """Recipes around another recipe: what they leave as that one has it."""
 
+from dataclasses import fields, replace
+from typing import Any
+
 from brittle.train.batches import Augmentation, Normalised, Pixels
 from brittle.train.recipe import Recipe
 
@@ -25,3 +28,14 @@ class AroundRecipe:
 
     def normalised(self, pixels: Pixels) -> Normalised:
         return self.recipe.normalised(pixels)
+
+
+def unwatched(recipe: Recipe) -> Recipe:
+    """The same without a watch, neither its own nor that of a recipe within: a watch looks some times an epoch, which
+    on a few images is after each step."""
+    has: Any = {one.name: getattr(recipe, one.name) for one in fields(recipe)}  # type: ignore[arg-type]
+    others: dict[str, Any] = {"recipe": unwatched(has["recipe"])} if "recipe" in has else {}
+    if "watch" in has:
+        others["watch"] = False
+    unwatching: Recipe = replace(recipe, **others)  # type: ignore[type-var]
+    return unwatching

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from brittle.train.around import unwatched
 from brittle.train.batches import Batches, Normalised, Pixels, seed_of
 from brittle.train.decayed import as_they_are
 from brittle.train.frames import Frames, Shows
@@ -59,10 +60,11 @@ class Setting:
     raw: bool = False
 
     def some(self, images: int) -> "Setting":
-        """About so many images once through, as a share of the whole, to see how long that takes."""
+        """About so many images once through, as a share of the whole and unwatched, to see how long that takes."""
         count = max(2, min(images, len(self.pixels)))
         judged = max(1, len(self.held_out) * count // len(self.pixels))
-        return replace(self, pixels=self.pixels.first(count), held_out=self.held_out.first(judged), epochs=1)
+        recipe, pixels, held_out = unwatched(self.recipe), self.pixels.first(count), self.held_out.first(judged)
+        return replace(self, recipe=recipe, pixels=pixels, held_out=held_out, epochs=1)
 
     @cached_property
     def normalised(self) -> Normalised:
