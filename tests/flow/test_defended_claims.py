@@ -9,7 +9,7 @@ import tomli_w
 
 import brittle
 from brittle.errors import BrittleError
-from brittle.measure import judge_defences, judge_each
+from brittle.measure import every_sides, judge_defences
 from brittle.measure.models import Measured
 from brittle.recipes.load import load_recipe
 from brittle.records import read_manifest
@@ -71,18 +71,10 @@ def test_what_each_attacker_leaves_of_a_defence_is_a_quantity(tmp_path: Path) ->
     found = {name: one.value for name, one in zip(asked, measured, strict=True)}
     where = tmp_path / "run" / "tried"
     run = brittle.Run(where, read_manifest(where))
-    told = (run.manifest, run.records, run.transfers)
-    judged = next(
-        one
-        for one in judge_defences(*told, run.certificates)
-        if one.model == "soft + blur" and one.budget.norm == "linf"
-    )
-    alone = next(one for one in judge_each(*told) if (one.model, one.attack) == ("soft + blur", PGD))
-    proved = next(
-        one
-        for one in judge_defences(*told, run.certificates)
-        if one.model.startswith("smooth") and one.budget.norm == "l2"
-    )
+    every = judge_defences(every_sides(run.manifest, run.records, run.transfers), run.certificates)
+    judged = next(one for one in every.defences if one.model == "soft + blur" and one.budget.norm == "linf")
+    alone = next(one for one in every.alone if (one.model, one.attack) == ("soft + blur", PGD))
+    proved = next(one for one in every.defences if one.model.startswith("smooth") and one.budget.norm == "l2")
     expected = [getattr(judged, side).value for side in sides[:-1]] + [judged.robust_bare.value]
     assert [found[name] for name in asked[:5]] == expected
     assert [found[name] for name in asked[5:7]] == [alone.unaware.value, alone.aware.value]

@@ -15,7 +15,7 @@ from brittle.cli.results import results_json
 from brittle.data import digits_split
 from brittle.defend import DEFENCES, BitDepth, KernelDensity, Noise
 from brittle.flags import is_doubt
-from brittle.measure import judge_defences, judge_detectors, summaries
+from brittle.measure import every_sides, judge_defences, summaries
 from brittle.records import read_manifest
 from brittle.run.spec import ModelSpec
 from brittle.studies.guarded import beside_bare
@@ -122,7 +122,7 @@ def test_a_detector_is_fitted_sealed_and_judged_by_both_rates(tmp_path: Path) ->
     bare, guarded = done.manifest.models
     assert guarded.fitted_on == f"1,297 images of {clean.source}, {clean.fingerprint}"
     assert (bare.fitted_on, bare.reject, guarded.reject) == (None, None, 10)
-    (one,) = judge_detectors(done.manifest, done.records, done.transfers)
+    (one,) = judge_defences(every_sides(done.manifest, done.records, done.transfers), done.certificates).detectors
     refused, unaware, aware = (each.count or 0 for each in (one.refused, one.unaware, one.aware))
     assert one.refused.of == 24 and 0 < refused <= 10
     assert one.unaware.of == one.aware.of
@@ -209,7 +209,7 @@ def test_a_defence_that_only_masks_gradients_is_broken_or_flagged(fault: type[nn
     attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
     data = (world.images[:16], world.labels[:16])
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
+    (one,) = judge_defences(every_sides(done.manifest, done.records, done.transfers), done.certificates).defences
     assert one.figure.value is not None
     flagged = {flag.code for summary in summaries(done.manifest, done.records) for flag in summary.flags}
     doubts = {code for code in flagged if is_doubt(code)}
@@ -223,7 +223,7 @@ def test_the_sound_network_itself_falls(tmp_path: Path) -> None:
     net = brittle.Network(planted.sound_cnn())
     attacks: list[brittle.attacks.Attack] = [brittle.APGD(eps=EPS, steps=20), brittle.Square(eps=EPS, queries=150)]
     done = brittle.audit({"net": net}, data, attacks, out=tmp_path, defences=[BitDepth(bits=5)])
-    (one,) = judge_defences(done.manifest, done.records, done.transfers, done.certificates)
+    (one,) = judge_defences(every_sides(done.manifest, done.records, done.transfers), done.certificates).defences
     assert one.figure.value is not None
     assert one.figure.value <= TRUE_AT_MOST
 

@@ -8,7 +8,7 @@ import torch
 import brittle
 from brittle.defend import Smoothed, Smoothing, defended
 from brittle.defend.binomial import at_least, is_ahead, tail
-from brittle.measure import Budget, judge_defences
+from brittle.measure import Budget, every_sides, judge_defences
 from laws.worlds import linear_world, trained_world
 
 
@@ -63,7 +63,7 @@ def test_no_attack_gets_inside_a_certified_radius(tmp_path: object) -> None:
     assert len(certified) == 20
     assert (certified["radius"] > 0).mean() > 0.5
     at = [Budget(norm="l2", eps=eps) for eps in (0.1, 0.3, 5.0)]
-    figures = judge_defences(made.manifest, made.records, made.transfers, certified, at)
+    figures = judge_defences(every_sides(made.manifest, made.records, made.transfers), certified, at).defences
     for one in figures:
         assert one.inside == 0
         assert (one.certified.count or 0) <= (one.figure.count or 0)
@@ -81,7 +81,8 @@ def test_what_is_not_answered_is_not_left_whatever_is_proven(tmp_path: object) -
     made = brittle.audit({"net": world.classifier()}, data, [brittle.FGSM(eps=0.0)], out=str(tmp_path), defences=[how])
     assert (made.certificates["radius"] > 0).all()
     at = [Budget(norm="l2", eps=1e-6)]
-    (one,) = judge_defences(made.manifest, made.records, made.transfers, made.certificates, at)
+    every = every_sides(made.manifest, made.records, made.transfers)
+    (one,) = judge_defences(every, made.certificates, at).defences
     assert one.certified.count == one.clean.count != len(world.images)
 
 

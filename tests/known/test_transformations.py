@@ -34,7 +34,7 @@ from brittle.defend.soft_jpeg import soft_jpeg
 from brittle.errors import BrittleError
 from brittle.geometry.norms import L2, LINF
 from brittle.goals import Untargeted
-from brittle.measure import Budget, Gate, JudgedDefence, Measured, judge_defences, judge_detectors, judge_each
+from brittle.measure import Budget, Gate, JudgedDefence, Measured, every_sides, judge_defences
 from brittle.models import Classifier, Network
 from brittle.models.front import taken_apart, taken_back
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
@@ -360,7 +360,9 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
     rows += [given(k, "other", STANDARD.label, int(k == 4), clean=int(k == 9)) for k in range(10)]
     rows += [given(k, "net + d", STANDARD.label, int(k in (1, 2)), clean=int(k == 9)) for k in range(10)]
     transfers = pa.Table.from_pylist(rows, schema=TRANSFERRED).to_pandas()
-    (one,) = judge_defences(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers, NONE)
+    every = every_sides(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers)
+    judgement = judge_defences(every, NONE)
+    (one,) = judgement.defences
     assert one.budget == Budget(norm="linf", eps=0.1)
     counts = {
         name: value.count for name in JudgedDefence.model_fields if isinstance(value := getattr(one, name), Measured)
@@ -378,8 +380,7 @@ def test_the_figure_is_the_worst_of_all_attackers_image_by_image() -> None:
     }
     assert one.overstated == pytest.approx(0.4)
     assert one.passes == 7
-    alone = judge_each(manifest(*models, examples=10), records(fallen, models, 10, {9}), transfers)
-    assert [(each.attack, each.unaware.count, each.aware.count) for each in alone] == [
+    assert [(each.attack, each.unaware.count, each.aware.count) for each in judgement.alone] == [
         (STANDARD.label, 8, 7),
         (SQUARE.label, None, 8),
     ]
@@ -404,22 +405,21 @@ def test_true_positives_are_counted_among_the_images_that_fall_without_the_detec
     seen.loc[(seen["model"] == "net + d") & (seen["position"] == 0), "clean_prediction"] = 10
     made = manifest(*models, examples=10)
     refusing = [one.model_copy(update={"reject": 10 if one.name == "net + d" else None}) for one in made.models]
-    (one,) = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers)
+    may_refuse = made.model_copy(update={"models": refusing})
+    (one,) = judge_defences(every_sides(may_refuse, seen, transfers), NONE).detectors
     counts = [(rate.count, rate.of) for rate in (one.refused, one.unaware, one.aware, one.worst)]
     assert counts == [(1, 10), (6, 7), (5, 7), (3, 7)]
-    untried = judge_detectors(made.model_copy(update={"models": refusing}), seen, transfers[:0])
+    untried = judge_defences(every_sides(may_refuse, seen, transfers[:0]), NONE).detectors
     assert (untried[0].unaware.value, untried[0].aware.count) == (None, 5)
-    assert judge_detectors(made, seen, transfers) == []  # none may refuse
+    assert judge_defences(every_sides(made, seen, transfers), NONE).detectors == []  # none may refuse
 
 
 def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> None:
     models = ["net", "net + d"]
     wide = table([one | {"model": model} for model in models for one in (row(0, STANDARD.label, linf=0.3),)])
     transfers = pa.Table.from_pylist([given(0, "net", STANDARD.label, 1)], schema=TRANSFERRED).to_pandas()
-    small, large = (
-        judge_defences(manifest(*models, examples=1), wide, transfers, NONE, [Budget(norm="linf", eps=eps)])[0]
-        for eps in (0.2, 0.3)
-    )
+    every = every_sides(manifest(*models, examples=1), wide, transfers)
+    small, large = judge_defences(every, NONE, [Budget(norm="linf", eps=eps) for eps in (0.2, 0.3)]).defences
     assert (small.unaware.count, small.aware.count, small.figure.count) == (1, 1, 1)
     assert (large.unaware.count, large.aware.count, large.figure.count) == (0, 0, 0)
 
@@ -427,8 +427,9 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
 def test_nobody_has_tried_and_nothing_is_defended() -> None:
     models = ["net", "net + d"]
     none = TRANSFERRED.empty_table().to_pandas()
-    (one,) = judge_defences(manifest(*models, examples=2), records({}, models, 2, set()), none, NONE)
+    every = every_sides(manifest(*models, examples=2), records({}, models, 2, set()), none)
+    (one,) = judge_defences(every, NONE).defences
     assert (one.unaware.value, one.transferred.value, one.overstated) == (None, None, None)
     assert one.figure.count == 2
     bare = manifest_of(models=["net"], attacks=[STANDARD, SQUARE], examples=2)
-    assert judge_defences(bare, records({}, ["net"], 2, set()), none, NONE) == []
+    assert judge_defences(every_sides(bare, records({}, ["net"], 2, set()), none), NONE) == ([], [], [])

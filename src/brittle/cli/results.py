@@ -14,13 +14,13 @@ from rich.text import Text
 from brittle.crafting.summary import line_of
 from brittle.crafting.written import read_crafted
 from brittle.measure import (
+    JudgedDefences,
     Measured,
     Sized,
     Told,
     TransferMatrix,
+    every_sides,
     judge_defences,
-    judge_detectors,
-    judge_each,
     leaderboard,
     summaries,
     transfer_matrices,
@@ -74,10 +74,10 @@ def results_json(run: Run) -> str:
         if len(views) > 1:
             content["leaderboard"] = leaderboard(run.manifest, run.records, views).model_dump(mode="json")
         if any(model.defends for model in run.manifest.models):
-            found = run.manifest, run.records, run.transfers
-            content["defences"] = [one.model_dump(mode="json") for one in judge_defences(*found, run.certificates)]
-            content["detectors"] = [one.model_dump(mode="json") for one in judge_detectors(*found)]
-            content["defences_by_attack"] = [one.model_dump(mode="json") for one in judge_each(*found)]
+            judged = _judged(run)
+            content["defences"] = [one.model_dump(mode="json") for one in judged.defences]
+            content["detectors"] = [one.model_dump(mode="json") for one in judged.detectors]
+            content["defences_by_attack"] = [one.model_dump(mode="json") for one in judged.alone]
         if run.manifest.transfer is not None:
             content["transfer"] = [matrix.model_dump(mode="json") for matrix in transfers_of(run)]
     elif run.manifest.study == "craft":
@@ -94,13 +94,15 @@ def transfers_of(run: Run) -> list[TransferMatrix]:
 
 def defences_of(run: Run, *, beside: bool = True) -> list[Told]:
     """Defended models judged, all attacks together and each by itself; none without. beside: as ``judged_told``."""
-    found = run.manifest, run.records, run.transfers
-    judged = judge_defences(*found, run.certificates)
-    if not judged:
+    judged = _judged(run)
+    if not judged.defences:
         return []
-    detectors = judge_detectors(*found)
-    seen = [detectors_told(detectors)] if detectors else []
-    return [judged_told(judged, beside=beside), *seen, each_told(judge_each(*found))]
+    seen = [detectors_told(judged.detectors)] if judged.detectors else []
+    return [judged_told(judged.defences, beside=beside), *seen, each_told(judged.alone)]
+
+
+def _judged(run: Run) -> JudgedDefences:
+    return judge_defences(every_sides(run.manifest, run.records, run.transfers), run.certificates)
 
 
 def comparisons_json(told: Sequence[Told]) -> str:

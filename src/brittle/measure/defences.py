@@ -1,12 +1,12 @@
 """Defences judged: by attackers who do not know of them, who do, and who ask for no gradients; the worst counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
 from brittle.measure.attack import rate
 from brittle.measure.intervals import LUCK, sign_test
-from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, Plain, Summary
 from brittle.measure.outcomes import NORMS
 from brittle.measure.sides import Sides, fallen
@@ -68,59 +68,31 @@ class JudgedAlone(Plain):
     aware: Measured
 
 
+class JudgedDefences(NamedTuple):
+    """All defended models: at each budget, as detectors where they may refuse and the same without cannot, and under
+    each attack by itself."""
+
+    defences: list[JudgedDefence]
+    detectors: list[JudgedDetector]
+    alone: list[JudgedAlone]
+
+
 def judge_defences(
-    manifest: Manifest,
-    records: pd.DataFrame,
-    transfers: pd.DataFrame,
-    certificates: pd.DataFrame,
-    budgets: Sequence[Budget] | None = None,
-) -> list[JudgedDefence]:
-    """Each defended model of an audit at each budget; none where there are no defences.
+    every: Iterable[Sides], certificates: pd.DataFrame, budgets: Sequence[Budget] | None = None
+) -> JudgedDefences:
+    """Each defended model of an audit; see ``every_sides``.
 
     An image is lost as soon as a confirmed change within the budget makes it wrong, whatever the change was made for;
-    those that were wrong before are lost, too. Rates are over the images that all have reached. records: of the audit.
-    transfers: see ``TRANSFERRED``. certificates: see ``CERTIFIED``. budgets: default those of the leaderboard.
+    those that were wrong before are lost, too. Rates are over the images that all have reached. certificates: see
+    ``CERTIFIED``. budgets: default those of the leaderboard.
     """
-    found = []
-    for sides in every_sides(manifest, records, transfers):
-        at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        found += [_judged(sides, budget, certificates) for budget in at]
-    return found
-
-
-def judge_detectors(
-    manifest: Manifest,
-    records: pd.DataFrame,
-    transfers: pd.DataFrame,
-    budgets: Sequence[Budget] | None = None,
-) -> list[JudgedDetector]:
-    """Each defended model that may refuse, where the same without cannot; arguments as of ``judge_defences``."""
-    found = []
-    answers = {one.name for one in manifest.models if one.reject is None}
-    guarded = [one for one in _guarded(manifest) if one[0].reject is not None and one[0].defends in answers]
-    for sides in _sides(guarded, manifest, records, transfers):
-        at = budgets if budgets is not None else budgets_of(manifest, [sides.bare, sides.own])
-        found += [_detected(sides, budget) for budget in at]
-    return found
-
-
-def judge_each(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> list[JudgedAlone]:
-    """Each defended model under each attack by itself: what it makes for the bare model, and for this one.
-
-    The budget of a minimal attack is that of the leaderboard in its norm, the largest.
-    """
-    found = []
-    for sides in every_sides(manifest, records, transfers):
-        budgets = budgets_of(manifest, [sides.bare, sides.own])
-        for spec in manifest.attacks:
-            budget = _budget_for(spec, budgets)
-            if budget is not None:
-                unaware, aware = (
-                    sides.still(sides.lost(rows, budget, only=[spec.label])) for rows in (sides.unaware, sides.own)
-                )
-                where = {"model": sides.model.name, "goal": sides.goal}
-                found.append(JudgedAlone(**where, attack=spec.label, budget=budget, unaware=unaware, aware=aware))
-    return found
+    judged = JudgedDefences([], [], [])
+    for sides in every:
+        at = sides.budgets if budgets is None else budgets
+        judged.defences.extend(_judged(sides, budget, certificates) for budget in at)
+        judged.detectors.extend(_detected(sides, budget) for budget in (at if sides.may_refuse else ()))
+        judged.alone.extend(_alone(sides))
+    return judged
 
 
 def under_all(
@@ -160,6 +132,21 @@ def _sides(
     """Of those that have images which the bare model has, too."""
     every = (Sides(manifest, model, goal, records, transfers) for model, goal in guarded)
     return (sides for sides in every if not sides.images.empty)
+
+
+def _alone(sides: Sides) -> Iterator[JudgedAlone]:
+    """Under each attack what it makes for the bare model, and for this one.
+
+    The budget of a minimal attack is that of the leaderboard in its norm, the largest.
+    """
+    for spec in sides.attacks:
+        budget = _budget_for(spec, sides.budgets)
+        if budget is not None:
+            unaware, aware = (
+                sides.still(sides.lost(rows, budget, only=[spec.label])) for rows in (sides.unaware, sides.own)
+            )
+            where = {"model": sides.model.name, "goal": sides.goal}
+            yield JudgedAlone(**where, attack=spec.label, budget=budget, unaware=unaware, aware=aware)
 
 
 def _budget_for(spec: AttackSpec, budgets: Sequence[Budget]) -> Budget | None:

@@ -12,10 +12,7 @@ from brittle.measure.defences import (
     certified,
     every_sides,
     judge_defences,
-    judge_detectors,
-    judge_each,
 )
-from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, exactly
 from brittle.measure.quantities import Each, Quantities, called
 from brittle.records import Manifest
@@ -55,21 +52,23 @@ def defence_quantities(
     def within(one: JudgedDefence | JudgedDetector, name: str) -> str:
         return path(one.model, one.goal, _named(one.budget), name)
 
-    for sides in chain(bare_sides(manifest, records, transfers), every_sides(manifest, records, transfers)):
-        for budget in budgets_of(manifest, [sides.bare, sides.own]):
+    guarded = list(every_sides(manifest, records, transfers))
+    for sides in chain(bare_sides(manifest, records, transfers), guarded):
+        for budget in sides.budgets:
             left = {side: None if lost is None else ~lost for side, lost in sides.tries(budget).items()}
             for side, held in (left | {"certified": certified(sides, certificates, budget)}).items():
                 if held is not None:
                     name = path(sides.model.name, sides.goal, _named(budget), side)
                     known[name], each[name] = rate(int(held.sum()), len(held)), held.astype(float)
-    for one in judge_defences(manifest, records, transfers, certificates):
+    judged = judge_defences(guarded, certificates)
+    for one in judged.defences:
         known[within(one, "bare")] = one.robust_bare
         known |= {path(one.model, one.goal, name): exactly(float(getattr(one, name))) for name in INSIDE}
-    for seen in judge_detectors(manifest, records, transfers):
+    for seen in judged.detectors:
         known |= {within(seen, "refused"): seen.refused, within(seen, "caught_unaware"): seen.unaware}
         known |= {within(seen, "caught_aware"): seen.aware, within(seen, "caught"): seen.worst}
     names = {spec.label: called(spec) for spec in manifest.attacks}
-    for alone in judge_each(manifest, records, transfers):
+    for alone in judged.alone:
         at = path(alone.model, alone.goal, names[alone.attack])
         known |= {f"{at}/{side}": getattr(alone, side) for side in ALONE}
     return Quantities({name: one for name, one in known.items() if one.value is not None}, each)

@@ -6,6 +6,7 @@ from typing import final
 import pandas as pd
 
 from brittle.measure.attack import rate
+from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured
 from brittle.measure.outcomes import NORMS, judged, reached
 from brittle.records import AttackSpec, Manifest, ModelRecord, View
@@ -16,13 +17,19 @@ _TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by 
 @final
 class Sides:
     """What all attackers did to one model, by the positions of images. One without defences has no bare one beside it,
-    and nothing was made for it without knowing."""
+    and nothing was made for it without knowing.
+
+    may_refuse: where the same without defences cannot. budgets: those of the leaderboard.
+    """
 
     def __init__(
         self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
     ) -> None:
         self.model, self.goal = model, goal
         self.attacks = manifest.attacks
+        self.may_refuse = model.reject is not None and all(
+            one.reject is None for one in manifest.models if one.name == model.defends
+        )
         bare = next(one for one in manifest.models if one.name == model.defends) if model.defends else model
         self.own = reached(judged(View(manifest, model, goal).of(records)))
         self.bare = self.own if bare is model else reached(judged(View(manifest, bare, goal).of(records)))
@@ -31,6 +38,7 @@ class Sides:
         self.unaware = given[(given["source"] == bare.name) & (bare is not model)]
         self.others = given[~given["source"].isin([bare.name, model.name])]
         self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
+        self.budgets = budgets_of(manifest, [self.bare, self.own])
         self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
 
     def lost(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from brittle.measure import JudgedAlone, JudgedDefence, JudgedDetector, Measured, Told
+from brittle.measure import JudgedAlone, JudgedDefence, JudgedDefences, JudgedDetector, Measured, Told
 from brittle.measure.told import Cell, Sized
 from brittle.report.leaderboard import budget_text
 from brittle.report.sections import told_cell
@@ -65,14 +65,12 @@ def each_told(found: Sequence[JudgedAlone]) -> Told:
     )
 
 
-def defences_section(
-    found: Sequence[JudgedDefence], detectors: Sequence[JudgedDetector], alone: Sequence[JudgedAlone]
-) -> dict[str, Any] | None:
+def defences_section(judged: JudgedDefences) -> dict[str, Any] | None:
     """What the page shows; None without any."""
-    if not found:
+    if not judged.defences:
         return None
-    told, each = judged_told(found), each_told(alone)
-    refusing = [_below("Refused, and caught", detectors_told(detectors))] if detectors else []
+    told, each = judged_told(judged.defences), each_told(judged.alone)
+    refusing = [_below("Refused, and caught", detectors_told(judged.detectors))] if judged.detectors else []
     return {
         "rule": told.sentences[0],
         "sentences": told.sentences[1:],

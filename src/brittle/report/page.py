@@ -11,9 +11,8 @@ from brittle.measure import (
     MEASURES,
     Case,
     Summary,
+    every_sides,
     judge_defences,
-    judge_detectors,
-    judge_each,
     judged,
     leaderboard,
     summarize,
@@ -91,9 +90,7 @@ def render(
     transfers = read_transfers(directory, manifest)
     common = _common(manifest, records, parts) | {
         "judged": defences_section(
-            judge_defences(manifest, records, transfers, read_certificates(directory, manifest)),
-            judge_detectors(manifest, records, transfers),
-            judge_each(manifest, records, transfers),
+            judge_defences(every_sides(manifest, records, transfers), read_certificates(directory, manifest))
         ),
         "transfer": transfer_section(transfer_matrices(manifest, records, transfers)),
     }
