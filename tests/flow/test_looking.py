@@ -393,6 +393,7 @@ def test_a_number_that_is_not_known_is_not_enough_and_every_model_counts(cli: Cl
         ("robust_accuracy=40", "a fraction from 0 to 1"),
         ("robust_accuracy=-0.4", "a fraction from 0 to 1"),
         ("robust_accuracy=nan", "a fraction from 0 to 1"),
+        ("fooling_rate=0.4", "a measure of which less is worse, such as robust_accuracy, got 'fooling_rate'"),
     ],
 )
 def test_a_wrong_threshold_is_told_before_any_work(asked: str, message: str, cli: Cli, tmp_path: Path) -> None:

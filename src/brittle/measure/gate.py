@@ -11,6 +11,9 @@ from brittle.measure.definitions import MEASURES
 from brittle.measure.models import Measured, Summary
 from brittle.measure.summary import OVERALL
 
+_FLOORS = ("examples", "completeness", "correct", "clean_accuracy", "robust_accuracy")
+"""Of the measures of all attacks together those of which less is worse."""
+
 
 class Asked(NamedTuple):
     """One threshold, and what a model has under a goal. where: says which, if there are several."""
@@ -70,7 +73,9 @@ class Gate:
 
 def _checked(key: str, value: Any) -> float:
     if key not in OVERALL:
-        raise BrittleError(f"expected a measure of all attacks together, got {key!r}{did_you_mean(key, OVERALL)}")
+        raise BrittleError(f"expected a measure of all attacks together, got {key!r}{did_you_mean(key, _FLOORS)}")
+    if key not in _FLOORS:
+        raise BrittleError(f"expected a measure of which less is worse, such as robust_accuracy, got {key!r}")
     most = 1.0 if MEASURES[key].unit == "fraction" else math.inf
     try:
         number = float(value)
