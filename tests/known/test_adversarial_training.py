@@ -83,6 +83,16 @@ def test_trades_adds_the_divergence_of_images_that_were_attacked_by_it() -> None
     assert move.loss.item() == pytest.approx(float(wanted), rel=0.05)  # an image may climb to the other corner
 
 
+def test_around_a_recipe_of_several_moves_each_has_a_divergence_of_its_own() -> None:
+    """As an autoencoder's, whose second move would go back through what the first has used up."""
+    net = linear()
+    twice = Trades(attack=FGSM(eps=EPS), watch=False, recipe=PLAIN).task(net)
+    inner = twice.inner.moves
+    twice.inner.moves = lambda networks, batch: (move for _ in range(2) for move in inner(networks, batch))  # type: ignore[method-assign]
+    for move in twice.moves(twice.networks, batches().at(0)):
+        assert torch.autograd.grad(move.loss, list(net.parameters()))
+
+
 def test_the_budget_and_the_step_grow_with_the_ramp() -> None:
     assert ramped(PGD(eps=0.3, step_size=0.1), 0.5) == PGD(eps=0.15, step_size=0.05)
     assert ramped(FGSM(eps=0.3), 1.0) == FGSM(eps=0.3)
@@ -185,6 +195,7 @@ def test_what_never_begins_is_noticed_half_way(monkeypatch: pytest.MonkeyPatch) 
     _, (rows, _, reason) = watched(monkeypatch, [(0.01, 0.9)] * 9)
     assert reason is not None and "in epoch 2: accuracy under PGD fell" not in reason
     assert "in epoch 2: accuracy under PGD is 1.0 %, while that under fgsm(eps=0.05) is 90.0 %" in reason
+    assert "the weights are those of before, hardly trained. Train" in reason
     assert len(rows) == 2
 
 

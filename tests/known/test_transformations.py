@@ -1,5 +1,6 @@
 """Defences judged: closed forms of each defence, and figures that can be counted by hand."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 import brittle
 from brittle import load_data, load_model
-from brittle.attacks.budget.jumps import climb_jumps
+from brittle.attacks.budget.jumps import _Climb, _jumped, climb_jumps
 from brittle.attacks.parts.asking import asking_first
 from brittle.cli.gate import judged
 from brittle.defend import (
@@ -35,8 +36,10 @@ from brittle.errors import BrittleError
 from brittle.geometry.norms import L2, LINF
 from brittle.goals import Untargeted
 from brittle.measure import Budget, Gate, JudgedDefence, Measured, every_sides, judge_defences
+from brittle.measure.outcomes import judged as judged_rows
 from brittle.models import Classifier, Network
 from brittle.models.front import taken_apart, taken_back
+from brittle.models.stairs import Stairs
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
 from known.rows import row, table
@@ -145,6 +148,8 @@ def test_the_jpeg_that_attackers_differentiate_is_the_file_but_for_rounding() ->
                 .mean()
             )
             assert float(off) < 1.5 / 255, quality
+            heights, _ = Stairs(partial(soft_jpeg, quality=quality), softly_rounded).heights(x)
+            assert heights.shape[1] == {1: 24 * 40, 3: 24 * 40 + 2 * 16 * 24}[x.shape[1]], "no more than is coded"
             assert float((x - JPEG(quality=quality).step(x)).abs().mean()) > 0.3 / 255
 
 
@@ -196,6 +201,24 @@ def test_jumps_come_nearer_to_the_best_set_than_a_climb_through_slopes() -> None
     assert bool((L2.measure(made - x) <= eps * (1 + 1e-5)).all())
     gained = ((levels * x).round() - (levels * made).round()).flatten(1) @ weight
     assert float((gained / _greedy(x, weight, levels, eps)).mean()) > 0.725
+
+
+def test_what_is_taken_back_and_found_again_gains_more() -> None:
+    """Of what jumps of JPEG gain to first order, on 8 smooth images."""
+    few = torch.rand(8, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    x, stairs = 0.2 + 0.6 * functional.interpolate(few, size=32, mode="bicubic").clamp(0, 1), JPEG().soft
+    whole = stairs.heights(x)[0].round().detach()
+    gains = torch.randn(whole.shape, generator=torch.Generator().manual_seed(1)) ** 3
+    at = _Climb.start(torch.arange(8), Untargeted(torch.zeros(8, dtype=torch.long)), x, 0.9)
+    at.note(at.loss, gains, first=True)
+    for norm, eps in ((LINF, 2 / 255), (L2, 0.25)):
+        once, often = (
+            (gains * (stairs.heights(x + delta)[0].round() - whole)).sum(1).detach()
+            for tries in (0, 5)
+            for delta in (_jumped(stairs, norm, eps, x, at, tries),)
+        )
+        assert bool((often >= 0.9999 * once).all())
+        assert float(often.sum()) > 1.005 * float(once.sum()), "behind a real network a tenth more"
 
 
 def test_what_rounds_is_known_and_what_does_not_is_not() -> None:
@@ -264,6 +287,41 @@ def test_the_smallest_change_of_a_binarised_image_is_the_price_of_its_jumps() ->
     dearest = torch.linspace(0.55, 0.95, 16)[:12] - 0.5
     assert bool(found.fooled.all())
     assert float(found.distance("l2")) == pytest.approx(float(dearest.norm()), rel=0.02)
+
+
+def _binarised() -> tuple[Classifier, torch.Tensor, torch.Tensor]:
+    linear = nn.Linear(36, 2).requires_grad_(False)
+    linear.weight.copy_(torch.stack([torch.ones(36), -torch.ones(36)]))
+    linear.bias.copy_(torch.tensor([0.0, 33.0]))
+    given = torch.linspace(0.51, 0.95, 20 * 36).view(20, 1, 6, 6)[:, :, :, torch.randperm(6)]
+    return defended(Network(nn.Sequential(nn.Flatten(), linear).eval()), Binarise()), given, torch.zeros(20).long()
+
+
+def test_an_ensemble_counts_a_small_change_by_what_is_seen_of_it() -> None:
+    """Twenty of 36 pixels must fall below a half: an image is within a budget where the twenty lowest are."""
+    behind, given, labels = _binarised()
+    price = (given.flatten(1).sort(1).values[:, :20] - 0.5).norm(dim=1)
+    eps = float(price.sort().values[9:11].mean())
+    alone = brittle.attack(behind, given, labels, brittle.Minimal())
+    within = int((alone.distance("l2") <= eps).sum())
+    assert within >= 8
+    found = brittle.attack(behind, given, labels, brittle.Standard(norm="l2", eps=eps, steps=1, targets=1, queries=1))
+    assert int(found.fooled.sum()) >= within
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        brittle.attacks.EightBit(attack=brittle.DeepFool()),
+        brittle.attacks.BestOf(attacks=(brittle.attacks.EightBit(attack=brittle.DeepFool()),) * 2),
+        brittle.attacks.Restarts(attack=brittle.attacks.EightBit(attack=brittle.DeepFool()), times=2),
+    ],
+)
+def test_what_promises_whole_grey_levels_keeps_to_them_behind_what_rounds(method: brittle.Attack) -> None:
+    classifier, x, *_ = _linear_behind_levels()
+    x = (255 * x).round() / 255
+    found = brittle.attack(classifier, x, classifier.logits(x).argmax(1), method)
+    torch.testing.assert_close(255 * found.images, (255 * found.images).round(), rtol=0, atol=1e-4)
 
 
 def test_attackers_of_what_is_drawn_claim_only_what_most_draws_confirm() -> None:
@@ -412,6 +470,26 @@ def test_true_positives_are_counted_among_the_images_that_fall_without_the_detec
     untried = judge_defences(every_sides(may_refuse, seen, transfers[:0]), NONE).detectors
     assert (untried[0].unaware.value, untried[0].aware.count) == (None, 5)
     assert judge_defences(every_sides(made, seen, transfers), NONE).detectors == []  # none may refuse
+
+
+def test_what_a_detector_refuses_on_its_way_to_a_class_is_caught() -> None:
+    """Towards class 1: image 0 arrives there, image 1 elsewhere, image 2 is refused."""
+    ends = (1, 2, 10)
+    rows = [row(k, target=1, reject=10, adversarial=end, fooled=end == 1) for k, end in enumerate(ends)]
+    assert judged_rows(table(rows))["lost"].tolist() == [True, True, False]
+
+    models = ["net", "net + d"]
+    seen = table([row(k, STANDARD.label, goal="to 1", target=1, model=model) for k in range(3) for model in models])
+    passed = [
+        given(k, "net", STANDARD.label, end) | {"goal": "to 1", "wanted": 1, "reject": 10, "fooled": end == 1}
+        for k, end in enumerate(ends)
+    ]
+    made = manifest(*models, examples=3)
+    may_refuse = [one.model_copy(update={"reject": 10 if one.name == "net + d" else None}) for one in made.models]
+    made = made.model_copy(update={"models": may_refuse, "goals": ["to 1"]})
+    transfers = pa.Table.from_pylist(passed, schema=TRANSFERRED).to_pandas()
+    (one,) = judge_defences(every_sides(made, seen, transfers), NONE, [Budget(norm="linf", eps=0.1)]).detectors
+    assert (one.unaware.count, one.unaware.of) == (1, 3)
 
 
 def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> None:

@@ -37,18 +37,26 @@ _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, 
 def soft_jpeg(images: Images, rounded: Rounder, quality: int) -> Images:
     """What a JPEG file of this quality makes of grey or RGB images, but for ``rounded`` in place of rounding."""
     height, width = images.shape[2:]
-    whole = 2 * _SIDE  # of a block of colours
-    padded = F.pad(255 * images, (0, -width % whole, 0, -height % whole), mode="replicate")
+    steps, colour_steps = (_steps(table, quality, images) for table in (_BRIGHTNESS, _COLOUR))
     if images.shape[1] == 1:
-        made = _coded(padded - 128, _steps(_BRIGHTNESS, quality, images), rounded) + 128
+        made = _coded(_whole(255 * images, _SIDE) - 128, steps, rounded) + 128
     else:
         matrix = images.new_tensor(_TO_YCC)
-        planes = torch.einsum("ij,bjhw->bihw", matrix, padded)
-        bright = _coded(planes[:, :1] - 128, _steps(_BRIGHTNESS, quality, images), rounded) + 128
-        colour = _coded(F.avg_pool2d(planes[:, 1:], 2), _steps(_COLOUR, quality, images), rounded)
-        colour = F.interpolate(colour, scale_factor=2.0, mode="bilinear", align_corners=False)
-        made = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), torch.cat([bright, colour], 1))
+        planes = torch.einsum("ij,bjhw->bihw", matrix, 255 * images)
+        bright = _coded(_whole(planes[:, :1], _SIDE) - 128, steps, rounded) + 128
+        halved = F.avg_pool2d(_whole(planes[:, 1:], 2 * _SIDE), 2)
+        colour = F.interpolate(
+            _coded(halved, colour_steps, rounded), scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+        both = torch.cat([bright[:, :, :height, :width], colour[:, :, :height, :width]], 1)
+        made = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), both)
     return made[:, :, :height, :width].clamp(0, 255) / 255
+
+
+def _whole(planes: Tensor, side: int) -> Tensor:
+    """Up to whole blocks, and no further: what an encoder does not code would be rounded all the same."""
+    height, width = planes.shape[2:]
+    return F.pad(planes, (0, -width % side, 0, -height % side), mode="replicate")
 
 
 def _coded(planes: Tensor, steps: Tensor, rounded: Rounder) -> Tensor:

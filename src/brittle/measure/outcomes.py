@@ -21,7 +21,7 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     correct, nor has it met an untargeted goal.
     changed: a confirmed perturbation gives the image another prediction. For an untargeted attack that is ``fooled``;
     a targeted one can also land, inside box and budget, on a class that is neither the label nor the target. An image
-    that is rejected under an untargeted attack is not fooled, so it counts as robust.
+    that is rejected is not fooled, so it counts as robust.
     lost: it has another prediction, or the network has no answer to it any more.
     success: the goal is met, confirmed, and was not met to begin with.
     """
@@ -35,7 +35,8 @@ def judged(records: pd.DataFrame) -> pd.DataFrame:
     valid = ~records["flags"].map(lambda codes: len(codes) > 0 and bool(INVALID.intersection(codes))).astype(bool)
     finite = np.isfinite(records["adversarial_confidence"])
     silent = records["flags"].map(lambda codes: UNANSWERED in codes).astype(bool)
-    changed = moved & (records["fooled"] | (targeted & valid & finite))
+    rejected = records["adversarial_prediction"] == records["reject"]
+    changed = moved & (records["fooled"] | (targeted & valid & finite & ~rejected))
     out: pd.DataFrame = records.assign(
         correct=correct,
         attacked=~met_before,

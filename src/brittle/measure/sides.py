@@ -94,6 +94,6 @@ def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.D
     joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
     wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
     untargeted = joined["wanted"].isna()
-    changed = wrong & (joined["fooled"] | ~untargeted)
+    changed = wrong & (joined["fooled"] | (~untargeted & (joined["prediction"] != model.reject)))
     out: pd.DataFrame = joined.assign(changed=changed, lost=changed)
     return out

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import torch
 
-from brittle.attacks import Attack, EightBit, Outcome
+from brittle.attacks import Attack, Outcome
 from brittle.attacks.parts.rows import rows_where
+from brittle.attacks.parts.seen import seen_of
 from brittle.catalog import traits_of
 from brittle.goals import Goal, Untargeted
 from brittle.models.classifier import Classifier, in_float32
-from brittle.models.front import taken_back
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
@@ -59,8 +59,7 @@ def _made(classifier: Classifier, images: Images, goal: Goal, method: Attack, rn
         passes = classifier.forwards, classifier.backwards
         started = time.perf_counter()
         outcome = method(classifier, images, goal, rng=rng)
-        if traits_of(method).kind != "budget" and not isinstance(method, EightBit):  # which keeps to its own levels
-            outcome = outcome._replace(images=taken_back(classifier, images, outcome.images))
+        outcome = seen_of(method, classifier, images, outcome)
         if classifier.device.type != "cpu":  # which has only been asked so far
             torch.accelerator.synchronize(classifier.device)
         seconds = time.perf_counter() - started

@@ -196,12 +196,13 @@ class Watch(nn.Module):
             self.best.copy_(torch.maximum(self.best, right))
             if is_full and self._has_collapsed(right, trained, batch.progress):
                 net.load_state_dict(self.sound.state_dict())
-                fell = f"fell from {percent(float(self.best))} to" if self.best > _BEGUN else "is"
+                begun = bool(self.best > _BEGUN)
+                fell = f"fell from {percent(float(self.best))} to" if begun else "is"
                 raise Stopped(
                     f"catastrophic overfitting in epoch {batch.step // batch.per_epoch + 1}: accuracy under PGD"
                     f" {fell} {percent(float(right))}, while that under {label_of(self.attack)} is"
-                    f" {percent(float(trained))}; the weights are those of before. Train against more steps, or with a"
-                    " smaller step_size"
+                    f" {percent(float(trained))}; the weights are those of before{'' if begun else ', hardly trained'}."
+                    " Train against more steps, or with a smaller step_size"
                 )
             if right >= _SOUND * self.best:
                 self.sound.load_state_dict(net.state_dict())

@@ -56,7 +56,6 @@ class Trading:
         with torch.no_grad(), evaluating(self.net), batch.autocast():
             answers = self.net(batch.images).float()
         harder = self.opponent.attacked(batch, away=answers)
-        turned = divergence(net(harder), net(batch.images)).mean()
         for move in self.inner.moves(networks, batch):
-            loss = move.loss + recipe.beta * turned
+            loss = move.loss + recipe.beta * divergence(net(harder), net(batch.images)).mean()
             yield Move(move.optimiser, loss, {**move.told, "loss": loss.detach() * len(batch.labels), **told})

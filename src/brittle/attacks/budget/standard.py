@@ -15,6 +15,7 @@ from brittle.attacks.minimal.strongest import Minimal
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Attack, Outcome
 from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.seen import seen_of
 from brittle.catalog import ATTACKS, entry_of, option, register
 from brittle.geometry.norms import L0, L1, L2, LINF, NormLike, norm_of
 from brittle.goals import Goal
@@ -33,7 +34,7 @@ _SHORTLIST = 64  # pixels that each step of the greedy search tries
     paper="arXiv:2003.01690",
     kind="budget",
     cost="steps * (4 + targets / 10) * (F + B) + queries * F and a minimal attack, behind a defence that rounds"
-    " 2 * steps * (F + B) more; less where one of them succeeds",
+    " 4 * steps * (F + B) more; less where one of them succeeds",
 )
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +52,8 @@ class Standard:
     that fail within a larger budget than eps, and the targeted one gives all steps to two of its nine targets. With few
     classes the loss is a difference of logits (see ``aim``), so that no fourth class is needed.
 
-    Behind a defence that rounds, such as JPEG, a climb over its jumps comes before all of them (see ``jumps``), in L2
-    and L-infinity.
+    Where the first that an image meets is a defence that rounds, such as JPEG, climbs over its jumps come before all of
+    them (see ``jumps``), in L2 and L-infinity.
 
     In L0, where there is no AutoAttack, it is ``PixelGreedy``, ``Minimal``, ``SigmaZero`` and ``SparseRS``.
     """
@@ -75,7 +76,7 @@ class Standard:
         for number, member in enumerate(self.members):
             if not len(rows):
                 break
-            run = ask.outcome_of(member, rows, images[rows], rng[rows])
+            run = seen_of(member, classifier, images[rows], ask.outcome_of(member, rows, images[rows], rng[rows]))
             # What none has claimed is what the first has left: it may fool all the same, where claims are careful.
             counts = run.claimed if number else torch.ones_like(run.claimed)
             if entry_of(member).kind == "minimal":

@@ -7,6 +7,7 @@ from brittle.attacks.minimal.deepfool import DeepFool
 from brittle.attacks.parts.asking import asking_nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.seen import seen_of
 from brittle.attacks.wrap.norms import check_norms
 from brittle.catalog import ATTACKS, Method, label_of, option, register, traits_of
 from brittle.errors import BrittleError
@@ -48,7 +49,7 @@ class BestOf:
         for attack in self.attacks:
             if not len(rows):
                 break
-            found = ask.outcome_of(attack, rows, images[rows], rng[rows])
+            found = seen_of(attack, classifier, images[rows], ask.outcome_of(attack, rows, images[rows], rng[rows]))
             ask.best.offer(rows, found.images, found.claimed)
             done = ask.best.claimed[rows] if traits.kind == "budget" else ask.best.size[rows] == 0
             (rows,) = kept(~done, rows)

@@ -6,6 +6,7 @@ from typing import final
 from brittle.attacks.budget.pgd import PGD
 from brittle.attacks.parts.asking import asking_first
 from brittle.attacks.parts.contract import Outcome
+from brittle.attacks.parts.seen import seen_of
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
 from brittle.models.averaged import Averaged
@@ -42,6 +43,7 @@ class Expectation:
         if len(rows):
             average = Averaged(classifier, samples=self.samples, noise=self.noise, seed=rng.seed)
             run: Outcome = self.attack(average, images[rows], goal[rows], rng=rng[rows])
+            run = seen_of(self.attack, classifier, images[rows], run)
             ask.add(rows, run.steps, self.samples * run.forwards, self.samples * run.backwards)
             claimed = goal[rows].is_surely_met(ask.logits(rows, run.images))
             if traits_of(self.attack).looks:  # else no claim means nothing

@@ -7,6 +7,7 @@ from brittle.attacks.budget.pgd import PGD
 from brittle.attacks.parts.asking import asking_nearest
 from brittle.attacks.parts.contract import Outcome
 from brittle.attacks.parts.rows import kept
+from brittle.attacks.parts.seen import seen_of
 from brittle.attacks.wrap.norms import check_norms
 from brittle.catalog import ATTACKS, Method, option, register, traits_of
 from brittle.goals import Goal
@@ -43,6 +44,7 @@ class Restarts:
                 break
             draws = rng[rows] if run == 0 else rng[rows].another(f"restart {run}")
             found = ask.outcome_of(self.attack, rows, images[rows], draws)
+            found = seen_of(self.attack, classifier, images[rows], found)
             ask.best.offer(rows, found.images, found.claimed)
             # Nothing is smaller than no perturbation at all; and under a budget one success is enough.
             done = ask.best.claimed[rows] if traits.kind == "budget" else ask.best.size[rows] == 0
