@@ -48,7 +48,7 @@ from known.test_measure import failed, spec
 STANDARD = spec("standard(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "gradient"})
 SQUARE = spec("square(eps=0.1)", "budget", "linf", eps=0.1).model_copy(update={"access": "score"})
 
-NONE = CERTIFIED.empty_table().to_pandas()
+NONE, NONE_GIVEN = CERTIFIED.empty_table().to_pandas(), TRANSFERRED.empty_table().to_pandas()
 
 
 def images(count: int = 3, side: int = 8) -> torch.Tensor:
@@ -502,12 +502,31 @@ def test_a_change_beyond_the_budget_counts_only_where_the_budget_is_larger() -> 
     assert (large.unaware.count, large.aware.count, large.figure.count) == (0, 0, 0)
 
 
+def test_what_has_not_been_given_yet_is_not_held_to_withstand() -> None:
+    """Of four images one has been given what was made for the bare model, which is right once it changes it."""
+    models = ["net", "net + d"]
+    transfers = pa.Table.from_pylist([given(0, "net", STANDARD.label, 1)], schema=TRANSFERRED).to_pandas()
+    every = every_sides(manifest(*models, examples=4), records({}, models, 4, set()), transfers)
+    (one,) = judge_defences(every, NONE).defences
+    assert [(rate.count, rate.of) for rate in (one.unaware, one.figure, one.aware)] == [(0, 1), (0, 1), (1, 1)]
+
+
+def test_all_defences_are_judged_within_the_same_budgets() -> None:
+    """Of a norm with minimal attacks alone the budget is what fools half, of all models together."""
+    models, walk = ["net", "net + d"], spec("deepfool", "minimal", "l2")
+    sizes = {"net": 0.1, "net + d": 0.9}
+    seen = table([row(k, walk.label, model=name, l2=sizes[name]) for k in range(4) for name in models])
+    seen["l2"] = seen["l2"].where(seen["position"] > 0, 0.5)
+    made = manifest(*models, examples=4).model_copy(update={"attacks": [walk]})
+    budgets = {one.model.name: one.budgets for one in every_sides(made, seen, NONE_GIVEN, bare=True)}
+    assert budgets["net"] == budgets["net + d"] == [Budget(norm="l2", eps=0.5)]
+
+
 def test_nobody_has_tried_and_nothing_is_defended() -> None:
     models = ["net", "net + d"]
-    none = TRANSFERRED.empty_table().to_pandas()
-    every = every_sides(manifest(*models, examples=2), records({}, models, 2, set()), none)
+    every = every_sides(manifest(*models, examples=2), records({}, models, 2, set()), NONE_GIVEN)
     (one,) = judge_defences(every, NONE).defences
     assert (one.unaware.value, one.transferred.value, one.overstated) == (None, None, None)
     assert one.figure.count == 2
     bare = manifest_of(models=["net"], attacks=[STANDARD, SQUARE], examples=2)
-    assert judge_defences(every_sides(bare, records({}, ["net"], 2, set()), none), NONE) == ([], [], [])
+    assert judge_defences(every_sides(bare, records({}, ["net"], 2, set()), NONE_GIVEN), NONE) == ([], [], [])

@@ -7,10 +7,11 @@ import pandas as pd
 
 from brittle.measure.attack import rate
 from brittle.measure.intervals import LUCK, sign_test
+from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured, Plain, Summary
-from brittle.measure.outcomes import NORMS
+from brittle.measure.outcomes import NORMS, judged, reached
 from brittle.measure.sides import Sides, fallen
-from brittle.records import AttackSpec, Manifest, ModelRecord
+from brittle.records import AttackSpec, Manifest
 
 
 class JudgedDefence(Plain):
@@ -83,16 +84,17 @@ def judge_defences(
     """Each defended model of an audit; see ``every_sides``.
 
     An image is lost as soon as a confirmed change within the budget makes it wrong, whatever the change was made for;
-    those that were wrong before are lost, too. Rates are over the images that all have reached. certificates: see
+    those that were wrong before are lost, too. Rates are over the images that all have reached: all attacks, and what
+    was made for each other model and has been given to this one. certificates: see
     ``CERTIFIED``. budgets: default those of the leaderboard.
     """
-    judged = JudgedDefences([], [], [])
+    found = JudgedDefences([], [], [])
     for sides in every:
         at = sides.budgets if budgets is None else budgets
-        judged.defences.extend(_judged(sides, budget, certificates) for budget in at)
-        judged.detectors.extend(_detected(sides, budget) for budget in (at if sides.may_refuse else ()))
-        judged.alone.extend(_alone(sides))
-    return judged
+        found.defences.extend(_judged(sides, budget, certificates) for budget in at)
+        found.detectors.extend(_detected(sides, budget) for budget in (at if sides.may_refuse else ()))
+        found.alone.extend(_alone(sides))
+    return found
 
 
 def under_all(
@@ -111,27 +113,23 @@ def under_all(
     ]
 
 
-def every_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
-    """Of each defended model and goal, where it has images that the bare model has, too. transfers: ``TRANSFERRED``."""
-    return _sides(_guarded(manifest), manifest, records, transfers)
-
-
-def bare_sides(manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame) -> Iterator[Sides]:
-    """Of each model without defences and goal. transfers: ``TRANSFERRED``."""
-    bare = [(model, goal) for model in manifest.models if not model.defends for goal in manifest.goals]
-    return _sides(bare, manifest, records, transfers)
-
-
-def _guarded(manifest: Manifest) -> list[tuple[ModelRecord, str]]:
-    return [(model, goal) for model in manifest.models if model.defends for goal in manifest.goals]
-
-
-def _sides(
-    guarded: Sequence[tuple[ModelRecord, str]], manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame
+def every_sides(
+    manifest: Manifest, records: pd.DataFrame, transfers: pd.DataFrame, *, bare: bool = False
 ) -> Iterator[Sides]:
-    """Of those that have images which the bare model has, too."""
-    every = (Sides(manifest, model, goal, records, transfers) for model, goal in guarded)
-    return (sides for sides in every if not sides.images.empty)
+    """Of each defended model and goal, where it has images that the bare model has, too; bare: of those without
+    defences, before them. transfers: ``TRANSFERRED``.
+    """
+    wanted = [model for model in manifest.models if bare and not model.defends]
+    wanted += [model for model in manifest.models if model.defends]
+    if not wanted:
+        return
+    rows = {(view.model, view.goal): reached(judged(view.of(records))) for view in manifest.views()}
+    budgets = budgets_of(manifest, list(rows.values()))
+    for model in wanted:
+        for goal in manifest.goals:
+            sides = Sides(manifest, model, goal, rows, transfers, budgets)
+            if not sides.images.empty:
+                yield sides
 
 
 def _alone(sides: Sides) -> Iterator[JudgedAlone]:

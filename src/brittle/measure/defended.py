@@ -1,14 +1,11 @@
 """The quantities of defences by name, as claims speak of them, each with its interval."""
 
-from itertools import chain
-
 import pandas as pd
 
 from brittle.measure.attack import rate
 from brittle.measure.defences import (
     JudgedDefence,
     JudgedDetector,
-    bare_sides,
     certified,
     every_sides,
     judge_defences,
@@ -52,15 +49,15 @@ def defence_quantities(
     def within(one: JudgedDefence | JudgedDetector, name: str) -> str:
         return path(one.model, one.goal, _named(one.budget), name)
 
-    guarded = list(every_sides(manifest, records, transfers))
-    for sides in chain(bare_sides(manifest, records, transfers), guarded):
+    every = list(every_sides(manifest, records, transfers, bare=True))
+    for sides in every:
         for budget in sides.budgets:
             left = {side: None if lost is None else ~lost for side, lost in sides.tries(budget).items()}
             for side, held in (left | {"certified": certified(sides, certificates, budget)}).items():
                 if held is not None:
                     name = path(sides.model.name, sides.goal, _named(budget), side)
                     known[name], each[name] = rate(int(held.sum()), len(held)), held.astype(float)
-    judged = judge_defences(guarded, certificates)
+    judged = judge_defences([one for one in every if one.model.defends], certificates)
     for one in judged.defences:
         known[within(one, "bare")] = one.robust_bare
         known |= {path(one.model, one.goal, name): exactly(float(getattr(one, name))) for name in INSIDE}

@@ -1,16 +1,16 @@
 """What all attackers did to one model, behind defences or not, image by image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import pandas as pd
 
 from brittle.measure.attack import rate
-from brittle.measure.leaderboard import budgets_of
 from brittle.measure.models import Budget, Measured
-from brittle.measure.outcomes import NORMS, judged, reached
-from brittle.records import AttackSpec, Manifest, ModelRecord, View
+from brittle.measure.outcomes import NORMS
+from brittle.records import AttackSpec, Manifest, ModelRecord
 
+_MADE = ["source", "attack", "position"]
 _TOLERANCE = 1e-5  # of a budget: adding eps to float32 pixels can exceed it by rounding
 
 
@@ -19,26 +19,30 @@ class Sides:
     """What all attackers did to one model, by the positions of images. One without defences has no bare one beside it,
     and nothing was made for it without knowing.
 
-    may_refuse: where the same without defences cannot. budgets: those of the leaderboard.
+    rows: the judged records of each model and goal, of images that all its attacks have reached. may_refuse: where the
+    same without defences cannot.
     """
 
     def __init__(
-        self, manifest: Manifest, model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame
+        self,
+        manifest: Manifest,
+        model: ModelRecord,
+        goal: str,
+        rows: Mapping[tuple[str, str], pd.DataFrame],
+        transfers: pd.DataFrame,
+        budgets: Sequence[Budget],
     ) -> None:
-        self.model, self.goal = model, goal
+        self.model, self.goal, self.budgets = model, goal, budgets
         self.attacks = manifest.attacks
-        self.may_refuse = model.reject is not None and all(
-            one.reject is None for one in manifest.models if one.name == model.defends
-        )
         bare = next(one for one in manifest.models if one.name == model.defends) if model.defends else model
-        self.own = reached(judged(View(manifest, model, goal).of(records)))
-        self.bare = self.own if bare is model else reached(judged(View(manifest, bare, goal).of(records)))
-        common = set(self.bare["position"]) & set(self.own["position"])
-        given = _given(model, goal, records, transfers)
+        self.may_refuse = model.reject is not None and bare.reject is None
+        self.own, self.bare = rows[model.name, goal], rows[bare.name, goal]
+        given = _given(model, goal, rows, transfers)
         self.unaware = given[(given["source"] == bare.name) & (bare is not model)]
         self.others = given[~given["source"].isin([bare.name, model.name])]
+        both = set(self.bare["position"]) & set(self.own["position"])
+        common = _given_all(both, given[given["source"] != model.name])
         self.images = self.own[self.own["position"].isin(common)].groupby("position")["correct"].first()
-        self.budgets = budgets_of(manifest, [self.bare, self.own])
         self.clean_bare = self.bare[self.bare["position"].isin(common)].groupby("position")["correct"].first()
 
     def lost(
@@ -87,13 +91,22 @@ def fallen(rows: pd.DataFrame, budget: Budget, positions: "pd.Index[int]") -> "p
     return fallen
 
 
-def _given(model: ModelRecord, goal: str, records: pd.DataFrame, transfers: pd.DataFrame) -> pd.DataFrame:
+def _given(
+    model: ModelRecord, goal: str, rows: Mapping[tuple[str, str], pd.DataFrame], transfers: pd.DataFrame
+) -> pd.DataFrame:
     """What was made for other models and given to this one as it is, with its size in all norms."""
     mine = transfers[(transfers["target"] == model.name) & (transfers["goal"] == goal) & transfers["size"].isna()]
-    sizes = records[["model", "goal", "attack", "position", *NORMS]].rename(columns={"model": "source"})
-    joined = mine.merge(sizes, on=["source", "goal", "attack", "position"])
+    made = [one.assign(source=name)[[*_MADE, *NORMS]] for (name, towards), one in rows.items() if towards == goal]
+    joined = mine.merge(pd.concat(made), on=_MADE)
     wrong = (joined["prediction"] != joined["label"]) & (joined["clean_prediction"] == joined["label"])
     untargeted = joined["wanted"].isna()
     changed = wrong & (joined["fooled"] | (~untargeted & (joined["prediction"] != model.reject)))
     out: pd.DataFrame = joined.assign(changed=changed, lost=changed)
     return out
+
+
+def _given_all(positions: "set[int]", given: pd.DataFrame) -> "set[int]":
+    """Of some positions those of images that have been given all that has begun to be: in an unfinished run, fewer."""
+    begun = given.groupby(["source", "attack"]).ngroups
+    each = given.groupby("position").size()
+    return positions & set(each.index[each == begun]) if begun else positions
