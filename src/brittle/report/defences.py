@@ -47,8 +47,8 @@ def detectors_told(found: Sequence[JudgedDetector]) -> Told:
         (
             "What those that may refuse an answer do refuse: of clean images, and of those that a change within the"
             " budget makes the model without its defence take for another class, where both are right before. Of the"
-            " latter, those are caught of which no change gets through: none that was made without knowing, none by"
-            " gradients through the detector, none of all.",
+            " latter, those are caught of which no change gets through, be it refused or still answered rightly: none"
+            " that was made without knowing, none by gradients through the detector, none of all.",
         ),
         heads=("defended model, within", "Clean refused", "Caught, unaware", "Caught, aware", "Caught, of all"),
         rows=rows,
