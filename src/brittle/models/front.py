@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, final
 
 import torch
@@ -16,7 +16,7 @@ from brittle.models.classifier import Classifier, Pullback, Settings
 from brittle.models.digest import digest_of
 from brittle.models.modes import evaluating
 from brittle.models.precision import exact
-from brittle.models.stairs import Stairs
+from brittle.models.stairs import Stairs, unrounded
 from brittle.types import Images, Logits
 
 Step: TypeAlias = Callable[[Images], Images]
@@ -150,6 +150,20 @@ def taken_apart(classifier: Classifier) -> Rounded | None:
     if not isinstance(first.gradient, Stairs):
         return None
     return Rounded(first, first.gradient, Fronted(classifier.inner, *others) if others else classifier.inner)
+
+
+def from_afar(classifier: Classifier) -> Classifier:
+    """The same, for attacks whose steps go all the way to a boundary: what rounds has the slope that it has over many
+    levels, and not that near its jumps. What it answers is the same."""
+    if not isinstance(classifier, Fronted) or not any(isinstance(one.gradient, Stairs) for one in classifier.fronts):
+        return classifier
+    return Fronted(
+        classifier.inner,
+        *(
+            replace(one, gradient=replace(one.gradient, soft=unrounded)) if isinstance(one.gradient, Stairs) else one
+            for one in classifier.fronts
+        ),
+    )
 
 
 def taken_back(classifier: Classifier, images: Images, changed: Images) -> Images:

@@ -13,6 +13,11 @@ Rounder: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Values ``[B, ...]`` and the distances of their levels, which broadcast -> what stands in the values' place."""
 
 
+def unrounded(values: Tensor, unit: Tensor) -> Tensor:
+    """The values themselves: what stairs rise by on average, over many levels."""
+    return values
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Stairs:

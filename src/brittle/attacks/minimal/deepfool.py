@@ -17,6 +17,7 @@ from brittle.geometry.box import clip, room
 from brittle.geometry.norms import L2, Norm, NormLike, norm_of, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.models.front import from_afar
 from brittle.rng import Rng
 from brittle.types import Images, Labels, Logits
 
@@ -62,7 +63,7 @@ class DeepFool:
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         norm = norm_of(self.norm)
-        ask = asking_first(classifier, images, goal)
+        ask = asking_first(from_afar(classifier), images, goal)
         rows, x = ask.everyone, images.clone()
         for step in range(self.max_steps + 1):
             if step >= min(_LOOK_FIRST, self.max_steps):

@@ -16,6 +16,7 @@ from brittle.geometry.box import Room, clip
 from brittle.geometry.norms import L1, L2, inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.models.front import from_afar
 from brittle.rng import Rng
 from brittle.types import Images, Logits
 
@@ -68,7 +69,7 @@ class SparseFool:
     max_steps: int = option(50, "steps before giving up", at_least=1)
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
-        ask = asking_first(classifier, images, goal)
+        ask = asking_first(from_afar(classifier), images, goal)
         rows, x = ask.everyone, images.clone()
         for step in range(self.max_steps):
             moves = torch.zeros(len(rows), dtype=torch.bool, device=images.device)

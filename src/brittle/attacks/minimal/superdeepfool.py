@@ -15,6 +15,7 @@ from brittle.geometry.box import clip
 from brittle.geometry.norms import L2, inner, per_row
 from brittle.goals import Goal
 from brittle.models.classifier import Classifier
+from brittle.models.front import from_afar
 from brittle.rng import Rng
 from brittle.types import Images
 
@@ -48,7 +49,7 @@ class SuperDeepFool:
 
     def __call__(self, classifier: Classifier, images: Images, goal: Goal, *, rng: Rng) -> Outcome:
         deepfool = DeepFool(overshoot=self.overshoot, candidates=self.candidates)
-        ask = asking_nearest(classifier, images, goal, L2)
+        ask = asking_nearest(from_afar(classifier), images, goal, L2)
         rows, x = ask.everyone, images
         for _ in range(self.rounds):
             if not len(rows):
