@@ -9,7 +9,7 @@ inner problem, discrete here, is solved by descent through slopes that are steep
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -26,11 +26,19 @@ from brittle.models.front import Rounded
 from brittle.models.stairs import Stairs
 from brittle.types import Images
 
-_CLIMBS = ((1 / 2, 0, 1), (1 / 15, 0, 1), (1 / 15, 5, 1), (1 / 10, 5, 2))
-"""Each of what those before it have left. Of what is rounded, so many may want to jump to begin with: many on nearly
-linear networks and where budgets are wide, few where a single jump is almost more than a slope can foretell. How often
-a part of what steps through the front have found is taken back for another try. Which other class to go for, by its
-rank; 1 for any."""
+
+class _Kind(NamedTuple):
+    """share: of what is rounded, so many may want to jump to begin with. tries: how often a part of what steps through
+    the front have found is taken back and looked for again. rank: of the other class to go for; 1 for any."""
+
+    share: float
+    tries: int = 0
+    rank: int = 1
+
+
+_CLIMBS = (_Kind(1 / 2), _Kind(1 / 15), _Kind(1 / 15, tries=5), _Kind(1 / 10, tries=5, rank=2))
+"""Each on what those before it have left: many jumps at once are for nearly linear networks and wide budgets, few for
+where a single one is almost more than a slope can foretell."""
 _FEWER = 1.7  # by so much, at a checkpoint where the loss has not risen often
 _RISING = 0.6  # of the passes
 _MOMENTUM = 0.5  # of what jumps gain
@@ -96,12 +104,12 @@ def climb_jumps(ask: Asking[First], apart: Rounded, norm: Norm, eps: float, step
 
     An image is done with its first success. steps: passes of the network, for each of the climbs.
     """
-    for share, tries, rank in _CLIMBS:
+    for kind in _CLIMBS:
         rows = rows_where(~ask.best.claimed)
         if not len(rows):
             return
-        steer = _steered(ask, rows, rank)
-        _climb(ask, apart, norm, eps, _Climb.start(rows, steer, ask.images[rows], share), steps, tries)
+        start = _Climb.start(rows, _steered(ask, rows, kind.rank), ask.images[rows], kind.share)
+        _climb(ask, apart, norm, eps, start, steps, kind.tries)
 
 
 def _steered(ask: Asking[First], rows: Tensor, rank: int) -> Goal:
