@@ -38,7 +38,7 @@ from brittle.goals import Untargeted
 from brittle.measure import Budget, Gate, JudgedDefence, Measured, every_sides, judge_defences
 from brittle.measure.outcomes import judged as judged_rows
 from brittle.models import Classifier, Network
-from brittle.models.front import taken_apart, taken_back
+from brittle.models.front import from_afar, taken_apart, taken_back
 from brittle.models.stairs import Stairs
 from brittle.records import CERTIFIED, TRANSFERRED, Manifest
 from brittle.rng import Rng
@@ -241,6 +241,20 @@ def test_a_step_to_the_boundary_goes_by_the_slope_over_many_levels(method: britt
     assert float(behind.distance(norm).median()) < most * float(free.distance(norm).median())
 
 
+def test_from_afar_what_rounds_has_the_slope_of_the_identity_wherever_it_stands() -> None:
+    """Before a linear network that is the gradient without it; near its jumps it is not."""
+    bare, x = Network(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).eval()), images()
+
+    def slope(classifier: Classifier) -> torch.Tensor:
+        return classifier.gradient(x, lambda logits: logits[:, 0])[1]
+
+    for steps in ((BitDepth(bits=3), Blur()), (Blur(), BitDepth(bits=3))):
+        behind = defended(bare, *steps)
+        torch.testing.assert_close(slope(from_afar(behind)), slope(defended(bare, Blur())), rtol=1e-4, atol=1e-6)
+        assert float((slope(behind) - slope(from_afar(behind))).abs().max()) > 1e-2
+        assert torch.equal(from_afar(behind).logits(x, plain=True), behind.logits(x, plain=True))
+
+
 def test_what_rounds_is_known_and_what_does_not_is_not() -> None:
     bare = Network(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)).eval())
     for one in (JPEG(), BitDepth(), Binarise()):
@@ -309,17 +323,13 @@ def test_the_smallest_change_of_a_binarised_image_is_the_price_of_its_jumps() ->
     assert float(found.distance("l2")) == pytest.approx(float(dearest.norm()), rel=0.02)
 
 
-def _binarised() -> tuple[Classifier, torch.Tensor, torch.Tensor]:
+def test_an_ensemble_counts_a_small_change_by_what_is_seen_of_it() -> None:
+    """Twenty of 36 pixels must fall below a half: an image is within a budget where the twenty lowest are."""
     linear = nn.Linear(36, 2).requires_grad_(False)
     linear.weight.copy_(torch.stack([torch.ones(36), -torch.ones(36)]))
     linear.bias.copy_(torch.tensor([0.0, 33.0]))
-    given = torch.linspace(0.51, 0.95, 20 * 36).view(20, 1, 6, 6)[:, :, :, torch.randperm(6)]
-    return defended(Network(nn.Sequential(nn.Flatten(), linear).eval()), Binarise()), given, torch.zeros(20).long()
-
-
-def test_an_ensemble_counts_a_small_change_by_what_is_seen_of_it() -> None:
-    """Twenty of 36 pixels must fall below a half: an image is within a budget where the twenty lowest are."""
-    behind, given, labels = _binarised()
+    behind = defended(Network(nn.Sequential(nn.Flatten(), linear).eval()), Binarise())
+    given, labels = torch.linspace(0.51, 0.95, 20 * 36).view(20, 1, 6, 6), torch.zeros(20).long()
     price = (given.flatten(1).sort(1).values[:, :20] - 0.5).norm(dim=1)
     eps = float(price.sort().values[9:11].mean())
     alone = brittle.attack(behind, given, labels, brittle.Minimal())

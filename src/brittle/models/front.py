@@ -49,6 +49,13 @@ class Front:
                 f'expected the gradient "own", "straight-through" or a step that approximates, got {self.gradient!r}'
             )
 
+    @property
+    def from_afar(self) -> "Front":
+        """The same step; where it rounds, with the slope that it has over many levels."""
+        if not isinstance(self.gradient, Stairs):
+            return self
+        return replace(self, gradient=replace(self.gradient, soft=unrounded))
+
     def __call__(self, images: Images) -> Images:
         """The step; where a graph is being made, with the gradient that was chosen."""
         if self.gradient == "own":
@@ -155,15 +162,9 @@ def taken_apart(classifier: Classifier) -> Rounded | None:
 def from_afar(classifier: Classifier) -> Classifier:
     """The same, for attacks whose steps go all the way to a boundary: what rounds has the slope that it has over many
     levels, and not that near its jumps. What it answers is the same."""
-    if not isinstance(classifier, Fronted) or not any(isinstance(one.gradient, Stairs) for one in classifier.fronts):
+    if not isinstance(classifier, Fronted):
         return classifier
-    return Fronted(
-        classifier.inner,
-        *(
-            replace(one, gradient=replace(one.gradient, soft=unrounded)) if isinstance(one.gradient, Stairs) else one
-            for one in classifier.fronts
-        ),
-    )
+    return Fronted(from_afar(classifier.inner), *(front.from_afar for front in classifier.fronts))
 
 
 def taken_back(classifier: Classifier, images: Images, changed: Images) -> Images:
